@@ -1,0 +1,79 @@
+import tseslint from 'typescript-eslint';
+
+/** A room of `lib` may use the basics beside it, never another room: each can then be read alone. */
+const isolated = (room, ...others) => ({
+  files: [`lib/${room}/**/*.ts`],
+  ignores: ['**/*.test.ts'],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          { group: ['**/handler/**'], message: 'lib is used by handler, never the reverse.' },
+          ...others.map((other) => ({
+            group: [`**/${other}/**`],
+            message: `lib/${room} and lib/${other} do not know each other; the handler joins them.`,
+          })),
+        ],
+      },
+    ],
+  },
+});
+
+export default tseslint.config(
+  { ignores: ['dist/', 'coverage/', 'demo_output/', 'jest.config.js', 'eslint.config.js'] },
+  ...tseslint.configs.strictTypeChecked,
+  ...tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "BinaryExpression[operator='instanceof'][right.name='Error']",
+          message:
+            "Use isError from lib/errors.ts: inside jest, errors from Node's core are not instances of the test's Error.",
+        },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/prefer-promise-reject-errors': 'off', // signal.reason is `any` by definition
+      '@typescript-eslint/only-throw-error': 'off', // likewise `throw signal.reason`
+      'no-console': 'error',
+    },
+  },
+  isolated('runpod', 'comfy', 'storage', 'simulator'),
+  isolated('comfy', 'runpod', 'storage', 'simulator'),
+  isolated('storage', 'runpod', 'comfy', 'simulator'),
+  isolated('simulator', 'runpod', 'comfy', 'storage'),
+  {
+    files: ['handler/**/*.ts', 'lib/**/*.ts'],
+    ignores: ['handler/index.ts', '**/*.test.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'process',
+          property: 'env',
+          message: 'handler/index.ts reads the environment; parts get their slice.',
+        },
+      ],
+    },
+  },
+  {
+    files: ['**/*.test.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  { files: ['scripts/**/*.ts'], rules: { 'no-console': 'off' } },
+);

@@ -1,0 +1,205 @@
+/**
+ * Everything that can go wrong, in one table. The code is for programs and logs and never changes; the message of an
+ * error is for people: what failed, on what, why, and what to do.
+ */
+
+/** Who can do something about it. */
+export type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
+
+interface ErrorKind {
+  readonly owner: Owner;
+  /** Whether sending the same job again may succeed. */
+  readonly retryable: boolean;
+  readonly meaning: string;
+  /** What the worker does next. */
+  readonly then: string;
+}
+
+const kind = (owner: Owner, retryable: boolean, meaning: string, then: string): ErrorKind => ({
+  owner,
+  retryable,
+  meaning,
+  then,
+});
+
+const FAILS = 'The job fails with this text.';
+
+export const ERROR_KINDS = {
+  'config.invalid': kind(
+    'operator',
+    false,
+    'An environment variable or flag does not parse, or two contradict each other.',
+    'The worker does not start; all problems are listed together.',
+  ),
+  'input.missing': kind('caller', false, 'The job has no input.', FAILS),
+  'input.not_json': kind(
+    'caller',
+    false,
+    'The input is a string that is not JSON, or not an object.',
+    FAILS,
+  ),
+  'input.workflow_missing': kind('caller', false, 'The input has no workflow.', FAILS),
+  'input.images_invalid': kind(
+    'caller',
+    false,
+    '`images` is not a list of objects with `name` and `image`.',
+    FAILS,
+  ),
+  'input.upload_failed': kind(
+    'caller',
+    true,
+    'One or more input images could not be decoded or uploaded; `details` has a line for each.',
+    FAILS,
+  ),
+  'comfy.unreachable': kind(
+    'comfy',
+    true,
+    'ComfyUI did not answer within the bounds of `COMFY_API_AVAILABLE_*` and `COMFY_STARTUP_TIMEOUT_S`, or its process is gone.',
+    FAILS,
+  ),
+  'comfy.rejected': kind('caller', false, 'ComfyUI answered 400 to the workflow.', FAILS),
+  'comfy.queue_failed': kind(
+    'comfy',
+    true,
+    'The workflow could not be queued: an HTTP error, a broken answer, or none.',
+    FAILS,
+  ),
+  'comfy.socket_failed': kind(
+    'comfy',
+    true,
+    'The websocket to ComfyUI could not be opened, or was lost and not recovered.',
+    'The prompt is interrupted or removed from the queue, and the job fails.',
+  ),
+  'comfy.request_failed': kind(
+    'comfy',
+    true,
+    'Another request to ComfyUI failed: history, queue or view.',
+    'Retried where that is safe; otherwise the job fails or the output is reported in `errors`.',
+  ),
+  'comfy.protocol': kind('comfy', true, 'ComfyUI sent something that cannot be understood.', FAILS),
+  'comfy.prompt_lost': kind(
+    'comfy',
+    true,
+    'The prompt is neither queued nor in the history: removed, or ComfyUI restarted.',
+    FAILS,
+  ),
+  'comfy.interrupted': kind(
+    'comfy',
+    true,
+    'Somebody interrupted the prompt.',
+    'The job fails; images saved before are returned beside the error.',
+  ),
+  'comfy.silent': kind(
+    'comfy',
+    true,
+    'ComfyUI says the prompt runs but has sent nothing for `COMFY_SILENCE_TIMEOUT_S`.',
+    'The prompt is interrupted and the job fails.',
+  ),
+  'comfy.execution_failed': kind(
+    'caller',
+    true,
+    'A node raised, or nothing that could be returned was made.',
+    'The job fails if nothing was collected; otherwise the text is in `errors`.',
+  ),
+  'job.timeout': kind(
+    'caller',
+    true,
+    'The job took longer than `policy.executionTimeout` or `JOB_TIMEOUT_S` allow.',
+    'The prompt is interrupted and the job fails.',
+  ),
+  'job.stopped': kind(
+    'platform',
+    false,
+    'The platform cancelled the job.',
+    'The prompt is interrupted or removed from the queue; nothing is posted.',
+  ),
+  'result.too_large': kind(
+    'operator',
+    false,
+    'The result is larger than `RESULT_MAX_BYTES`, or the platform refused its size.',
+    'A failure with the numbers is posted instead.',
+  ),
+  'result.unserializable': kind(
+    'worker',
+    false,
+    'The result holds something JSON cannot.',
+    'A failure is posted instead.',
+  ),
+  'storage.misconfigured': kind(
+    'operator',
+    false,
+    'Bucket settings are incomplete or contradict each other.',
+    'The worker does not start.',
+  ),
+  'storage.upload_failed': kind(
+    'storage',
+    true,
+    'An object could not be stored in the bucket.',
+    'The image comes back as base64 if it fits, with an entry in `errors`.',
+  ),
+  'platform.take_failed': kind(
+    'platform',
+    true,
+    'Asking for jobs failed.',
+    'Asked again after a growing, jittered delay.',
+  ),
+  'platform.post_failed': kind(
+    'platform',
+    true,
+    'A result could not be posted.',
+    'Tried again until `RESULT_DELIVERY_TIMEOUT_S`; kept on disk meanwhile.',
+  ),
+  'platform.post_refused': kind(
+    'platform',
+    false,
+    'The platform refused a result for good.',
+    'A refused size becomes a smaller failure; an unknown job is logged and given up.',
+  ),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERROR_KINDS;
+
+export interface WorkerErrorOptions {
+  readonly cause?: unknown;
+  /** One line per part that failed, where there are several. */
+  readonly details?: readonly string[];
+}
+
+/** The one error class of this project. Wrap once, at the border of a module, with the cause. */
+export class WorkerError extends Error {
+  readonly code: ErrorCode;
+  readonly details: readonly string[] | undefined;
+
+  constructor(code: ErrorCode, message: string, { cause, details }: WorkerErrorOptions = {}) {
+    super(message, cause === undefined ? {} : { cause });
+    this.name = 'WorkerError';
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** True for errors of any realm. `instanceof Error` is not: under jest, errors of Node's core come from another one. */
+export function isError(value: unknown): value is Error {
+  return Object.prototype.toString.call(value) === '[object Error]' || value instanceof WorkerError;
+}
+
+/** Whether `value` is a {@link WorkerError}, of the given code if one is named. */
+export function isWorkerError(value: unknown, code?: ErrorCode): value is WorkerError {
+  return value instanceof WorkerError && (code === undefined || value.code === code);
+}
+
+/** Node's error code (`ECONNRESET`) or undici's (`UND_ERR_SOCKET`), looked for along the causes. */
+export function errnoOf(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; isError(at) && depth < 5; at = at.cause, depth++) {
+    if ('code' in at && typeof at.code === 'string' && !(at instanceof WorkerError)) return at.code;
+  }
+  return undefined;
+}
+
+/** What went wrong in one line, without stack and without paths. */
+export function describeError(error: unknown): string {
+  if (!isError(error)) return String(error);
+  const errors: unknown = 'errors' in error ? error.errors : undefined;
+  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
+  return error.message || (first === undefined ? error.name : describeError(first));
+}

@@ -1,0 +1,70 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from './json.ts';
+
+test('key order, big integers and floats survive', () => {
+  const source = '{"10":{"seed":18446744073709551615},"2":{"cfg":1.0},"1":[1e3, -0.0]}';
+  const workflow = JsonText.parse(source);
+  expect(workflow.text).toBe(source);
+  expect(workflow.entries().map(([nodeId]) => nodeId)).toEqual(['10', '2', '1']);
+  expect(workflow.get('10')?.get('seed')?.text).toBe('18446744073709551615');
+  expect(workflow.get('2')?.get('cfg')?.text).toBe('1.0');
+  expect(
+    workflow
+      .get('1')
+      ?.items()
+      .map((item) => item.text),
+  ).toEqual(['1e3', '-0.0']);
+});
+
+test('strings hide brackets, quotes and backslashes', () => {
+  const json = JsonText.parse('{"a]\\"}":"{[,\\\\", "\\u0062" : ["\\\\\\""]}');
+  expect(json.entries().map(([key, member]) => [key, member.value()])).toEqual([
+    ['a]"}', '{[,\\'],
+    ['b', ['\\"']],
+  ]);
+});
+
+test('the last of equal keys wins, at the place of the first', () => {
+  const json = JsonText.parse('{"a":1,"b":2,"a":3}');
+  expect(json.entries().map(([key, member]) => [key, member.value()])).toEqual([
+    ['a', 3],
+    ['b', 2],
+  ]);
+  expect(json.get('a')?.text).toBe('3');
+});
+
+test('bare NaN and Infinity are read, and stay text inside strings', () => {
+  const json = JsonText.parse('{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \\" Infinity"}');
+  expect(json.value()).toEqual({ a: null, b: [null, null], c: 'NaN " Infinity' });
+  expect(json.get('a')?.text).toBe('NaN');
+});
+
+test.each(['', '{', '{"a":}', '[1,]', 'nope', '"abc', '{"a":1}x', '{"a":NaN,}'])(
+  'text that is not JSON is refused: %s',
+  (source) => {
+    expect(() => JsonText.parse(source)).toThrow(SyntaxError);
+  },
+);
+
+test('kinds, missing keys and blanks', () => {
+  const json = JsonText.parse(
+    ' { "o" : { } , "a" : [ ] , "s" : "" , "n" : 1 , "t" : true , "z" : null } ',
+  );
+  expect(json.entries().map(([, member]) => member.kind)).toEqual([
+    'object',
+    'array',
+    'string',
+    'number',
+    'boolean',
+    'null',
+  ]);
+  expect(json.get('missing')).toBeUndefined();
+  expect(json.get('s')?.get('x')).toBeUndefined();
+  expect(json.get('o')?.items()).toEqual([]);
+});
+
+test('a detached value reads the same', () => {
+  const json = JsonText.parse('{"big":"x","small":{"é":1}}').get('small');
+  expect(json?.detached().text).toBe('{"é":1}');
+  expect(json?.detached().get('é')?.value()).toBe(1);
+});

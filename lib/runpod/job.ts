@@ -1,0 +1,34 @@
+import type { JsonText } from '../json.ts';
+import type { Logger } from '../log.ts';
+
+/** One unit of work: an id and an input, with whatever else the platform sent along. */
+export interface Job {
+  readonly jobId: string;
+  /** `input` as it was sent. */
+  readonly input: JsonText;
+  /** The whole job object as it was sent (`webhook`, `policy`, `s3Config`, ...). */
+  readonly source: JsonText;
+  /** Of a job that belongs to a batch; prefixes its log lines. */
+  readonly batchId?: string;
+}
+
+/** What a handler gets beside the job. */
+export interface JobContext {
+  /** Aborted when the platform stops the job; its reason is a `WorkerError` with code `job.stopped`. */
+  readonly signal: AbortSignal;
+  /** Lines carry `requestId`. */
+  readonly log: Logger;
+  /**
+   * Tells the platform how far the job is. Returns at once; the latest value wins, at most one post per interval, none
+   * after the result.
+   */
+  progress(value: unknown): void;
+  /** Gives the job's place to the next one, before the job's own result is ready. May be called more than once. */
+  release(): void;
+}
+
+/**
+ * Does a job. What it returns is posted as the Python SDK would: see `result-body.ts`. May return a promise, or an
+ * iterator (sync or async) whose values are streamed. `Base64` leaves are allowed anywhere in the value.
+ */
+export type Handler = (job: Job, context: JobContext) => unknown;
