@@ -152,8 +152,14 @@ export const ERROR_KINDS = {
   'platform.post_refused': kind(
     'platform',
     false,
-    'The platform refused a result for good.',
-    'A refused size becomes a smaller failure; an unknown job is logged and given up.',
+    'The platform refused a result for good, as RunPod does with 400 when it is too large.',
+    'A small failure that says so is posted instead.',
+  ),
+  'platform.job_unknown': kind(
+    'platform',
+    false,
+    'The platform no longer knows the job a result belongs to.',
+    'The result is given up with a warning.',
   ),
 } as const satisfies Record<string, ErrorKind>;
 
@@ -163,18 +169,22 @@ export interface WorkerErrorOptions {
   readonly cause?: unknown;
   /** One line per part that failed, where there are several. */
   readonly details?: readonly string[];
+  /** How long the other side asked to wait before the next try. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The one error class of this project. Wrap once, at the border of a module, with the cause. */
 export class WorkerError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly string[] | undefined;
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, { cause, details }: WorkerErrorOptions = {}) {
-    super(message, cause === undefined ? {} : { cause });
+  constructor(code: ErrorCode, message: string, options: WorkerErrorOptions = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'WorkerError';
     this.code = code;
-    this.details = details;
+    this.details = options.details;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

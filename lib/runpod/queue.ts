@@ -1,0 +1,55 @@
+import type { JsonBody } from '../json-body.ts';
+import type { Job } from './job.ts';
+
+/**
+ * Where jobs come from and results go to. The worker knows nothing else of the platform: behind this stand RunPod's HTTP
+ * endpoints, a queue in memory, or whatever is added later.
+ */
+export interface JobQueue {
+  /**
+   * Asks for up to `limit` jobs and waits, as long as the queue likes, until some come; empty when none came. May give
+   * more than asked for. A job that has arrived when `signal` aborts is still given.
+   * @throws WorkerError `platform.take_failed` (asked again after a delay, or after its `retryAfterMs`), or the reason of `signal`.
+   */
+  take(request: TakeRequest): Promise<readonly Taken[]>;
+
+  /**
+   * Posts something about a job, once: whoever calls repeats it. Resolves when the platform has it.
+   * @throws WorkerError `platform.post_failed` (try again, not before its `retryAfterMs`), `platform.post_refused` (never
+   * in this form), `platform.job_unknown` (nobody waits for it any more), or the reason of `signal`.
+   */
+  post(jobId: string, body: JsonBody, request: PostRequest): Promise<void>;
+
+  /**
+   * Ids of jobs the platform wants stopped, as they come in, until `signal` aborts; then it ends or throws the reason.
+   * Keeps its own pace and survives errors. Absent when the queue has no such channel.
+   */
+  stops?(signal: AbortSignal): AsyncIterable<readonly string[]>;
+}
+
+export interface TakeRequest {
+  readonly limit: number;
+  /** Whether the worker holds any job now. */
+  readonly busy: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface PostRequest {
+  readonly kind: PostKind;
+  /** With a result: its values were streamed. */
+  readonly isStream?: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** `result` ends the job; `progress` is told while it runs; a `chunk` is one value of a streaming handler. */
+export type PostKind = 'result' | 'progress' | 'chunk';
+
+/** What a queue hands over: a job, or something that was meant to be one. */
+export type Taken =
+  | { readonly kind: 'job'; readonly job: Job }
+  | {
+      readonly kind: 'broken';
+      /** Absent when not even the id could be read: then nobody can be told. */
+      readonly jobId?: string;
+      readonly problem: string;
+    };
