@@ -1,0 +1,44 @@
+import { expect, test } from '@jest/globals';
+import { decodeBase64, maybeDeclaredType } from './base64.ts';
+
+const bytes = Buffer.from([0xfb, 0xef, 0xff, 1, 2, 3, 4]);
+
+test.each([
+  ['bare', bytes.toString('base64')],
+  ['as data URI', `data:image/png;base64,${bytes.toString('base64')}`],
+  ['after any text with a comma', `whatever,${bytes.toString('base64')}`],
+  ['with blanks and line breaks', ` ${bytes.toString('base64').replace(/(.{3})/g, '$1\r\n')}\t`],
+  [
+    'in the URL-safe alphabet, padded',
+    bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_'),
+  ],
+  ['in the URL-safe alphabet, unpadded', bytes.toString('base64url')],
+])('base64 is read %s', (_how, text) => {
+  expect(decodeBase64(text)).toEqual(bytes);
+});
+
+test.each([
+  ['', 'Expected base64, got an empty string'],
+  ['data:image/png;base64,', 'Expected base64, got an empty string'],
+  ['====', 'Expected base64, got an empty string'],
+  ['AAAA====', 'Incorrect padding'],
+  [
+    'a',
+    'Invalid base64-encoded string: number of data characters (1) cannot be 1 more than a multiple of 4',
+  ],
+  ['abc', 'Incorrect padding (the text ends after 3 characters; is it cut off?)'],
+  ['ab=', 'Incorrect padding (the text ends after 2 characters; is it cut off?)'],
+  ['AAAA!AAA', 'Character "!" at position 5 of 8 is not base64'],
+  ['data:x,AA AA\n?A', 'Character "?" at position 14 of 15 is not base64'],
+  ['AA==AAAA', 'Character "=" at position 3 of 8 is not base64'],
+  ['äAAA', 'Character "ä" at position 1 of 4 is not base64'],
+  ['https://example.org/a.png', 'Expected base64, got a URL; fetch it first and send its bytes'],
+])('%j is refused, saying where: %s', (text, message) => {
+  expect(() => decodeBase64(text)).toThrow(message);
+});
+
+test('the media type a data URI declares is known', () => {
+  expect(maybeDeclaredType('data:image/jpeg;base64,AAAA')).toBe('image/jpeg');
+  expect(maybeDeclaredType('data:image/svg+xml,AAAA')).toBe('image/svg+xml');
+  expect(maybeDeclaredType('AAAA')).toBeUndefined();
+});

@@ -1,0 +1,85 @@
+import pLimit from 'p-limit';
+import { describeError } from '../lib/errors.ts';
+import { Base64 } from '../lib/json-body.ts';
+import type { Storage } from '../lib/storage/storage.ts';
+import type { Artifact } from './fetch-artifacts.ts';
+import type { ResultItem } from './result.ts';
+
+export interface DeliveryParts {
+  /** Where files go; absent: into the result itself. */
+  readonly storage?: Storage;
+  /** Uploads side by side. */
+  readonly transfers: number;
+  /** The largest result that is posted; decides whether a file the bucket refused fits into the result instead. */
+  readonly maxResultBytes: number;
+}
+
+export interface Delivered {
+  readonly items: readonly ResultItem[];
+  readonly problems: readonly string[];
+}
+
+/** Hands every artifact over, in order: as base64, or as the URL of an object in the bucket. */
+export async function deliver(
+  artifacts: readonly Artifact[],
+  job: { readonly jobId: string; readonly signal: AbortSignal },
+  parts: DeliveryParts,
+): Promise<Delivered> {
+  const { storage } = parts;
+  if (!storage) return { items: artifacts.map(inline), problems: [] };
+
+  const limit = pLimit(parts.transfers);
+  const room = { bytes: parts.maxResultBytes - RESERVED_BYTES };
+  const uploads = artifacts.map((artifact, index) =>
+    limit(() => upload(storage, artifact, index, job)),
+  );
+  const uploaded = await Promise.all(uploads);
+  job.signal.throwIfAborted();
+
+  const outcomes = uploaded.map((outcome, index) =>
+    'item' in outcome ? outcome : fallBack(artifacts[index] as Artifact, outcome.problem, room),
+  );
+  return {
+    items: outcomes.flatMap(({ item }) => item ?? []),
+    problems: outcomes.flatMap(({ problem }) => problem ?? []),
+  };
+}
+
+/** For URLs, names and error texts beside the files. */
+const RESERVED_BYTES = 256 * 1024;
+
+interface Outcome {
+  readonly item?: ResultItem;
+  readonly problem?: string;
+}
+
+function inline({ filename, bytes }: Artifact): ResultItem {
+  return { filename, type: 'base64', data: new Base64(bytes) };
+}
+
+async function upload(
+  storage: Storage,
+  artifact: Artifact,
+  index: number,
+  { jobId, signal }: { readonly jobId: string; readonly signal: AbortSignal },
+): Promise<{ item: ResultItem } | { problem: string }> {
+  const { filename, bytes, mediaType } = artifact;
+  try {
+    const url = await storage.put({ jobId, filename, index, bytes, mediaType }, signal);
+    return { item: { filename, type: 's3_url', data: url } };
+  } catch (error) {
+    return { problem: `Error uploading ${filename} to S3: ${describeError(error)}` };
+  }
+}
+
+/** A file the bucket refused is in memory still: it goes into the result while there is room. */
+function fallBack(artifact: Artifact, problem: string, room: { bytes: number }): Outcome {
+  const data = new Base64(artifact.bytes);
+  if (data.encodedLength > room.bytes) {
+    return {
+      problem: `${problem}. It is too large to be returned as base64 (${data.encodedLength} bytes, ${Math.max(room.bytes, 0)} free).`,
+    };
+  }
+  room.bytes -= data.encodedLength;
+  return { item: inline(artifact), problem };
+}

@@ -1,0 +1,69 @@
+import { expect, test } from '@jest/globals';
+import { InputLeases, type InputUse } from './input-leases.ts';
+
+const use = (writes: Record<string, string>, ...texts: string[]): InputUse => ({
+  writes: new Map(Object.entries(writes)),
+  texts,
+});
+
+/** Whether the lease is there once everything that can happen at once has happened. */
+async function isHeld(lease: Promise<unknown>): Promise<boolean> {
+  const later = new Promise<false>((resolve) => setImmediate(() => resolve(false)));
+  return Promise.race([lease.then(() => true), later]);
+}
+
+const never = new AbortController().signal;
+
+test('a job waits to overwrite a file that another one wrote with other bytes, until that prompt has ended', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
+  const second = leases.acquire(use({ 'in.png': 'blue' }, 'in.png'), never);
+  expect(await isHeld(second)).toBe(false);
+  first.release();
+  expect(await isHeld(second)).toBe(true);
+});
+
+test('a job waits to overwrite a file that a running workflow names without having brought it', async () => {
+  const leases = new InputLeases();
+  const reader = await leases.acquire(use({}, 'a prompt', 'sub/in.png [input]'), never);
+  const writer = leases.acquire(use({ 'in.png': 'blue' }), never);
+  expect(await isHeld(writer)).toBe(false);
+  reader.release();
+  expect(await isHeld(writer)).toBe(true);
+});
+
+test('a job that reads a file still being written waits for the writer', async () => {
+  const leases = new InputLeases();
+  await leases.acquire(use({ 'in.png': 'red' }), never);
+  expect(await isHeld(leases.acquire(use({}, 'in.png'), never))).toBe(false);
+});
+
+test('equal bytes and other names do not wait', async () => {
+  const leases = new InputLeases();
+  await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
+  expect(await isHeld(leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never))).toBe(true);
+  expect(await isHeld(leases.acquire(use({ 'other.png': 'red' }, 'other.png'), never))).toBe(true);
+});
+
+test('first come, first served: a later job does not slip past one that waits', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ a: '1' }), never);
+  const second = leases.acquire(use({ a: '2', b: '2' }), never);
+  const third = leases.acquire(use({ b: '3' }), never);
+  expect(await isHeld(third)).toBe(false);
+  first.release();
+  (await second).release();
+  expect(await isHeld(third)).toBe(true);
+});
+
+test('a stopped job leaves the queue and lets the next one through', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ a: '1' }), never);
+  const stop = new AbortController();
+  const second = leases.acquire(use({ a: '2', b: '2' }), stop.signal);
+  const third = leases.acquire(use({ b: '3' }), never);
+  stop.abort(new Error('stopped'));
+  await expect(second).rejects.toThrow('stopped');
+  expect(await isHeld(third)).toBe(true);
+  first.release();
+});

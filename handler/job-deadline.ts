@@ -1,0 +1,30 @@
+import { WorkerError } from '../lib/errors.ts';
+import type { Job } from '../lib/runpod/job.ts';
+
+export interface Deadline extends Disposable {
+  /** Aborted when the job is stopped, or with a `job.timeout` when its time is up. */
+  readonly signal: AbortSignal;
+}
+
+/** Bounds a job by the worker's own limit and by `policy.executionTimeout` (milliseconds) of the job, whichever is shorter. */
+export function startDeadline(job: Job, stopped: AbortSignal, limitMs: number): Deadline {
+  const asked: unknown = job.source.get('policy')?.get('executionTimeout')?.value();
+  const timeoutMs = typeof asked === 'number' && asked > 0 ? Math.min(asked, limitMs) : limitMs;
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(timeoutError(timeoutMs)),
+    Math.min(timeoutMs, LONGEST_TIMER_MS),
+  );
+  return {
+    signal: AbortSignal.any([stopped, late.signal]),
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}
+
+function timeoutError(timeoutMs: number): WorkerError {
+  const message = `Job took longer than ${timeoutMs / 1000} s and was stopped; raise policy.executionTimeout or JOB_TIMEOUT_S if it needs more`;
+  return new WorkerError('job.timeout', message);
+}
+
+/** A longer one fires at once (Node keeps delays in 32 bits). */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
