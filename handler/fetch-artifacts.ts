@@ -1,9 +1,9 @@
-import mime from 'mime';
 import pLimit from 'p-limit';
 import type { Comfy } from '../lib/comfy/comfy.ts';
 import { describeError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
+import { mediaTypeOf } from '../lib/media-type.ts';
 import { recordsOf, type OutputRecord } from './collect-outputs.ts';
 
 /** The bytes of one output, ready to deliver. */
@@ -63,7 +63,7 @@ export class ArtifactFetcher {
       return {
         ...record,
         bytes,
-        mediaType: mime.getType(record.filename) ?? 'application/octet-stream',
+        mediaType: mediaTypeOf(record.filename),
       };
     } catch (error) {
       return `${failed} Cause: ${describeError(error)}`;

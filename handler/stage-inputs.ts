@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
-import mime from 'mime';
 import pLimit from 'p-limit';
 import type { Comfy } from '../lib/comfy/comfy.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../lib/errors.ts';
+import { mediaTypeOf } from '../lib/media-type.ts';
 import { decodeBase64, maybeDeclaredType } from './base64.ts';
 import type { InputLease, InputLeases } from './input-leases.ts';
 import type { InputImage, JobInput } from './job-input.ts';
@@ -63,14 +63,14 @@ function decodeImage({ name, image }: InputImage): Decoded {
     };
   }
   try {
-    return { name, bytes: decodeBase64(image), mediaType: mediaTypeOf(name, image) };
+    return {
+      name,
+      bytes: decodeBase64(image),
+      mediaType: maybeDeclaredType(image) ?? mediaTypeOf(name),
+    };
   } catch (error) {
     return { problem: `Error decoding base64 for ${name}: ${describeError(error)}` };
   }
-}
-
-function mediaTypeOf(name: string, image: string): string {
-  return maybeDeclaredType(image) ?? mime.getType(name) ?? 'application/octet-stream';
 }
 
 function kindOf(value: unknown): string {
