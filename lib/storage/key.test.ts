@@ -1,0 +1,75 @@
+import { expect, test } from '@jest/globals';
+import { keyTemplateProblem, monthBucket, objectKey } from './key.ts';
+
+const noon = (year: number, month: number, day: number) =>
+  new Date(year, month - 1, day, 12).getTime();
+const file = { jobId: 'job-1-u1', filename: 'ComfyUI_00001_.png', index: 0 };
+const keyOf = (template: string, changes: Partial<typeof file> = {}) =>
+  objectKey(template, { ...file, ...changes }, noon(2026, 3, 7));
+
+const DEFAULT_TEMPLATE = '{job_id}/{random}{ext}';
+
+test('the default key is the job, eight hex digits and the extension', () => {
+  expect(keyOf(DEFAULT_TEMPLATE)).toMatch(/^job-1-u1\/[0-9a-f]{8}\.png$/);
+});
+
+test.each([
+  ['photo.JPG', '.JPG'],
+  ['archive.tar.gz', '.gz'],
+  ['no-extension', '.png'],
+  ['ends-with.', '.png'],
+])('%s is stored with %s', (filename, ext) => {
+  expect(keyOf('{ext}', { filename })).toBe(ext);
+});
+
+test('two files never get the same default key', () => {
+  const keys = Array.from({ length: 100 }, () => keyOf(DEFAULT_TEMPLATE));
+  expect(new Set(keys).size).toBe(keys.length);
+});
+
+test('a template can use every variable', () => {
+  expect(keyOf('out/{date}/{year}-{month}-{day}/{index}-{name}{ext}-{filename}')).toBe(
+    'out/2026-03-07/2026-03-07/0-ComfyUI_00001_.png-ComfyUI_00001_.png',
+  );
+});
+
+test('names in any script and with blanks are kept', () => {
+  expect(keyOf('{filename}', { filename: 'ein schönes Bild 画像.png' })).toBe(
+    'ein schönes Bild 画像.png',
+  );
+});
+
+test.each([
+  ['../../etc/passwd', '.._.._etc_passwd'],
+  ['..', '__'],
+  ['a\\b?c#d%e&f.png', 'a_b_c_d_e_f.png'],
+  ['tab\tand\u0000nul.png', 'tab_and_nul.png'],
+])('%j cannot leave its place in the key', (filename, key) => {
+  expect(keyOf('{filename}', { filename })).toBe(key);
+});
+
+test('a variable in a name is not filled in', () => {
+  expect(keyOf('{filename}', { filename: '{job_id}.png' })).toBe('_job_id_.png');
+});
+
+test('slashes at the ends and in a row make no empty folder', () => {
+  expect(keyOf('/a//{index}/')).toBe('a/0');
+});
+
+test('a template may not climb', () => {
+  expect(keyOf('../{index}')).toBe('__/0');
+});
+
+test('a template is checked at the start', () => {
+  expect(keyTemplateProblem(DEFAULT_TEMPLATE)).toBeUndefined();
+  expect(keyTemplateProblem('{job}/{random}')).toMatch(
+    /^does not know \{job\}; known are \{job_id\}/,
+  );
+  expect(keyTemplateProblem('{job_id/{random}')).toMatch(/brace/);
+  expect(keyTemplateProblem('{job_id}{ext}')).toMatch(/same key/);
+});
+
+test('the month is two digits, then the year is two digits', () => {
+  expect(monthBucket(noon(2026, 11, 20))).toBe('11-26');
+  expect(monthBucket(noon(2030, 1, 1))).toBe('01-30');
+});
