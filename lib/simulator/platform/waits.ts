@@ -1,0 +1,51 @@
+/** Waits of a test for something to have happened: bounded, and looked at again after every event. */
+export class Waits {
+  readonly #waitMs: number;
+  readonly #looks = new Set<() => void>();
+  readonly #ends = new Set<(reason: Error) => void>();
+
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+  }
+
+  /** Something happened. */
+  changed(): void {
+    for (const look of this.#looks) look();
+  }
+
+  /** What `look` finds, now or after a later event. Rejects, naming `what`, when it takes too long. */
+  until<T>(what: string, look: () => T | undefined): Promise<T> {
+    const found = Promise.withResolvers<T>();
+    const tryAgain = () => {
+      const value = look();
+      if (value !== undefined) found.resolve(value);
+    };
+    this.#looks.add(tryAgain);
+    const bounded = this.bounded(what, found.promise);
+    void bounded.catch(() => undefined).finally(() => this.#looks.delete(tryAgain));
+    tryAgain();
+    return bounded;
+  }
+
+  /** The same promise, given up after the bound or when the simulator ends. */
+  bounded<T>(what: string, promise: Promise<T>): Promise<T> {
+    const { promise: given, resolve, reject } = Promise.withResolvers<T>();
+    const late = () => reject(new Error(`${what} did not happen within ${this.#waitMs} ms`));
+    const timer = setTimeout(late, this.#waitMs);
+    this.#ends.add(reject);
+    promise.then(resolve, reject);
+    const done = () => {
+      clearTimeout(timer);
+      this.#ends.delete(reject);
+    };
+    given.then(done, done);
+    return given;
+  }
+
+  /** Rejects whoever still waits. */
+  end(): void {
+    const reason = new Error('The simulated platform was closed while somebody waited for it');
+    for (const reject of this.#ends) reject(reason);
+    this.#looks.clear();
+  }
+}
