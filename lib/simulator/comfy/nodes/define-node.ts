@@ -1,0 +1,150 @@
+/**
+ * Nodes in a few lines: name, inputs, outputs, and what to do. ComfyUI's nodes are written in two ways, as plain classes
+ * and with its newer schema, and `/object_info` shows which; so there are two builders.
+ */
+
+import type {
+  InputSpec,
+  NodeContext,
+  NodeDefinition,
+  NodeHost,
+  NodeInfo,
+  NodeResult,
+} from '../node.ts';
+import type { Input, Values } from './inputs.ts';
+
+type Inputs = Readonly<Record<string, Input<unknown>>>;
+
+export interface Declaration<Required extends Inputs> {
+  readonly name: string;
+  /** The name in the editor's menu, where it is another one. */
+  readonly title?: string;
+  /** ComfyUI's Python module. */
+  readonly module: string;
+  readonly category: string;
+  readonly inputs: Required;
+  /** Described, but not handed to `run`. */
+  readonly optional?: Inputs;
+  readonly hidden?: readonly string[];
+  /** Types of the output slots; an output is named as its type unless `outputNames` says otherwise. */
+  readonly outputs?: readonly string[];
+  readonly outputNames?: readonly string[];
+  /** Shows or saves something: a root of the graph. */
+  readonly shows?: true;
+  readonly deprecated?: true;
+  readonly run: (
+    inputs: Values<Required>,
+    context: NodeContext,
+  ) => NodeResult | Promise<NodeResult>;
+  readonly validate?: NodeDefinition['validate'];
+  readonly fingerprint?: NodeDefinition['fingerprint'];
+}
+
+/** A node as its entry in the registry. */
+export type NamedNode = readonly [name: string, definition: NodeDefinition];
+
+/** A node that ComfyUI writes as a plain class. */
+export function classNode<R extends Inputs>(node: Declaration<R>): NamedNode {
+  return define(node, {
+    describeInput: ({ type, options }, choices) => {
+      const first = choices ?? type;
+      return options ? [first, options] : [first];
+    },
+    describeHidden: (type) => type,
+    describeNode: (ports) => ({
+      ...ports,
+      name: node.name,
+      display_name: node.title ?? node.name,
+      python_module: node.module,
+      category: node.category,
+      output_node: node.shows ?? false,
+      ...(node.deprecated ? { deprecated: true } : {}),
+    }),
+  });
+}
+
+/** A node that ComfyUI writes with its newer schema. */
+export function schemaNode<R extends Inputs>(node: Declaration<R>): NamedNode {
+  return define(node, {
+    describeInput: ({ type, options = {} }, choices) =>
+      choices ? ['COMBO', { ...options, multiselect: false, options: choices }] : [type, options],
+    describeHidden: (type) => [type],
+    describeNode: (ports) => ({
+      ...ports,
+      output_matchtypes: null,
+      name: node.name,
+      display_name: node.title ?? null,
+      python_module: node.module,
+      category: node.category,
+      output_node: node.shows ?? false,
+      deprecated: node.deprecated ?? false,
+      experimental: false,
+      api_node: false,
+    }),
+  });
+}
+
+type Ports = Pick<NodeInfo, 'input' | 'input_order' | 'output' | 'output_is_list' | 'output_name'>;
+
+interface Style {
+  describeInput(input: Input<unknown>, choices: readonly string[] | undefined): InputSpec;
+  describeHidden(type: string): unknown;
+  describeNode(ports: Ports): NodeInfo;
+}
+
+function define<R extends Inputs>(node: Declaration<R>, style: Style): NamedNode {
+  const definition: NodeDefinition = {
+    info: async (host) => style.describeNode(await describePorts(node, style, host)),
+    execute: (inputs, context) => node.run(readInputs(node.inputs, inputs), context),
+    ...(node.validate ? { validate: node.validate } : {}),
+    ...(node.fingerprint ? { fingerprint: node.fingerprint } : {}),
+  };
+  return [node.name, definition];
+}
+
+async function describePorts<R extends Inputs>(
+  { inputs, optional, hidden, outputs = [], outputNames = outputs }: Declaration<R>,
+  style: Style,
+  host: NodeHost,
+): Promise<Ports> {
+  const describe = (group: Inputs) => describeInputs(group, style, host);
+  const hiddenTypes = hidden?.map((name): [string, unknown] => [
+    name,
+    style.describeHidden(name.toUpperCase()),
+  ]);
+  return {
+    input: {
+      required: await describe(inputs),
+      ...(optional ? { optional: await describe(optional) } : {}),
+      ...(hiddenTypes ? { hidden: Object.fromEntries(hiddenTypes) } : {}),
+    },
+    input_order: {
+      required: Object.keys(inputs),
+      ...(optional ? { optional: Object.keys(optional) } : {}),
+      ...(hidden ? { hidden } : {}),
+    },
+    output: outputs,
+    output_is_list: outputs.map(() => false),
+    output_name: outputNames,
+  };
+}
+
+async function describeInputs(
+  inputs: Inputs,
+  style: Style,
+  host: NodeHost,
+): Promise<Record<string, InputSpec>> {
+  const described = Object.entries(inputs).map(async ([name, input]) => {
+    const spec = style.describeInput(input, await input.choices?.(host));
+    return [name, spec] as const;
+  });
+  return Object.fromEntries(await Promise.all(described));
+}
+
+function readInputs<R extends Inputs>(
+  declared: R,
+  sent: Readonly<Record<string, unknown>>,
+): Values<R> {
+  const values = Object.entries(declared).map(([name, { read }]) => [name, read(sent[name])]);
+  return Object.fromEntries(values) as Values<R>;
+}
