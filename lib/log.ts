@@ -26,20 +26,13 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
       format === 'pretty' ? pino.stdTimeFunctions.epochTime : pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label.toUpperCase() }) },
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
-    hooks: {
-      logMethod(
-        this: Logger,
-        args: Parameters<Logger['info']>,
-        method: (...args: Parameters<Logger['info']>) => void,
-      ) {
-        method.apply(this, args.map(shorten) as Parameters<Logger['info']>);
-      },
-    },
+    serializers: { message: shorten, err: shortError },
   };
   if (format === 'json')
-    return destination
-      ? pino(options, destination)
-      : pino(options, pino.destination({ sync: true }));
+    return pino(
+      { ...options, mixin: requestIdAlways },
+      destination ?? pino.destination({ sync: true }),
+    );
   const { default: pretty } = await import('pino-pretty');
   return pino(
     options,
@@ -55,10 +48,27 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
   );
 }
 
+/** The log of one job. RunPod's console filters by `requestId`; a batch is told by a prefix, as the Python SDK does. */
+export function jobLog(
+  log: Logger,
+  { jobId, batchId }: { readonly jobId: string; readonly batchId?: string },
+): Logger {
+  return log.child(
+    { requestId: jobId },
+    batchId === undefined ? {} : { msgPrefix: `[batchId=${batchId}] ` },
+  );
+}
+
+/** RunPod expects the key on every line, also on those of no job. */
+function requestIdAlways(_fields: object, _level: number, log: Logger): object {
+  return 'requestId' in log.bindings() ? {} : { requestId: null };
+}
+
 const READABLE = '{if requestId}{requestId} | {end}{message}';
 
 const SECRET_NAMES = [
   'authorization',
+  'Authorization',
   'apiKey',
   'api_key',
   'token',
@@ -72,10 +82,16 @@ const SECRET_NAMES = [
 const SECRET_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
 /** RunPod keeps 4096 characters of a message: the head and the tail say more than the head alone. */
-function shorten(argument: unknown): unknown {
-  if (typeof argument !== 'string' || argument.length <= MESSAGE_LENGTH) return argument;
-  const cut = argument.length - MESSAGE_LENGTH;
-  return `${argument.slice(0, MESSAGE_LENGTH / 2)} [... ${cut} characters left out ...] ${argument.slice(-MESSAGE_LENGTH / 2)}`;
+function shorten(text: unknown): unknown {
+  if (typeof text !== 'string' || text.length <= MESSAGE_LENGTH) return text;
+  const cut = text.length - MESSAGE_LENGTH;
+  return `${text.slice(0, MESSAGE_LENGTH / 2)} [... ${cut} characters left out ...] ${text.slice(-MESSAGE_LENGTH / 2)}`;
+}
+
+/** An error may quote what it choked on, and its stack repeats the message. */
+function shortError(error: Error): object {
+  const fields = Object.entries(pino.stdSerializers.err(error));
+  return Object.fromEntries(fields.map(([name, value]) => [name, shorten(value)]));
 }
 
 const MESSAGE_LENGTH = 4096;
