@@ -1,8 +1,7 @@
 /** Files a node may be given: names as a workflow writes them, and what there is. */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import mime from 'mime';
 import type { Folders, NodeHost } from '../node.ts';
@@ -55,14 +54,12 @@ async function isThere(path: string): Promise<boolean> {
   return entry !== undefined;
 }
 
-/** Tells whether the file a node reads has changed since it ran. */
+/** Changes when the file does. One that is gone only changes the text: reading it is where that becomes an error. */
 export async function hashInputFile(
   inputs: Readonly<Record<string, unknown>>,
   { folders }: NodeHost,
 ): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(inputFile(String(inputs.image), folders))) {
-    hash.update(chunk as Buffer);
-  }
-  return hash.digest('hex');
+  const path = locateInputFile(String(inputs.image), folders);
+  const bytes = path === undefined ? undefined : await readFile(path).catch(() => undefined);
+  return bytes ? createHash('sha256').update(bytes).digest('hex') : 'not readable';
 }

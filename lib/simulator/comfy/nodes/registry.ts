@@ -1,19 +1,33 @@
 import type { NodeDefinition } from '../node.ts';
+import { imageBlend } from './blending.ts';
+import { CONDITIONING_NODES } from './conditioning.ts';
+import { CUSTOM_SAMPLING_NODES } from './custom-sampling.ts';
 import { FILTER_NODES } from './filters.ts';
 import { IMAGE_NODES } from './images.ts';
+import { LATENT_NODES } from './latents.ts';
 import { LOAD_IMAGE_NODES } from './load-images.ts';
+import { LOADER_NODES } from './loaders.ts';
 import { MASK_NODES } from './masks.ts';
+import { MODEL_SAMPLING_NODES } from './model-sampling.ts';
 import { previewAny } from './preview-any.ts';
+import { SAMPLING_NODES } from './sampling.ts';
 import { SAVING_NODES } from './saving.ts';
 import { SCALING_NODES } from './scaling.ts';
 
 /** The nodes the embedded ComfyUI has, by class name, in the order `/object_info` lists them. */
 export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
+  ...SAMPLING_NODES,
+  ...LOADER_NODES,
+  ...CONDITIONING_NODES,
+  ...LATENT_NODES,
   ...LOAD_IMAGE_NODES,
   ...SAVING_NODES,
   ...IMAGE_NODES,
   ...SCALING_NODES,
+  imageBlend,
   ...FILTER_NODES,
   ...MASK_NODES,
+  ...CUSTOM_SAMPLING_NODES,
+  ...MODEL_SAMPLING_NODES,
   previewAny,
 ]);

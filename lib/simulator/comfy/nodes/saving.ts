@@ -4,8 +4,8 @@ import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { JsonText } from '../../../json.ts';
 import type { ImageBatch, NodeContext, NodeResult } from '../node.ts';
-import { writeJson } from '../python-json.ts';
 import { classNode, schemaNode } from './define-node.ts';
 import { boolean, choice, float, image, int, text } from './inputs.ts';
 import { findOutputPlace } from './output-names.ts';
@@ -139,13 +139,17 @@ function describeOrigin({ prompt, extraPnginfo }: NodeContext): [name: string, t
   const entries = [...graph, ...entriesOf(extraPnginfo)];
   return [
     ['Software', 'comfyui-worker simulator: no model was run'],
-    ...entries.map(([name, value]): [string, string] => [name, writeJson(value)]),
+    ...entries.map(([name, value]): [string, string] => [name, jsonOf(value)]),
   ];
 }
 
 function entriesOf(value: unknown): [string, unknown][] {
-  if (value instanceof Map) return [...(value as Map<string, unknown>)];
+  if (value instanceof JsonText) return value.entries();
   return typeof value === 'object' && value !== null ? Object.entries(value) : [];
+}
+
+function jsonOf(value: unknown): string {
+  return value instanceof JsonText ? value.text : JSON.stringify(value);
 }
 
 function randomLetters(count: number): string {

@@ -10,8 +10,9 @@ export interface MaskBatch {
 }
 
 export interface Model {
-  /** File name, for the mark in the picture. */
+  /** File name: it is part of what the picture is made from, and told in the caption. */
   readonly name: string;
+  readonly loras?: readonly string[];
 }
 
 export interface Clip {

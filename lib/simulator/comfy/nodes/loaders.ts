@@ -1,0 +1,139 @@
+/** Loaders of models: nothing is loaded, the file's name goes on. */
+
+import { classNode } from './define-node.ts';
+import { choice, clip, float, modelFile, model } from './inputs.ts';
+
+const checkpointLoader = classNode({
+  name: 'CheckpointLoaderSimple',
+  title: 'Load Checkpoint',
+  module: 'nodes',
+  category: 'loaders',
+  inputs: { ckpt_name: modelFile('checkpoints', { options: {} }) },
+  outputs: ['MODEL', 'CLIP', 'VAE'],
+  run: ({ ckpt_name: name }) => ({ outputs: [{ name }, { name }, { name }] }),
+});
+
+const unetLoader = classNode({
+  name: 'UNETLoader',
+  title: 'Load Diffusion Model',
+  module: 'nodes',
+  category: 'advanced/loaders',
+  inputs: {
+    unet_name: modelFile('diffusion_models'),
+    weight_dtype: choice(['default', 'fp8_e4m3fn', 'fp8_e4m3fn_fast', 'fp8_e5m2']),
+  },
+  outputs: ['MODEL'],
+  run: ({ unet_name: name }) => ({ outputs: [{ name }] }),
+});
+
+const vaeLoader = classNode({
+  name: 'VAELoader',
+  title: 'Load VAE',
+  module: 'nodes',
+  category: 'loaders',
+  inputs: { vae_name: modelFile('vae', { more: ['pixel_space'] }) },
+  outputs: ['VAE'],
+  run: ({ vae_name: name }) => ({ outputs: [{ name }] }),
+});
+
+const device = choice(['default', 'cpu'], { advanced: true });
+
+const clipLoader = classNode({
+  name: 'CLIPLoader',
+  title: 'Load CLIP',
+  module: 'nodes',
+  category: 'advanced/loaders',
+  inputs: {
+    clip_name: modelFile('text_encoders'),
+    type: choice([
+      'stable_diffusion',
+      'stable_cascade',
+      'sd3',
+      'stable_audio',
+      'mochi',
+      'ltxv',
+      'pixart',
+      'cosmos',
+      'lumina2',
+      'wan',
+      'hidream',
+      'chroma',
+      'ace',
+      'omnigen2',
+      'qwen_image',
+      'hunyuan_image',
+      'flux2',
+      'ovis',
+    ]),
+  },
+  optional: { device },
+  outputs: ['CLIP'],
+  run: ({ clip_name: name }) => ({ outputs: [{ name }] }),
+});
+
+const dualClipLoader = classNode({
+  name: 'DualCLIPLoader',
+  module: 'nodes',
+  category: 'advanced/loaders',
+  inputs: {
+    clip_name1: modelFile('text_encoders'),
+    clip_name2: modelFile('text_encoders'),
+    type: choice([
+      'sdxl',
+      'sd3',
+      'flux',
+      'hunyuan_video',
+      'hidream',
+      'hunyuan_image',
+      'hunyuan_video_15',
+      'kandinsky5',
+      'kandinsky5_image',
+      'ltxv',
+      'newbie',
+    ]),
+  },
+  optional: { device },
+  outputs: ['CLIP'],
+  run: ({ clip_name1, clip_name2 }) => ({ outputs: [{ name: `${clip_name1}+${clip_name2}` }] }),
+});
+
+const strength = () => float({ default: 1, min: -100, max: 100, step: 0.01 });
+
+const loraLoader = classNode({
+  name: 'LoraLoader',
+  title: 'Load LoRA',
+  module: 'nodes',
+  category: 'loaders',
+  inputs: {
+    model: model({}),
+    clip: clip({}),
+    lora_name: modelFile('loras', { options: {} }),
+    strength_model: strength(),
+    strength_clip: strength(),
+  },
+  outputs: ['MODEL', 'CLIP'],
+  run: ({ model, clip, lora_name: lora }) => ({
+    outputs: [{ ...model, loras: [...(model.loras ?? []), lora] }, clip],
+  }),
+});
+
+const loraLoaderModelOnly = classNode({
+  name: 'LoraLoaderModelOnly',
+  module: 'nodes',
+  category: 'loaders',
+  inputs: { model: model(), lora_name: modelFile('loras'), strength_model: strength() },
+  outputs: ['MODEL'],
+  run: ({ model, lora_name: lora }) => ({
+    outputs: [{ ...model, loras: [...(model.loras ?? []), lora] }],
+  }),
+});
+
+export const LOADER_NODES = [
+  checkpointLoader,
+  unetLoader,
+  vaeLoader,
+  clipLoader,
+  dualClipLoader,
+  loraLoader,
+  loraLoaderModelOnly,
+];
