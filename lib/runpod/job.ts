@@ -1,5 +1,6 @@
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
+import type { Taken } from './queue.ts';
 
 /** One unit of work: an id and an input, with whatever else the platform sent along. */
 export interface Job {
@@ -32,3 +33,36 @@ export interface JobContext {
  * iterator (sync or async) whose values are streamed. `Base64` leaves are allowed anywhere in the value.
  */
 export type Handler = (job: Job, context: JobContext) => unknown;
+
+/**
+ * Reads one job object.
+ * @returns the job, or what is wrong with it, with its id if that could be read.
+ */
+export function parseJob(source: JsonText): Taken {
+  const jobId = source.get('id')?.value();
+  if (typeof jobId !== 'string' || jobId === '') {
+    return { kind: 'broken', problem: `Expected a job with an id, got ${outline(source)}` };
+  }
+  const input = source.get('input');
+  if (!input) {
+    return {
+      kind: 'broken',
+      jobId,
+      problem: `Expected job ${jobId} to have an input; it has none`,
+    };
+  }
+  const batchId = source.get('batchId')?.value();
+  const isBatch = typeof batchId === 'string' && batchId !== '';
+  return { kind: 'job', job: { jobId, input, source, ...(isBatch ? { batchId } : {}) } };
+}
+
+/** What a value is, without showing what it holds. */
+function outline(source: JsonText): string {
+  if (source.kind !== 'object') return `a value of kind ${source.kind}`;
+  return `an object with the keys ${
+    source
+      .entries()
+      .map(([name]) => name)
+      .join(', ') || '(none)'
+  }`;
+}
