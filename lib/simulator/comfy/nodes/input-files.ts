@@ -43,6 +43,7 @@ export async function checkInputFile(
   inputs: Readonly<Record<string, unknown>>,
   { folders }: NodeHost,
 ): Promise<Record<string, string>> {
+  if (inputs.image === undefined) return {}; // a link: known only when the node runs
   const name = String(inputs.image);
   const path = locateInputFile(name, folders);
   const found = path !== undefined && (await isThere(path));
