@@ -1,0 +1,48 @@
+import type { JsonText } from '../json.ts';
+
+/**
+ * The choices of a combo input, from its description: `[["a", "b"], {...}]` or `["COMBO", {"options": ["a", "b"]}]`.
+ * Undefined when the description has none.
+ */
+export function choicesOf(description: JsonText | undefined): string[] | undefined {
+  const [type, options] = description?.items() ?? [];
+  const list = type?.kind === 'array' ? type : options?.get('options');
+  return list?.kind === 'array' ? list.items().map((choice) => String(choice.value())) : undefined;
+}
+
+/** Choices for people: all of a short list, of a long one the nearest to what was asked for. */
+export function listChoices(choices: readonly string[], wanted: string): string {
+  if (choices.length === 0) return 'none';
+  if (choices.length <= LISTED) return choices.join(', ');
+  const nearest = byLikeness(choices, wanted).slice(0, NEAREST);
+  return `${nearest.join(', ')} and ${choices.length - NEAREST} more`;
+}
+
+function byLikeness(choices: readonly string[], wanted: string): string[] {
+  const pairs = letterPairs(wanted);
+  return choices
+    .map((choice) => ({ choice, likeness: likeness(letterPairs(choice), pairs) }))
+    .sort((a, b) => b.likeness - a.likeness)
+    .map(({ choice }) => choice);
+}
+
+/** Share of letter pairs two names have in common (Dice): order of words and endings matter little. */
+function likeness(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+  const common = [...a].filter((pair) => b.has(pair)).length;
+  return (2 * common) / Math.max(1, a.size + b.size);
+}
+
+/** Of the name without folder and ending: those are what people get wrong, and what all models share. */
+function letterPairs(name: string): ReadonlySet<string> {
+  const letters = name
+    .toLowerCase()
+    .replace(/^.*[\\/]/, '')
+    .replace(/\.[a-z0-9]+$/, '')
+    .replace(/[^\p{L}\p{N}]/gu, '');
+  return new Set(
+    Array.from({ length: Math.max(0, letters.length - 1) }, (_, at) => letters.slice(at, at + 2)),
+  );
+}
+
+const LISTED = 10;
+const NEAREST = 8;

@@ -1,0 +1,168 @@
+import type { Clock } from '../clock.ts';
+import { describeError, isError, WorkerError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { ComfyClient } from './client.ts';
+import { Connection } from './connection.ts';
+import { parseMessage, type PromptEvent } from './messages.ts';
+import type { ComfySettings } from './settings.ts';
+import { SharedTask } from './shared-task.ts';
+
+/** Somebody who follows a prompt. The calls come on the socket's turn and must be quick. */
+export interface PromptListener {
+  onEvent(event: PromptEvent): void;
+  /** Something changed in ComfyUI's queue. */
+  onStatus(): void;
+  /** A frame that belongs to whatever runs. */
+  onBinary(): void;
+  onLost(): void;
+}
+
+export interface SocketParts {
+  readonly client: ComfyClient;
+  readonly settings: ComfySettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * The one websocket, kept between jobs.
+ *
+ * ```
+ *   closed ── connect() ──► open ── lost ──► closed ── reconnect(), while a prompt is followed ──► open
+ *                                                └──── connect(), when the next one comes ───────► open
+ * ```
+ *
+ * Nothing reconnects while nobody follows a prompt: the next `connect` opens a new one.
+ */
+export class ComfySocket implements AsyncDisposable {
+  readonly #parts: SocketParts;
+  readonly #listeners = new Map<string, PromptListener>();
+  readonly #connecting: SharedTask<Connection>;
+  readonly #reconnecting: SharedTask<Connection>;
+  #connection: Connection | undefined;
+  #lostBecause = 'Connection to remote host was lost.';
+  /** When the connection was last opened again after a loss. */
+  #reconnectedAt = -Infinity;
+
+  constructor(parts: SocketParts) {
+    this.#parts = parts;
+    this.#connecting = new SharedTask((signal) => this.#open(signal));
+    this.#reconnecting = new SharedTask((signal) => this.#openAgain(signal));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    for (const task of [this.#connecting, this.#reconnecting])
+      task.cancel(new WorkerError('comfy.socket_failed', 'The client for ComfyUI is closed'));
+    await connection?.[Symbol.asyncDispose]();
+  }
+
+  /** The client id of the open connection; undefined when there is none. */
+  get clientId(): string | undefined {
+    return this.#connection?.clientId;
+  }
+
+  /** Whether there is a connection and its other end is alive: trusted if it spoke just now, else asked. */
+  async isAlive(signal?: AbortSignal): Promise<boolean> {
+    return (await this.#connection?.verify(signal)) ?? false;
+  }
+
+  /**
+   * Sees to an open connection.
+   * @throws WorkerError `comfy.socket_failed`
+   */
+  async connect(signal?: AbortSignal): Promise<Connection> {
+    return this.#connection ?? (await this.#connecting.run(signal));
+  }
+
+  /**
+   * After a loss: tries as often as the settings allow, as long as ComfyUI answers at all. All who wait share the tries.
+   * @throws WorkerError `comfy.socket_failed` with the text clients know.
+   */
+  async reconnect(signal?: AbortSignal): Promise<Connection> {
+    return this.#connection ?? (await this.#reconnecting.run(signal));
+  }
+
+  /** From now on `listener` hears what is said about this prompt, until the function returned is called. */
+  listen(promptId: string, listener: PromptListener): () => void {
+    this.#listeners.set(promptId, listener);
+    return () => this.#listeners.delete(promptId);
+  }
+
+  async #open(signal: AbortSignal): Promise<Connection> {
+    const { client, settings, clock, log } = this.#parts;
+    const url = client.urlOf('/ws').replace(/^http/, 'ws');
+    const connection = await Connection.open(
+      {
+        url,
+        settings,
+        clock,
+        log,
+        onText: (frame) => this.#dispatch(frame),
+        onBinary: () => this.#eachListener((listener) => listener.onBinary()),
+        onLost: (reason) => this.#lost(connection, reason),
+      },
+      signal,
+    );
+    log.debug({ clientId: connection.clientId }, 'websocket to ComfyUI is open');
+    return (this.#connection = connection);
+  }
+
+  async #openAgain(signal: AbortSignal): Promise<Connection> {
+    const { clock, settings } = this.#parts;
+    const { attempts, delayMs } = settings.reconnect;
+    await clock.sleep(Math.max(0, this.#reconnectedAt + delayMs - clock.now()), signal);
+    let lastError = this.#lostBecause;
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      try {
+        return await this.#tryAgain(attempt, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isError(error) && error.message === UNREACHABLE) throw error;
+        lastError = describeError(isError(error) ? (error.cause ?? error) : error);
+      }
+      if (attempt < attempts) await clock.sleep(delayMs, signal);
+    }
+    throw new WorkerError('comfy.socket_failed', `${NOT_RECONNECTED} ${lastError}`);
+  }
+
+  async #tryAgain(attempt: number, signal: AbortSignal): Promise<Connection> {
+    const { client, clock, log } = this.#parts;
+    log.info({ attempt, reason: this.#lostBecause }, 'reconnecting to ComfyUI');
+    await client.probe(signal).catch((cause: unknown) => {
+      throw new WorkerError('comfy.socket_failed', UNREACHABLE, { cause });
+    });
+    const connection = await this.#connecting.run(signal);
+    this.#reconnectedAt = clock.now();
+    return connection;
+  }
+
+  #lost(connection: Connection, reason: string): void {
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    this.#lostBecause = reason;
+    const following = this.#listeners.size;
+    this.#parts.log[following > 0 ? 'warn' : 'debug'](
+      { reason, following },
+      'websocket to ComfyUI is lost',
+    );
+    this.#eachListener((listener) => listener.onLost());
+  }
+
+  #dispatch(frame: Buffer): void {
+    const message = parseMessage(frame);
+    if (message === undefined) return;
+    if (message.type === 'status') this.#eachListener((listener) => listener.onStatus());
+    else this.#listeners.get(message.promptId)?.onEvent(message);
+  }
+
+  #eachListener(tell: (listener: PromptListener) => void): void {
+    for (const listener of this.#listeners.values()) tell(listener);
+  }
+}
+
+const UNREACHABLE =
+  'WebSocket communication error: ComfyUI HTTP unreachable during websocket reconnect';
+const NOT_RECONNECTED =
+  'WebSocket communication error: Connection closed and failed to reconnect. Last error:';
