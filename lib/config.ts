@@ -43,7 +43,8 @@ const flag = z
   .pipe(z.enum(['true', 'false', '1', '0', 'yes', 'no'], 'must be true or false'))
   .transform((value) => ['true', '1', 'yes'].includes(value));
 
-const logLevel = z
+/** A level by the names the Python SDK knows. */
+export const LogLevelSchema = z
   .string()
   .transform((value) => value.trim().toUpperCase())
   .pipe(
@@ -341,12 +342,17 @@ export const VARIABLES = {
 
   RUNPOD_LOG_LEVEL: variable(
     'log',
-    maybe(logLevel),
+    maybe(LogLevelSchema),
     none,
     'TRACE, DEBUG, INFO, WARN, ERROR or NOTSET; `--rp_log_level` wins over it.',
     '`RUNPOD_DEBUG_LEVEL`',
   ),
-  RUNPOD_DEBUG_LEVEL: variable('log', logLevel, 'info', 'Used when `RUNPOD_LOG_LEVEL` is absent.'),
+  RUNPOD_DEBUG_LEVEL: variable(
+    'log',
+    LogLevelSchema,
+    'info',
+    'Used when `RUNPOD_LOG_LEVEL` is absent.',
+  ),
 };
 
 type Variables = typeof VARIABLES;

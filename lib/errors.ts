@@ -31,6 +31,12 @@ export const ERROR_KINDS = {
     'An environment variable or flag does not parse, or two contradict each other.',
     'The worker does not start; all problems are listed together.',
   ),
+  'worker.unfit': kind(
+    'operator',
+    false,
+    'A check before the first job failed; the message names it.',
+    'The platform is told that the worker is unhealthy, and the worker exits with code 1.',
+  ),
   'input.missing': kind('caller', false, 'The job has no input.', FAILS),
   'input.not_json': kind(
     'caller',

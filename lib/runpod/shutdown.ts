@@ -1,0 +1,54 @@
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import type { Logger } from '../log.ts';
+
+export interface ShutdownOptions {
+  readonly log: Logger;
+  /** Where signals come from; the process itself, unless in tests. */
+  readonly source?: SignalSource;
+  readonly exit?: (code: number) => void;
+}
+
+/** As much of `process` as is needed. */
+export interface SignalSource {
+  on(name: StopSignal, listener: (name: StopSignal) => void): unknown;
+  off(name: StopSignal, listener: (name: StopSignal) => void): unknown;
+}
+
+type StopSignal = (typeof STOP_SIGNALS)[number];
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
+/** Being told to stop. Disposed, it leaves the signals to Node again. */
+export interface Shutdown extends Disposable {
+  /** Aborts at the first signal. */
+  readonly signal: AbortSignal;
+}
+
+/** The first SIGTERM or SIGINT asks to finish what has been begun, the second one ends the process at once. */
+export function listenForShutdown(options: ShutdownOptions): Shutdown {
+  const { log, source = process, exit = (code: number) => process.exit(code) } = options;
+  const controller = new AbortController();
+  let firstAt = 0;
+
+  const stop = (name: StopSignal) => {
+    if (!controller.signal.aborted) {
+      firstAt = performance.now();
+      log.info({ signal: name }, 'Stopping: no more jobs are taken. A second signal ends at once');
+      controller.abort(new Error(`The worker was told to stop (${name})`));
+    } else if (name === 'SIGTERM' || performance.now() - firstAt > ECHO_MS) {
+      log.warn({ signal: name }, 'Ending at once, as told');
+      exit(128 + constants.signals[name]);
+    }
+  };
+
+  for (const name of STOP_SIGNALS) source.on(name, stop);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const name of STOP_SIGNALS) source.off(name, stop);
+    },
+  };
+}
+
+/** Ctrl-C under `npm start` arrives twice within moments: from the terminal, and passed on by npm. */
+const ECHO_MS = 100;
