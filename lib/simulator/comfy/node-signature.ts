@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { classOf, hiddenInputs, inputsOf, maybeLink, type Graph } from './graph.ts';
+import type { NodeHost } from './node.ts';
+import { toPlain, writeJson } from './python-json.ts';
+import { pyRepr, PythonError } from './python-text.ts';
+import type { DescribedNode } from './validate.ts';
+
+/**
+ * What makes two nodes the same for the cache: class, literal inputs, the nodes upstream, and the node's own fingerprint
+ * (a file's hash). Ids do not count, unless the class asks for its own.
+ * @throws PythonError for a graph that kills ComfyUI's executor: a link to no node, a node without inputs.
+ */
+export async function signGraph(
+  graph: Graph,
+  described: ReadonlyMap<string, DescribedNode>,
+  host: NodeHost,
+): Promise<Map<string, string>> {
+  const signatures = new Map<string, string>();
+  for (const id of graph.keys()) await sign(id);
+  return signatures;
+
+  async function sign(id: string): Promise<string> {
+    const known = signatures.get(id);
+    if (known !== undefined) return known;
+    signatures.set(id, CYCLE);
+    const signature = createHash('sha1')
+      .update(await describeNode(id))
+      .digest('base64');
+    signatures.set(id, signature);
+    return signature;
+  }
+
+  async function describeNode(id: string): Promise<string> {
+    const node = graph.get(id);
+    const inputs = node && inputsOf(node);
+    if (!inputs) throw new PythonError('KeyError', node ? "'inputs'" : pyRepr(id));
+    const { definition, info } = described.get(classOf(node)) as DescribedNode;
+    const parts: unknown[] = [classOf(node)];
+    if (hiddenInputs(info).some(([, wanted]) => wanted === 'UNIQUE_ID')) parts.push(id);
+    const literals: Record<string, unknown> = {};
+    for (const [name, value] of [...inputs].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const link = maybeLink(value);
+      if (!link) literals[name] = toPlain(value);
+      parts.push([name, link ? [await sign(link.from), link.slot] : { literal: value }]);
+    }
+    if (definition.fingerprint) parts.push(await definition.fingerprint(literals, host));
+    return writeJson(parts);
+  }
+}
+
+const CYCLE = 'cycle';

@@ -1,0 +1,105 @@
+import type { Logger } from '../../log.ts';
+import { epochMs, type EventLog } from './event-log.ts';
+import { Executor, type PromptTimes } from './executor.ts';
+import type { Faults } from './faults.ts';
+import { History, type Outcome } from './history.ts';
+import { PromptEvents } from './prompt-events.ts';
+import type { Workshop } from './prompt-run.ts';
+import { PromptQueue, type QueuedPrompt } from './queue.ts';
+import { SocketTable } from './sockets.ts';
+import type { Catalogue } from './validate.ts';
+
+export interface ProcessOptions {
+  readonly catalogue: Catalogue;
+  readonly orderOutputs: Workshop['orderOutputs'];
+  readonly speed: number;
+  readonly previews: boolean;
+  readonly historyCapacity: number;
+  readonly logger?: Logger | undefined;
+  readonly log: EventLog;
+  readonly faults: Faults;
+  /** Told of every prompt that has ended. */
+  onPrompt(times: PromptTimes): void;
+  /** Asked for when a node ends the process. */
+  onCrash(): void;
+}
+
+/**
+ * What one ComfyUI process holds in memory: all of it is gone when the process ends. The HTTP server in front of it is
+ * `server.ts`.
+ */
+export class ComfyProcess {
+  readonly queue: PromptQueue;
+  readonly history: History;
+  readonly sockets = new SocketTable();
+  readonly events: PromptEvents;
+  readonly executor: Executor;
+  readonly #options: ProcessOptions;
+  readonly #ended = new AbortController();
+  readonly #running: Promise<void>;
+  readonly #queuedAt = new Map<string, number>();
+  #counter = 0;
+
+  constructor(options: ProcessOptions) {
+    const { catalogue, orderOutputs, speed, previews, log, logger } = options;
+    this.#options = options;
+    this.history = new History(options.historyCapacity);
+    this.events = new PromptEvents(this.sockets, log, { previews });
+    this.queue = new PromptQueue(() => this.events.status(this.queue.remaining));
+    this.executor = new Executor({
+      queue: this.queue,
+      events: this.events,
+      signal: this.#ended.signal,
+      finish: (prompt, outcome, startedAt) => this.#finish(prompt, outcome, startedAt),
+      crash: () => options.onCrash(),
+      ...{ catalogue, orderOutputs, speed, log, logger },
+    });
+    this.#running = this.executor.run();
+  }
+
+  get catalogue(): Catalogue {
+    return this.#options.catalogue;
+  }
+
+  get faults(): Faults {
+    return this.#options.faults;
+  }
+
+  get log(): EventLog {
+    return this.#options.log;
+  }
+
+  /** Counts from 0 in each process. */
+  nextNumber(): number {
+    return this.#counter++;
+  }
+
+  enqueue(prompt: QueuedPrompt): void {
+    this.#queuedAt.set(prompt.promptId, epochMs());
+    const clientId = prompt.extraData.get('client_id');
+    const client = typeof clientId === 'string' ? { clientId } : {};
+    this.#options.log.announce('accepted', { promptId: prompt.promptId, ...client });
+    this.queue.put(prompt);
+  }
+
+  /** Stops the executor where it is. */
+  async end(): Promise<void> {
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  #finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void {
+    const { promptId } = prompt;
+    const queuedAt = this.#queuedAt.get(promptId) ?? startedAt;
+    this.#queuedAt.delete(promptId);
+    const { succeeded } = outcome;
+    this.#options.onPrompt({ promptId, queuedAt, startedAt, endedAt: epochMs(), succeeded });
+    const enter = () => {
+      this.history.add(prompt, outcome);
+      this.#options.log.announce('history', { promptId });
+    };
+    const late = this.faults.historyDelay();
+    if (late) void late.then(enter);
+    else enter();
+  }
+}

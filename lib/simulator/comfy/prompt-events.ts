@@ -1,0 +1,150 @@
+import type { EventLog, EventType } from './event-log.ts';
+import { writeJson } from './python-json.ts';
+import type { ProgressState } from './progress-state.ts';
+import type { SocketTable } from './sockets.ts';
+
+/**
+ * Who gets which message. There is one current client in the process: the `client_id` of the prompt that runs, or ran
+ * last. Messages go to its socket if it has one, else they are lost.
+ *
+ * | message                                                 | prompt with a client | without     |
+ * | ------------------------------------------------------- | -------------------- | ----------- |
+ * | execution_start, _cached, _success, _error; executing, executed | that client  | nobody      |
+ * | execution_interrupted, progress, progress_state, previews | that client        | all sockets |
+ * | status                                                  | all sockets          | all sockets |
+ */
+export class PromptEvents {
+  readonly #sockets: SocketTable;
+  readonly #log: EventLog;
+  readonly #previews: boolean;
+  #clientId: unknown;
+  #currentNode: string | undefined;
+
+  constructor(sockets: SocketTable, log: EventLog, { previews }: { readonly previews: boolean }) {
+    this.#sockets = sockets;
+    this.#log = log;
+    this.#previews = previews;
+  }
+
+  get hasClient(): boolean {
+    return this.#clientId !== undefined && this.#clientId !== null;
+  }
+
+  /** What a client that comes back while its prompt runs is told: the node, without a prompt id. */
+  currentNodeFor(clientId: string): string | undefined {
+    return clientId === this.#clientId ? this.#currentNode : undefined;
+  }
+
+  begin(clientId: unknown): void {
+    this.#clientId = clientId ?? undefined;
+  }
+
+  status(queueRemaining: number): void {
+    this.#sockets.publish(message('status', statusData(queueRemaining)));
+  }
+
+  /** A message that also goes into the history's list. */
+  record(type: EventType, data: { readonly prompt_id: string; readonly node_id?: string }): void {
+    this.#announce(type, data.prompt_id, data.node_id);
+    const frame = message(type, data);
+    if (type === 'execution_interrupted') this.#toClientOrAll(frame);
+    else this.#toClient(frame);
+  }
+
+  executing(promptId: string, nodeId: string): void {
+    this.#announce('executing', promptId, nodeId);
+    if (this.hasClient) this.#currentNode = nodeId;
+    const data = { node: nodeId, display_node: nodeId, prompt_id: promptId };
+    this.#toClient(message('executing', data));
+  }
+
+  executed(promptId: string, nodeId: string, output: unknown): void {
+    this.#announce('executed', promptId, nodeId);
+    const data = { node: nodeId, display_node: nodeId, output, prompt_id: promptId };
+    this.#toClient(message('executed', data));
+  }
+
+  /** A node that was not run because of what it got; everything else goes on. */
+  blocked(data: Readonly<Record<string, unknown>>): void {
+    this.#toClientOrAll(message('execution_error', data));
+  }
+
+  progressState(progress: ProgressState): void {
+    this.#toClientOrAll(message('progress_state', progress.toMessage()));
+  }
+
+  progress(step: Step, preview: Uint8Array | undefined): void {
+    const { promptId, nodeId, value, max } = step;
+    const picture = this.#previews ? preview : undefined;
+    const withMetadata = this.hasClient && this.#sockets.supportsPreviewMetadata(this.#clientId);
+    if (picture) this.#announce('preview', promptId, nodeId);
+    if (picture && withMetadata) this.#toClientOrAll(describedPreview(step, picture));
+    this.#announce('progress', promptId, nodeId);
+    const data = { value, max, prompt_id: promptId, node: nodeId };
+    this.#toClientOrAll(message('progress', data));
+    if (picture && !withMetadata) this.#toClientOrAll(plainPreview(picture));
+  }
+
+  /** The end of a prompt: the one message after which its history can be read. */
+  ended(promptId: string): void {
+    this.#announce('ended', promptId);
+    this.#currentNode = undefined;
+    this.#toClient(message('executing', { node: null, prompt_id: promptId }));
+  }
+
+  #toClient(frame: string | Buffer): void {
+    if (this.hasClient) this.#sockets.publish(frame, this.#clientId);
+  }
+
+  #toClientOrAll(frame: string | Buffer): void {
+    this.#sockets.publish(frame, this.hasClient ? this.#clientId : undefined);
+  }
+
+  #announce(type: EventType, promptId: string, nodeId?: string): void {
+    const clientId = typeof this.#clientId === 'string' ? { clientId: this.#clientId } : {};
+    this.#log.announce(type, {
+      promptId,
+      ...clientId,
+      ...(nodeId === undefined ? {} : { nodeId }),
+    });
+  }
+}
+
+export interface Step {
+  readonly promptId: string;
+  readonly nodeId: string;
+  readonly value: number;
+  readonly max: number;
+}
+
+export const message = (type: string, data: unknown): string => writeJson({ type, data });
+
+export const statusData = (queueRemaining: number) => ({
+  status: { exec_info: { queue_remaining: queueRemaining } },
+});
+
+/** Frame type 1: format (1 is JPEG), picture. */
+function plainPreview(jpeg: Uint8Array): Buffer {
+  return Buffer.concat([uint32(1), uint32(1), jpeg]);
+}
+
+/** Frame type 4: length of the JSON, JSON, picture. */
+function describedPreview({ promptId, nodeId }: Step, jpeg: Uint8Array): Buffer {
+  const metadata = Buffer.from(
+    writeJson({
+      node_id: nodeId,
+      prompt_id: promptId,
+      display_node_id: nodeId,
+      parent_node_id: null,
+      real_node_id: nodeId,
+      image_type: 'image/jpeg',
+    }),
+  );
+  return Buffer.concat([uint32(4), uint32(metadata.length), metadata, jpeg]);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}

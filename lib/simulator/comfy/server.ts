@@ -1,0 +1,162 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
+import { empty, internalError, readBody, send, text, type Answer } from './answers.ts';
+import type { AnswerFault } from './faults.ts';
+import { MAX_UPLOAD_BYTES } from './features.ts';
+import { isForeignOrigin } from './origin-guard.ts';
+import type { ComfyProcess } from './process.ts';
+import { message, statusData } from './prompt-events.ts';
+import { findRoute, noRoute } from './routes.ts';
+import { sendSlowly } from './slow-send.ts';
+
+export interface Listening {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+}
+
+class TooLarge extends Error {}
+
+/** ComfyUI's HTTP and websocket server, in front of one process. */
+export class ComfyServer {
+  readonly #comfy: ComfyProcess;
+  readonly #http: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: DEFLATE });
+  readonly #connections = new Set<Socket>();
+
+  private constructor(comfy: ComfyProcess) {
+    this.#comfy = comfy;
+    this.#http = createServer((request, response) => void this.#serve(request, response));
+    this.#http.on('connection', (socket) => this.#track(socket));
+    this.#http.on('upgrade', (request: IncomingMessage, tcp: Socket, head: Buffer) =>
+      this.#upgrade(request, tcp, head),
+    );
+  }
+
+  static async start(comfy: ComfyProcess, { host, port }: Listening): Promise<ComfyServer> {
+    const server = new ComfyServer(comfy);
+    const listening = Promise.withResolvers<undefined>();
+    server.#http.once('error', listening.reject);
+    server.#http.listen(port, host, () => listening.resolve(undefined));
+    await listening.promise;
+    return server;
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port;
+  }
+
+  /** Closes the port and every connection at once. */
+  async stop(): Promise<void> {
+    const closed = Promise.withResolvers<undefined>();
+    this.#http.close(() => closed.resolve(undefined));
+    for (const socket of this.#connections) socket.destroy();
+    await closed.promise;
+  }
+
+  #track(socket: Socket): void {
+    if (this.#comfy.faults.refusesConnections) {
+      socket.resetAndDestroy();
+      return;
+    }
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = 'GET', url = '/' } = request;
+    const target = new URL(url, 'http://simulator');
+    const name = `${method} ${withoutApi(target.pathname)}`;
+    this.#comfy.log.announce('request', { request: name });
+    const fault = this.#comfy.faults.useAnswerFault(name);
+    const answer =
+      fault?.how === 'refuse'
+        ? text(fault.status ?? 500, 'Refused on purpose')
+        : await this.#answer(request, target);
+    await this.#deliver(answer, response, { fault, isView: name === 'GET /view' });
+  }
+
+  async #answer(request: IncomingMessage, target: URL): Promise<Answer> {
+    if (isForeignOrigin(request.headers)) return empty(403);
+    try {
+      const found = findRoute(request.method ?? 'GET', target.pathname);
+      if (!found) return noRoute(request.method ?? 'GET');
+      const [handle, id] = found;
+      return await handle({
+        comfy: this.#comfy,
+        query: target.searchParams,
+        id,
+        headers: request.headers as Record<string, string | undefined>,
+        body: () => bodyOf(request),
+      });
+    } catch (error) {
+      return error instanceof TooLarge ? text(413, error.message) : internalError();
+    }
+  }
+
+  async #deliver(
+    answer: Answer,
+    response: ServerResponse,
+    { fault, isView }: { readonly fault: AnswerFault | undefined; readonly isView: boolean },
+  ): Promise<void> {
+    if (fault?.how === 'lose') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    if (fault?.how === 'delay') await sleep(fault.delayMs ?? 0, undefined, { ref: false });
+    if (response.destroyed) return;
+    const slow = isView ? this.#comfy.faults.view : undefined;
+    if (fault?.how === 'break') send(response, text(fault.status ?? 500, 'Broken on purpose'));
+    else if (slow) await sendSlowly(response, answer, slow);
+    else send(response, answer);
+  }
+
+  #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
+    tcp.on('error', () => tcp.destroy());
+    const target = new URL(request.url ?? '/', 'http://simulator');
+    const refusal = this.#refusal(request, target);
+    if (refusal === 'reset') {
+      tcp.resetAndDestroy();
+    } else if (refusal !== undefined) {
+      tcp.end(`HTTP/1.1 ${refusal} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+    } else {
+      this.#sockets.handleUpgrade(request, tcp, head, (socket) => {
+        const client = this.#comfy.sockets.add(socket, tcp, target.searchParams.get('clientId'));
+        this.#comfy.log.announce('socket_open', { clientId: client.sid });
+        socket.once('close', () =>
+          this.#comfy.log.announce('socket_close', { clientId: client.sid }),
+        );
+        this.#greet(client.sid);
+      });
+    }
+  }
+
+  #refusal(request: IncomingMessage, target: URL): number | 'reset' | undefined {
+    if (isForeignOrigin(request.headers)) return 403;
+    if (withoutApi(target.pathname) !== '/ws') return 404;
+    return this.#comfy.faults.refusedSockets;
+  }
+
+  #greet(sid: string): void {
+    const { sockets, queue, events } = this.#comfy;
+    sockets.publish(message('status', { ...statusData(queue.remaining), sid }), sid);
+    const node = events.currentNodeFor(sid);
+    if (node !== undefined) sockets.publish(message('executing', { node }), sid);
+  }
+}
+
+/** Small frames are not worth compressing. */
+const DEFLATE = { threshold: 1024 };
+
+const withoutApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const body = await readBody(request, MAX_UPLOAD_BYTES);
+  if (body) return body;
+  const size = request.headers['content-length'] ?? 'unknown';
+  throw new TooLarge(
+    `Maximum request body size ${MAX_UPLOAD_BYTES} exceeded, actual body size ${size}`,
+  );
+}
