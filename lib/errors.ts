@@ -119,6 +119,12 @@ export const ERROR_KINDS = {
     'The platform cancelled the job.',
     'The prompt is interrupted or removed from the queue; nothing is posted.',
   ),
+  'queue.full': kind(
+    'caller',
+    true,
+    'The queue in memory holds as many jobs as it may.',
+    'The job is not accepted.',
+  ),
   'result.too_large': kind(
     'operator',
     false,

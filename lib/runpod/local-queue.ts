@@ -1,0 +1,149 @@
+import { WorkerError } from '../errors.ts';
+import type { JsonBody } from '../json-body.ts';
+import { JsonText } from '../json.ts';
+import { Bell } from './bell.ts';
+import type { Job } from './job.ts';
+import type { JobQueue, PostRequest, Taken, TakeRequest } from './queue.ts';
+
+export interface LocalQueueOptions {
+  /** Jobs that may be there at once, waiting or running. */
+  readonly capacity?: number;
+}
+
+export interface SubmitOptions {
+  /** Stops the job, wherever it is; its result then rejects with the reason. */
+  readonly signal?: AbortSignal;
+  /** Told what would be posted as progress. */
+  readonly onProgress?: (value: JsonText) => void;
+  /** Told the values of a streaming handler, in order. */
+  readonly onChunk?: (value: JsonText) => void;
+}
+
+/** What would be posted for a job. */
+export interface LocalResult {
+  /** The whole body. */
+  readonly text: string;
+  readonly output: JsonText | undefined;
+  /** Present when the job failed. */
+  readonly error: string | undefined;
+}
+
+interface Submission extends SubmitOptions {
+  readonly job: Job;
+  readonly result: PromiseWithResolvers<LocalResult>;
+}
+
+/** A queue in memory: for the demo, for one-off jobs, and for whatever serves jobs from within this process. */
+export class LocalQueue implements JobQueue {
+  readonly #capacity: number;
+  readonly #waiting = new Map<string, Submission>();
+  readonly #running = new Map<string, Submission>();
+  readonly #toStop: string[] = [];
+  readonly #changed = new Bell();
+
+  constructor({ capacity = 1000 }: LocalQueueOptions = {}) {
+    this.#capacity = capacity;
+  }
+
+  /** Jobs that nobody has taken yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Resolves to what the job comes to, failures included.
+   * @throws WorkerError `queue.full`, or the reason of the signal.
+   */
+  async submit(job: Job, options: SubmitOptions = {}): Promise<LocalResult> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    this.#refuseUnlessNew(job.jobId);
+    const submission = { ...options, job, result: Promise.withResolvers<LocalResult>() };
+    const stop = () => this.#stop(submission, signal?.reason);
+    signal?.addEventListener('abort', stop);
+    this.#waiting.set(job.jobId, submission);
+    this.#changed.ring();
+    return submission.result.promise.finally(() => signal?.removeEventListener('abort', stop));
+  }
+
+  async take({ limit, signal }: TakeRequest): Promise<readonly Taken[]> {
+    while (this.#waiting.size === 0) await this.#change(signal);
+    const submissions = [...this.#waiting.values()].slice(0, limit);
+    return submissions.map((submission) => this.#hand(submission));
+  }
+
+  post(jobId: string, body: JsonBody, { kind }: PostRequest): Promise<void> {
+    return Promise.resolve().then(() => this.#accept(this.#runningOne(jobId), body, kind));
+  }
+
+  async *stops(signal: AbortSignal): AsyncGenerator<readonly string[]> {
+    for (;;) {
+      while (this.#toStop.length === 0) await this.#change(signal);
+      yield this.#toStop.splice(0);
+    }
+  }
+
+  #refuseUnlessNew(jobId: string): void {
+    if (this.#waiting.has(jobId) || this.#running.has(jobId)) {
+      throw new TypeError(`Job ${jobId} is there already; every job needs an id of its own`);
+    }
+    if (this.#waiting.size + this.#running.size < this.#capacity) return;
+    throw new WorkerError(
+      'queue.full',
+      `Job ${jobId} is not accepted: the queue holds ${this.#capacity} jobs; send it again later`,
+    );
+  }
+
+  #hand(submission: Submission): Taken {
+    const { job } = submission;
+    this.#waiting.delete(job.jobId);
+    this.#running.set(job.jobId, submission);
+    return { kind: 'job', job };
+  }
+
+  #runningOne(jobId: string): Submission {
+    const submission = this.#running.get(jobId);
+    if (submission) return submission;
+    throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
+  }
+
+  #accept(submission: Submission, body: JsonBody, kind: PostRequest['kind']): void {
+    const text = Buffer.concat(body.chunks).toString();
+    const posted = JsonText.parse(text);
+    const output = posted.get('output');
+    if (kind === 'result') this.#end(submission, toResult(posted));
+    else if (output && kind === 'progress') submission.onProgress?.(output);
+    else if (output) submission.onChunk?.(output);
+  }
+
+  #end({ job, result }: Submission, value: LocalResult): void {
+    this.#running.delete(job.jobId);
+    result.resolve(value);
+  }
+
+  #stop({ job, result }: Submission, reason: unknown): void {
+    this.#waiting.delete(job.jobId);
+    if (this.#running.delete(job.jobId)) this.#toStop.push(job.jobId);
+    this.#changed.ring();
+    result.reject(reason);
+  }
+
+  /** Resolves when something has changed; rejects with the reason of `signal`. */
+  #change(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    void this.#changed.rung().then(resolve);
+    return promise.finally(() => signal.removeEventListener('abort', abort));
+  }
+}
+
+function toResult(posted: JsonText): LocalResult {
+  const error = posted.get('error')?.value();
+  return {
+    text: posted.text,
+    output: posted.get('output'),
+    error: error === undefined || typeof error === 'string' ? error : JSON.stringify(error),
+  };
+}
