@@ -1,0 +1,53 @@
+/**
+ * Measures a worker from outside: the platform's side of the queue is simulated, ComfyUI is the embedded one or a real one,
+ * and the worker is any command that takes its settings from RunPod's variables. `--help` tells the options.
+ */
+import { writeFile } from 'node:fs/promises';
+import { describeError } from '../lib/errors.ts';
+import { parseArguments, USAGE, type BenchArguments } from './bench/arguments.ts';
+import { builtWorkerCommand } from './bench/built-worker.ts';
+import { reachComfy, startEmbeddedComfy } from './bench/comfy.ts';
+import { newReport, toLines, toTable, type Report } from './bench/report.ts';
+import { runScenario, type Figures } from './bench/run-scenario.ts';
+
+if (process.argv.includes('--help')) console.log(USAGE);
+else await main();
+
+async function main(): Promise<void> {
+  const interrupted = new AbortController();
+  process.once('SIGINT', () => interrupted.abort());
+  try {
+    await bench(parseArguments(process.argv.slice(2)), interrupted.signal);
+  } catch (error) {
+    console.error(interrupted.signal.aborted ? 'Interrupted' : describeError(error));
+    process.exitCode = 1;
+  }
+}
+
+async function bench(options: BenchArguments, signal: AbortSignal): Promise<void> {
+  const { comfyUrl, comfyPort, scenarios, jsonFile } = options;
+  const workerCommand = options.worker ?? (await builtWorkerCommand());
+  await using comfy = await (comfyUrl ? reachComfy(comfyUrl) : startEmbeddedComfy(comfyPort));
+  const report = newReport(workerCommand, comfy.embedded ? 'embedded' : comfy.url);
+  console.log(heading(report));
+  const figures: Figures[] = [];
+  for (const scenario of scenarios) {
+    signal.throwIfAborted();
+    console.log(`\n${scenario.name}: ${scenario.about} (${scenario.jobs} jobs)`);
+    const found = await runScenario(scenario, { workerCommand, comfyUrl: comfy.url, signal });
+    figures.push(found);
+    console.log(toLines(found));
+  }
+  if (figures.length > 1) console.log(`\n${toTable(figures)}`);
+  if (jsonFile) await writeFile(jsonFile, `${JSON.stringify({ ...report, figures }, null, 2)}\n`);
+}
+
+function heading({ machine, node, worker, comfy }: Report): string {
+  return [
+    `machine  ${machine}`,
+    `bench    Node ${node}`,
+    `worker   ${worker}`,
+    `ComfyUI  ${comfy}`,
+    'Of a series the median is told first.',
+  ].join('\n');
+}

@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+
+export interface BenchArguments {
+  /** Undefined: this worker, built. */
+  readonly worker: string | undefined;
+  /** Undefined: the embedded ComfyUI in a process of its own. */
+  readonly comfyUrl: string | undefined;
+  /** Port of the embedded ComfyUI; 0 takes any. */
+  readonly comfyPort: number;
+  readonly scenarios: readonly Scenario[];
+  readonly jsonFile: string | undefined;
+}
+
+export const USAGE = `npm run bench -- [options]
+
+  --worker CMD       measure this command instead of the built worker, e.g. 'python -u handler.py'
+  --comfy URL        a running ComfyUI; files named bench-* stay in its input and output folders
+  --comfy-port PORT  port of the embedded ComfyUI, for workers that know only 8188
+  --only A,B         scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
+  --jobs N           jobs per scenario instead of its own number
+  --json FILE        also write the figures as JSON
+`;
+
+/** @throws Error with a text for the person who typed. */
+export function parseArguments(args: readonly string[]): BenchArguments {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      worker: { type: 'string' },
+      comfy: { type: 'string' },
+      'comfy-port': { type: 'string', default: '0' },
+      only: { type: 'string' },
+      jobs: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    worker: values.worker,
+    comfyUrl: values.comfy?.replace(/\/+$/, ''),
+    comfyPort: wholeNumber('--comfy-port', values['comfy-port'], 0),
+    scenarios: chosen(values.only).map((scenario) => withJobs(scenario, values.jobs)),
+    jsonFile: values.json,
+  };
+}
+
+function chosen(only: string | undefined): readonly Scenario[] {
+  if (only === undefined) return SCENARIOS;
+  return only.split(',').map((name) => {
+    const scenario = SCENARIOS.find((known) => known.name === name.trim());
+    if (!scenario) throw new Error(`--only knows no scenario "${name}"`);
+    return scenario;
+  });
+}
+
+function withJobs(scenario: Scenario, jobs: string | undefined): Scenario {
+  return jobs === undefined ? scenario : { ...scenario, jobs: wholeNumber('--jobs', jobs, 1) };
+}
+
+function wholeNumber(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least) return value;
+  throw new Error(`Expected ${name} to be a whole number of at least ${least}, got "${text}"`);
+}

@@ -1,0 +1,100 @@
+import { arch, cpus, platform, release, totalmem } from 'node:os';
+import type { Figures } from './run-scenario.ts';
+import type { Summary } from './statistics.ts';
+
+/** Everything needed to read the figures later. */
+export interface Report {
+  readonly when: string;
+  readonly machine: string;
+  readonly node: string;
+  readonly worker: string;
+  readonly comfy: string;
+  readonly figures: readonly Figures[];
+}
+
+export function newReport(worker: string, comfy: string): Report {
+  const processors = cpus();
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GB`;
+  return {
+    when: new Date().toISOString(),
+    machine: `${processors.length} x ${processors[0]?.model.trim() ?? arch()}, ${memory}, ${platform()} ${release()}`,
+    node: process.version,
+    worker,
+    comfy,
+    figures: [],
+  };
+}
+
+/** One row per scenario, medians only. */
+export function toTable(figures: readonly Figures[]): string {
+  const rows = [['scenario', ...ROWS.map(({ title }) => title)], ...figures.map(medians)];
+  const widths = rows[0]?.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows
+    .map((row) => row.map((cell, column) => cell.padEnd(widths?.[column] ?? 0)).join('  '))
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** One line per figure of a scenario; series with their 95 % quantile and extremes. */
+export function toLines(figures: Figures): string {
+  const width = Math.max(...ROWS.map(({ title }) => title.length));
+  return ROWS.flatMap(({ title, of, unit }) => {
+    const value = of(figures);
+    return value === undefined ? [] : [`  ${title.padEnd(width)}  ${inFull(value, unit)}`];
+  }).join('\n');
+}
+
+interface Row {
+  readonly title: string;
+  readonly unit: Unit;
+  readonly of: (figures: Figures) => number | Summary | undefined;
+}
+
+type Unit = 'count' | 'ms' | 'bytes';
+
+const ROWS: readonly Row[] = [
+  { title: 'jobs', unit: 'count', of: ({ jobs }) => jobs },
+  { title: 'jobs/s', unit: 'count', of: ({ jobsPerS }) => jobsPerS },
+  { title: 'first take', unit: 'ms', of: ({ coldStartMs }) => coldStartMs },
+  { title: 'ComfyUI', unit: 'ms', of: ({ comfyMs }) => comfyMs },
+  { title: 'overhead', unit: 'ms', of: ({ overheadMs }) => overheadMs },
+  { title: 'ComfyUI idle', unit: 'ms', of: ({ idleMs }) => idleMs },
+  { title: 'CPU per job', unit: 'ms', of: ({ cpuMsPerJob }) => cpuMsPerJob },
+  { title: 'result', unit: 'bytes', of: ({ resultBytes }) => resultBytes },
+  { title: 'peak memory', unit: 'bytes', of: ({ peakBytes }) => peakBytes },
+  { title: 'first third', unit: 'bytes', of: ({ memory }) => memory?.firstThirdBytes },
+  { title: 'last third', unit: 'bytes', of: ({ memory }) => memory?.lastThirdBytes },
+];
+
+function medians(figures: Figures): string[] {
+  const cells = ROWS.map(({ of, unit }) => {
+    const value = of(figures);
+    if (value === undefined) return '-';
+    return withUnit(typeof value === 'number' ? value : value.median, unit);
+  });
+  return [figures.scenario, ...cells];
+}
+
+function inFull(value: number | Summary, unit: Unit): string {
+  if (typeof value === 'number') return withUnit(value, unit);
+  const { median, p95, min, max } = value;
+  const spread = [p95, min, max].map((one) => withUnit(one, unit));
+  return `${withUnit(median, unit)} (95 %: ${spread[0]}; ${spread[1]} to ${spread[2]})`;
+}
+
+function withUnit(value: number, unit: Unit): string {
+  switch (unit) {
+    case 'count':
+      return number(value);
+    case 'ms':
+      return `${number(value)} ms`;
+    case 'bytes':
+      return value < 100_000 ? `${number(value / 1e3)} kB` : `${number(value / 1e6)} MB`;
+  }
+}
+
+function number(value: number): string {
+  return value.toFixed(Number.isInteger(value) || value >= 100 ? 0 : 1);
+}
