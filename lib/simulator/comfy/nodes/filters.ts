@@ -3,7 +3,7 @@
 import type { ImageBatch } from '../node.ts';
 import { schemaNode } from './define-node.ts';
 import { float, image, int } from './inputs.ts';
-import { editFrames } from './pixels.ts';
+import { openFrame } from './pixels.ts';
 
 const MODULE = 'comfy_extras.nodes_post_processing';
 const CATEGORY = 'image/postprocessing';
@@ -48,11 +48,26 @@ interface Kernel {
   readonly weights: readonly number[];
 }
 
-/** Beyond the border, pixels count as the border's own; ComfyUI mirrors the picture there. */
-function convolve(image: ImageBatch, { width, height, weights }: Kernel): Promise<ImageBatch> {
-  return editFrames(image, (frame) =>
-    frame.convolve({ width, height, kernel: [...weights], scale: 1, offset: 0 }),
-  );
+/**
+ * Beyond the border, pixels count as the border's own; ComfyUI mirrors the picture there. sharp would cut fractions off,
+ * which darkens; asked for floats it leaves the rounding to us.
+ */
+async function convolve(
+  image: ImageBatch,
+  { width, height, weights }: Kernel,
+): Promise<ImageBatch> {
+  const frames = image.frames.map(async (frame) => {
+    const filtered = await openFrame(image, frame)
+      .convolve({ width, height, kernel: [...weights], scale: 1, offset: 0 })
+      .raw({ depth: 'float' })
+      .toBuffer();
+    return Uint8Array.from(new Float32Array(Uint8Array.from(filtered).buffer), toByte);
+  });
+  return { ...image, frames: await Promise.all(frames) };
+}
+
+function toByte(value: number): number {
+  return Math.min(255, Math.max(0, Math.round(value)));
 }
 
 /** The bell curve over `2 * radius + 1` pixels, summing to 1. */

@@ -43,8 +43,8 @@ export async function checkInputFile(
   inputs: Readonly<Record<string, unknown>>,
   { folders }: NodeHost,
 ): Promise<Record<string, string>> {
-  if (inputs.image === undefined) return {}; // a link: known only when the node runs
-  const name = String(inputs.image);
+  const { image: name } = inputs;
+  if (typeof name !== 'string') return {}; // a link: known only when the node runs
   const path = locateInputFile(name, folders);
   const found = path !== undefined && (await isThere(path));
   return found ? {} : { image: `Invalid image file: ${name}` };

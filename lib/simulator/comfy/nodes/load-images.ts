@@ -52,8 +52,8 @@ const loadImageMask = classNode({
 async function readImage(path: string): Promise<ImageBatch> {
   const { pages = 1, hasAlpha } = await sharp(path).metadata();
   const source = pages > 1 ? sharp(path, { pages: -1 }) : sharp(path).autoOrient();
-  const upright = source.toColourspace('srgb').ensureAlpha();
-  const { data, info } = await (hasAlpha ? upright : upright.removeAlpha())
+  const colored = source.toColourspace('srgb');
+  const { data, info } = await (hasAlpha ? colored.ensureAlpha() : colored.removeAlpha())
     .raw()
     .toBuffer({ resolveWithObject: true });
   const height = info.height / pages;

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from '@jest/globals';
+import { writeJson } from '../python-json.ts';
+import { startNodeBench } from './node-bench.ts';
+import { NODES } from './registry.ts';
+
+const RECORDED = JSON.parse(
+  await readFile('test_resources/transcripts/comfyui-0.8.0/object_info.json', 'utf8'),
+) as Record<string, object>;
+
+const shared = [...NODES.keys()].filter((name) => name in RECORDED);
+
+test.each(shared)('%s is described as a real ComfyUI describes it', async (name) => {
+  await using bench = await startNodeBench();
+  const info = await NODES.get(name)!.info({ ...bench.host, models: {} });
+  expect(JSON.stringify(withoutFiles(JSON.parse(writeJson(info))))).toBe(
+    JSON.stringify(withoutFiles(RECORDED[name])),
+  );
+});
+
+/** Files that happened to lie on the recorded machine say nothing about the node. */
+function withoutFiles(info: unknown): unknown {
+  return JSON.parse(JSON.stringify(info), (_, value: unknown) =>
+    Array.isArray(value) && value.some((item) => String(item).endsWith('.png')) ? [] : value,
+  );
+}
+
+test('no more than these recorded nodes are missing', () => {
+  const missing = Object.keys(RECORDED).filter((name) => !NODES.has(name));
+  expect(missing.sort()).toEqual([
+    'ControlNetLoader',
+    'ImageCompositeMasked',
+    'ImagePadForOutpaint',
+    'ImageQuantize',
+    'ImageStitch',
+    'LoadAudio',
+    'LoadVideo',
+    'SaveAnimatedPNG',
+    'SaveAudio',
+    'SaveAudioMP3',
+    'SaveGLB',
+    'SaveLatent',
+    'SaveVideo',
+    'SaveWEBM',
+    'UpscaleModelLoader',
+  ]);
+});
+
+test('the largest seed is described to the last digit', async () => {
+  await using bench = await startNodeBench();
+  const info = await NODES.get('KSampler')!.info(bench.host);
+  expect(writeJson(info)).toMatch(/"max": ?18446744073709551615,/);
+});
+
+test('loaders offer the models of the host', async () => {
+  await using bench = await startNodeBench();
+  const info = await NODES.get('CheckpointLoaderSimple')!.info({
+    ...bench.host,
+    models: { checkpoints: ['mine.safetensors'] },
+  });
+  expect(info.input.required?.ckpt_name).toEqual([['mine.safetensors'], {}]);
+});
