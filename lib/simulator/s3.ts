@@ -21,13 +21,13 @@ export interface S3SimulatorOptions {
   readonly clock?: Clock;
 }
 
-export interface S3Object {
+interface S3Object {
   readonly bytes: Uint8Array;
   readonly mediaType: string;
 }
 
 /** A request as it came, with what was answered; 0 where the connection was cut or is still open. */
-export interface S3Request {
+interface S3Request {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -35,7 +35,7 @@ export interface S3Request {
   readonly status: number;
 }
 
-export type S3Fault =
+type S3Fault =
   /** An answer, with an {@link errorXml} or what a proxy might say. */
   | { readonly kind: 'refuse'; readonly status: number; readonly body: string }
   /** The connection is reset when the request has been read. */
