@@ -14,7 +14,7 @@ export interface Arguments {
   readonly serveApi: ApiArguments | undefined;
 }
 
-export interface ApiArguments {
+interface ApiArguments {
   readonly port: number;
   readonly host: string;
   readonly concurrency: number;

@@ -39,7 +39,7 @@ class HeartbeatThread {
   readonly #data: HeartbeatThreadData;
   readonly #watch: StuckWatch;
   readonly #tell: (news: HeartbeatNews) => void;
-  #jobIds: readonly string[] = [];
+  #jobIds = '';
   #failing = false;
   /** How long the main thread has been silent, while pings are held back for it. */
   #stuckForMs = 0;
@@ -50,7 +50,8 @@ class HeartbeatThread {
     this.#tell = tell;
   }
 
-  setJobs(jobIds: readonly string[]): void {
+  /** Comma-separated ids. */
+  setJobs(jobIds: string): void {
     this.#jobIds = jobIds;
   }
 
@@ -93,7 +94,7 @@ class HeartbeatThread {
 
   async #pingOnce(): Promise<{ problem?: string; retry?: boolean }> {
     const { target, intervalMs } = this.#data;
-    const jobs = this.#jobIds.length > 0 ? { job_id: this.#jobIds.join(',') } : {};
+    const jobs = this.#jobIds ? { job_id: this.#jobIds } : {};
     try {
       const status = await sendPing(target, jobs, 2 * intervalMs);
       return status < 400 ? {} : { problem: `status ${status}`, retry: PASSING.has(status) };
@@ -137,6 +138,6 @@ const PASSING = new Set([429, 500, 502, 503, 504]);
 
 const data = workerData as HeartbeatThreadData;
 const thread = new HeartbeatThread(data, (news) => parentPort?.postMessage(news));
-parentPort?.on('message', (jobIds: readonly string[]) => thread.setJobs(jobIds));
+parentPort?.on('message', (jobIds: string) => thread.setJobs(jobIds));
 setInterval(() => thread.look(), lookIntervalMs(data.stuckMs));
 await thread.run();

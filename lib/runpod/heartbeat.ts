@@ -35,7 +35,7 @@ class ThreadedHeartbeat implements Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #turns = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #turning: NodeJS.Timeout;
-  #jobIds: readonly string[] = [];
+  #jobIds = '';
   #thread: Worker | undefined;
   #restart: NodeJS.Timeout | undefined;
 
@@ -48,8 +48,10 @@ class ThreadedHeartbeat implements Heartbeat {
   }
 
   setJobs(jobIds: Iterable<string>): void {
-    this.#jobIds = [...jobIds];
-    this.#thread?.postMessage(this.#jobIds);
+    const list = [...jobIds].join(',');
+    if (list === this.#jobIds) return;
+    this.#jobIds = list;
+    this.#thread?.postMessage(list);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

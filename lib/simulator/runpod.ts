@@ -12,10 +12,6 @@ import { answer } from './platform/routes.ts';
 import { Stops } from './platform/stops.ts';
 import { Waits } from './platform/waits.ts';
 
-export type { Fault } from './platform/faults.ts';
-export type { JobStatus, SimulatedJob, Violation } from './platform/jobs.ts';
-export type { RecordedRequest, Route } from './platform/request.ts';
-
 export interface RunpodSimulatorOptions {
   /** How long a poll for jobs is held before 204. The real time is unknown; workers give up after 90 s. */
   readonly takeHoldMs?: number;

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { JsonText } from '../../json.ts';
 
 /** The routes a worker uses, and then those of clients. */
-export const ROUTES = [
+const ROUTES = [
   'job-take',
   'job-take-batch',
   'job-stop',
