@@ -6,13 +6,15 @@ export default {
     '\\.ts$': [
       '@swc/jest',
       {
-        jsc: { parser: { syntax: 'typescript' }, target: 'es2024' },
+        jsc: {
+          parser: { syntax: 'typescript' },
+          target: 'es2024',
+          experimental: { keepImportAttributes: true },
+        },
         module: { type: 'es6', resolveFully: false },
       },
     ],
   },
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 30_000,
-  // A test that leaves a socket, a timer or a server behind must not go unnoticed.
-  detectOpenHandles: false,
-  forceExit: false,
 };

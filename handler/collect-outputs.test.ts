@@ -7,6 +7,7 @@ const collect = (outputs: string | undefined, ending: 'succeeded' | 'failed' = '
     promptId: 'p1',
     ending,
     problems: [],
+    timings: { queuedMs: 0, startedMs: 0, endedMs: 0, readMs: 0, executionMs: undefined },
     outputs: outputs === undefined ? undefined : JsonText.parse(outputs),
   });
 

@@ -37,7 +37,9 @@ export async function deliver(
   job.signal.throwIfAborted();
 
   const outcomes = uploaded.map((outcome, index) =>
-    'item' in outcome ? outcome : fallBack(artifacts[index] as Artifact, outcome.problem, room),
+    outcome.problem === undefined
+      ? outcome
+      : fallBack(artifacts[index] as Artifact, outcome.problem, room),
   );
   return {
     items: outcomes.flatMap(({ item }) => item ?? []),
@@ -62,7 +64,7 @@ async function upload(
   artifact: Artifact,
   index: number,
   { jobId, signal }: { readonly jobId: string; readonly signal: AbortSignal },
-): Promise<{ item: ResultItem } | { problem: string }> {
+): Promise<Outcome> {
   const { filename, bytes, mediaType } = artifact;
   try {
     const url = await storage.put({ jobId, filename, index, bytes, mediaType }, signal);

@@ -11,30 +11,32 @@ import { startDeadline } from './job-deadline.ts';
 import { parseInput } from './job-input.ts';
 import { type Result, toFailure, toResult } from './result.ts';
 import { stageInputs } from './stage-inputs.ts';
+import { Stopwatch, type Timings } from './stopwatch.ts';
 
 export interface JobParts {
   readonly comfy: Comfy;
   readonly storage?: Storage;
   /** Sent with workflows whose job brings no key of its own. */
   readonly apiKey?: JsonText;
+  /** Uploads or downloads side by side. */
   readonly transfers: number;
   readonly maxResultBytes: number;
   readonly jobTimeoutMs: number;
   /** The ComfyUI behind this worker is the embedded stand-in: results say so. */
   readonly simulated?: boolean;
+  /** Told how long each stretch of a job took, when its result is ready. */
+  readonly onTimings?: (jobId: string, timings: Timings) => void;
 }
 
-/** The job line, with its parts. Its one `catch` turns whatever went wrong into a result. */
-export function createJobHandler(parts: JobParts): Handler {
-  const leases = new InputLeases();
+type LineParts = JobParts & { readonly leases: InputLeases };
+
+/** The job line with its parts. Its one `catch` turns whatever went wrong into a result. */
+export function createJobHandler(jobParts: JobParts): Handler {
+  const parts = { ...jobParts, leases: new InputLeases() };
   return async (job, context) => {
     using deadline = startDeadline(job, context.signal, parts.jobTimeoutMs);
     try {
-      const result = await runJob(
-        job,
-        { ...context, signal: deadline.signal },
-        { ...parts, leases },
-      );
+      const result = await runJob(job, context, { parts, signal: deadline.signal });
       return parts.simulated ? { ...result, simulated: true } : result;
     } catch (error) {
       if (context.signal.aborted) throw error;
@@ -47,38 +49,50 @@ export function createJobHandler(parts: JobParts): Handler {
 async function runJob(
   job: Job,
   context: JobContext,
-  parts: JobParts & { readonly leases: InputLeases },
+  { parts, signal }: { readonly parts: LineParts; readonly signal: AbortSignal },
 ): Promise<Result> {
-  const { signal, log } = context;
+  const { comfy } = parts;
+  const { log } = context;
+  const watch = new Stopwatch();
+
   const input = parseInput(job.input);
-  await parts.comfy.ready(signal);
+  await comfy.ready(signal);
+  watch.lap('ready');
+
   const lease = await stageInputs(input, parts, signal);
-  const files = new ArtifactFetcher({ ...parts, log }, signal);
-  const outcome = await parts.comfy
+  log.info({ images: input.images.length, ms: watch.lap('staged') }, 'Inputs staged');
+
+  const files = new ArtifactFetcher({ comfy, transfers: parts.transfers, log }, signal);
+  const outcome = await comfy
     .runPrompt(
       { workflow: input.workflow, apiKey: input.apiKey ?? parts.apiKey },
       {
         signal,
         log,
-        onProgress: context.progress,
+        onProgress: (progress) => context.progress(progress),
         onOutput: (nodeId, output) => files.announce(nodeId, output),
       },
     )
     .finally(() => lease.release());
   context.release();
+  log.info(
+    { promptId: outcome.promptId, ending: outcome.ending, ms: watch.lap('executed') },
+    'Prompt ended',
+  );
+
   const collected = collectOutputs(outcome);
   const fetched = await files.collect(collected.records);
+  watch.lap('fetched');
+
   const delivered = await deliver(fetched.artifacts, { jobId: job.jobId, signal }, parts);
-  return toResult({
-    ending: outcome.ending,
-    items: delivered.items,
-    problems: [
-      ...outcome.problems,
-      ...collected.problems,
-      ...fetched.problems,
-      ...delivered.problems,
-    ],
-  });
+  const problems = [...collected.problems, ...fetched.problems, ...delivered.problems];
+  log.info(
+    { images: delivered.items.length, problems: problems.length, ms: watch.lap('delivered') },
+    'Images delivered',
+  );
+
+  parts.onTimings?.(job.jobId, watch.timings);
+  return toResult(outcome, { items: delivered.items, problems });
 }
 
 function logFailure(error: unknown, { log }: JobContext): void {

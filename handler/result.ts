@@ -19,26 +19,29 @@ export type Result =
   | { error: string; details?: readonly string[]; images?: readonly ResultItem[] };
 
 export interface ResultParts {
-  readonly ending: PromptOutcome['ending'];
   readonly items: readonly ResultItem[];
-  /** Everything that went wrong on the way, in order. */
+  /** What went wrong after the prompt had ended, in order. */
   readonly problems: readonly string[];
 }
 
 /** The shapes clients know; see `docs/switching.md`. */
-export function toResult({ ending, items, problems }: ResultParts): Result {
-  if (ending === 'interrupted') return interrupted(items, problems);
-  if (items.length > 0)
-    return problems.length > 0 ? { images: items, errors: problems } : { images: items };
-  if (problems.length > 0) return { error: 'Job processing failed', details: problems };
+export function toResult(outcome: PromptOutcome, { items, problems }: ResultParts): Result {
+  if (outcome.ending === 'interrupted') return interrupted(outcome.problems, items, problems);
+  const errors = [...outcome.problems, ...problems];
+  if (items.length > 0) return errors.length > 0 ? { images: items, errors } : { images: items };
+  if (errors.length > 0) return { error: 'Job processing failed', details: errors };
   return { status: 'success_no_images', images: [] };
 }
 
 /** Never a success: somebody cut the work short. What was saved before is handed over all the same. */
-function interrupted(items: readonly ResultItem[], problems: readonly string[]): Result {
-  const [error = 'Workflow execution interrupted', ...details] = problems;
+function interrupted(
+  outcomeProblems: readonly string[],
+  items: readonly ResultItem[],
+  problems: readonly string[],
+): Result {
+  const details = [...outcomeProblems.slice(0, -1), ...problems];
   return {
-    error,
+    error: outcomeProblems.at(-1) ?? 'Workflow execution interrupted',
     ...(details.length > 0 ? { details } : {}),
     ...(items.length > 0 ? { images: items } : {}),
   };

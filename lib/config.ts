@@ -1,6 +1,5 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { WorkerError } from './errors.ts';
 
@@ -121,10 +120,9 @@ export const VARIABLES = {
   ),
   RUNPOD_POD_ID: variable(
     'platform',
-    text,
-    () => randomUUID(),
-    'Id of this worker. Without it no heartbeat is sent.',
-    'a random UUID',
+    maybe(text),
+    none,
+    'Id of this worker. Without it no heartbeat is sent, and jobs are taken under a random one.',
   ),
   RUNPOD_POD_HOSTNAME: variable('platform', text, 'unknown', 'Host name told in error reports.'),
   RUNPOD_ENDPOINT_ID: variable(
