@@ -24,7 +24,7 @@ export async function listInputImages(host: NodeHost): Promise<string[]> {
  * The path of `name` or `subfolder/name`, in the input folder unless it ends in ` [output]`, ` [temp]` or ` [input]`.
  * Undefined when that leads out of the folder: ComfyUI 0.8.0 would read such a file, later versions do not.
  */
-export function locateInputFile(name: string, folders: Folders): string | undefined {
+function locateInputFile(name: string, folders: Folders): string | undefined {
   const [, plain = name, type = 'input'] = /^(.*) \[(input|output|temp)\]$/s.exec(name) ?? [];
   const folder = resolve(folders[type as keyof Folders]);
   const path = resolve(folder, plain);

@@ -8,7 +8,7 @@ import { drawScene } from './scene.ts';
 import { seededRandom } from './seeded-random.ts';
 import type { Latent, Model } from './values.ts';
 
-export interface PictureOptions {
+interface PictureOptions {
   readonly model: Model;
   readonly prompt: string;
   readonly seed: bigint;
@@ -42,10 +42,11 @@ function overpaint(picture: ImageBatch, scenes: ImageBatch, denoise: number): Im
 
 /** Longest side of a preview, in pixels. */
 const PREVIEW_SIDE = 256;
-/** Blur of the first preview, in pixels. */
+/** Blur of the first preview, and the least that sharp can do, in pixels. */
 const FIRST_BLUR = 16;
+const LEAST_BLUR = 0.3;
 
-export type Previewer = (done: number) => Promise<Buffer>;
+type Previewer = (done: number) => Promise<Buffer>;
 
 /** Makes JPEGs of the first picture as it comes out of the noise; `done` goes from 0 to 1. */
 export async function startPreview(picture: ImageBatch, seed: bigint): Promise<Previewer> {
@@ -59,9 +60,9 @@ export async function startPreview(picture: ImageBatch, seed: bigint): Promise<P
   const noise = Uint8Array.from({ length: data.length }, () => random() * 256);
   return async (done) => {
     const blur = FIRST_BLUR * (1 - done);
-    const clear = sharp(data, { raw });
-    const shown = blur < 0.3 ? data : await clear.blur(blur).raw().toBuffer();
-    const mixed = shown.map((value, at) => value + ((noise[at] ?? 0) - value) * (1 - done) ** 1.5);
+    const shown = blur < LEAST_BLUR ? data : await sharp(data, { raw }).blur(blur).raw().toBuffer();
+    const share = (1 - done) ** 1.5;
+    const mixed = shown.map((value, at) => value + ((noise[at] ?? 0) - value) * share);
     return sharp(mixed, { raw }).jpeg({ quality: 80 }).toBuffer();
   };
 }

@@ -11,6 +11,7 @@ import { MASK_NODES } from './masks.ts';
 import { MODEL_SAMPLING_NODES } from './model-sampling.ts';
 import { previewAny } from './preview-any.ts';
 import { SAMPLING_NODES } from './sampling.ts';
+import { saveAnimatedWebp } from './save-animation.ts';
 import { SAVING_NODES } from './saving.ts';
 import { SCALING_NODES } from './scaling.ts';
 
@@ -22,6 +23,7 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   ...LATENT_NODES,
   ...LOAD_IMAGE_NODES,
   ...SAVING_NODES,
+  saveAnimatedWebp,
   ...IMAGE_NODES,
   ...SCALING_NODES,
   imageBlend,

@@ -1,5 +1,6 @@
-/** The simulated picture: a landscape, drawn as SVG from a seed and a prompt. Any size, always the same for the same words. */
+/** The simulated picture: a landscape, drawn as SVG from a seed and a prompt, at any size. */
 
+import { choosePalette, type Palette, type Rgb } from './palettes.ts';
 import { seededRandom } from './seeded-random.ts';
 
 export interface SceneOptions {
@@ -24,96 +25,23 @@ export function drawScene({ width, height, prompt, parts }: SceneOptions): strin
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${layers.join('')}</svg>`;
 }
 
-interface Palette {
-  /** A prompt with one of these words gets this palette. */
-  readonly words: RegExp;
-  readonly zenith: string;
-  readonly haze: string;
-  readonly sun: string;
-  readonly far: Rgb;
-  readonly near: Rgb;
-  readonly dark?: true;
-}
-
-type Rgb = readonly [number, number, number];
-
-const SUNSET: Palette = {
-  words: /sunset|sunrise|dusk|dawn|golden|warm|fire|autumn/i,
-  zenith: '#35235d',
-  haze: '#ff9e6d',
-  sun: '#ffe3a1',
-  far: [196, 92, 98],
-  near: [38, 20, 48],
-};
-
-const PALETTES: readonly Palette[] = [
-  SUNSET,
-  {
-    words: /night|moon|star|space|galaxy|neon|cyber|dark/i,
-    zenith: '#070b24',
-    haze: '#3f4f8f',
-    sun: '#f1f3ff',
-    far: [52, 66, 122],
-    near: [8, 11, 30],
-    dark: true,
-  },
-  {
-    words: /snow|winter|ice|frost|cold|arctic/i,
-    zenith: '#6fa3cf',
-    haze: '#f3f0f6',
-    sun: '#fffdf2',
-    far: [202, 215, 232],
-    near: [62, 92, 128],
-  },
-  {
-    words: /forest|tree|jungle|garden|green|meadow|spring/i,
-    zenith: '#5aa7b5',
-    haze: '#f4efc6',
-    sun: '#fff7d1',
-    far: [150, 190, 150],
-    near: [18, 52, 40],
-  },
-  {
-    words: /desert|sand|dune|rome|city|castle|house|temple/i,
-    zenith: '#3d7fb0',
-    haze: '#fbe0b4',
-    sun: '#fff3d6',
-    far: [226, 170, 118],
-    near: [104, 48, 34],
-  },
-  {
-    words: /sea|ocean|water|lake|beach|river|blue|boat/i,
-    zenith: '#1d5f9c',
-    haze: '#d8f1f0',
-    sun: '#fffbe0',
-    far: [112, 178, 196],
-    near: [8, 54, 84],
-  },
-  {
-    words: /flower|pink|cherry|candy|dream|love|portrait|cat/i,
-    zenith: '#6c5fa8',
-    haze: '#ffd0d6',
-    sun: '#fff1e6',
-    far: [222, 150, 178],
-    near: [70, 34, 82],
-  },
-];
-
-function choosePalette(prompt: string): Palette {
-  const asked = PALETTES.find(({ words }) => words.test(prompt));
-  if (asked) return asked;
-  const any = Math.floor(seededRandom('palette', prompt)() * PALETTES.length);
-  return PALETTES[any] ?? SUNSET;
-}
-
 function sky({ zenith, haze }: Palette): string {
-  return `<linearGradient id="sky" x2="0" y2="1"><stop stop-color="${zenith}"/><stop offset=".68" stop-color="${haze}"/></linearGradient><rect width="100%" height="100%" fill="url(#sky)"/>`;
+  return [
+    `<linearGradient id="sky" x2="0" y2="1">`,
+    `<stop stop-color="${zenith}"/><stop offset=".68" stop-color="${haze}"/>`,
+    `</linearGradient>`,
+    `<rect width="100%" height="100%" fill="url(#sky)"/>`,
+  ].join('');
 }
+
+const STARS = 90;
 
 function stars(random: () => number, width: number, horizon: number): string {
-  const points = Array.from({ length: 90 }, () => {
-    const [x, y, size] = [random() * width, random() ** 1.5 * horizon, random() ** 3];
-    return `<circle cx="${tenths(x)}" cy="${tenths(y)}" r="${tenths(width * (0.0008 + 0.002 * size))}" opacity="${tenths(0.3 + 0.7 * random())}"/>`;
+  const points = Array.from({ length: STARS }, () => {
+    const [x, y] = [random() * width, random() ** 1.5 * horizon];
+    const radius = width * (0.0008 + 0.002 * random() ** 3);
+    const opacity = tenths(0.3 + 0.7 * random());
+    return `<circle cx="${tenths(x)}" cy="${tenths(y)}" r="${tenths(radius)}" opacity="${opacity}"/>`;
   });
   return `<g fill="#fff">${points.join('')}</g>`;
 }
@@ -126,32 +54,49 @@ function sun(
   const [x, y] = [width * between(random, 0.2, 0.8), horizon * between(random, 0.35, 0.85)];
   const radius = width * between(random, 0.04, 0.085);
   const place = `cx="${tenths(x)}" cy="${tenths(y)}"`;
-  return `<radialGradient id="glow"><stop stop-color="${sun}" stop-opacity="${dark ? 0.5 : 0.9}"/><stop offset="1" stop-color="${sun}" stop-opacity="0"/></radialGradient><circle ${place} r="${tenths(radius * 5)}" fill="url(#glow)"/><circle ${place} r="${tenths(radius)}" fill="${sun}"/>`;
+  return [
+    `<radialGradient id="glow">`,
+    `<stop stop-color="${sun}" stop-opacity="${dark ? 0.5 : 0.9}"/>`,
+    `<stop offset="1" stop-color="${sun}" stop-opacity="0"/>`,
+    `</radialGradient>`,
+    `<circle ${place} r="${tenths(radius * 5)}" fill="url(#glow)"/>`,
+    `<circle ${place} r="${tenths(radius)}" fill="${sun}"/>`,
+  ].join('');
 }
 
 const RIDGES = 6;
 
-/** Mountain chains, one before the other: nearer ones are lower, darker and rougher, with mist at their feet. */
-function ridges(
-  random: () => number,
-  { far, near, haze }: Palette,
-  {
-    width,
-    height,
-    horizon,
-  }: { readonly width: number; readonly height: number; readonly horizon: number },
-): string[] {
+interface Ground {
+  readonly width: number;
+  readonly height: number;
+  readonly horizon: number;
+}
+
+/** Mountain chains, one before the other: nearer ones are lower and darker, with less mist at their feet. */
+function ridges(random: () => number, palette: Palette, ground: Ground): string[] {
   return Array.from({ length: RIDGES }, (_, at) => {
     const nearness = at / (RIDGES - 1);
-    const base = horizon + (height - horizon) * nearness ** 1.2 * 0.8;
-    const relief = height * (0.16 - 0.07 * nearness);
-    const line = outline(random, { width, base, relief });
-    const color = `rgb(${mixed(far, near, nearness).join()})`;
-    const mist = (0.45 * (1 - nearness)).toFixed(2);
-    const gradient = `<linearGradient id="ridge${at}" x2="0" y2="1"><stop stop-color="${color}"/><stop offset="1" stop-color="${haze}" stop-opacity="${mist}"/></linearGradient>`;
-    const shape = `${line}V${height}H0Z`;
-    return `${gradient}<path d="${shape}" fill="${color}"/><path d="${shape}" fill="url(#ridge${at})"/>`;
+    return ridge(random, palette, { ...ground, nearness });
   });
+}
+
+function ridge(
+  random: () => number,
+  { far, near, haze }: Palette,
+  { width, height, horizon, nearness }: Ground & { readonly nearness: number },
+): string {
+  const base = horizon + (height - horizon) * nearness ** 1.2 * 0.8;
+  const relief = height * (0.16 - 0.07 * nearness);
+  const shape = `${outline(random, { width, base, relief })}V${height}H0Z`;
+  const color = `rgb(${mixed(far, near, nearness).join()})`;
+  const id = `mist${tenths(nearness * 10)}`;
+  return [
+    `<linearGradient id="${id}" x2="0" y2="1">`,
+    `<stop stop-color="${color}"/>`,
+    `<stop offset="1" stop-color="${haze}" stop-opacity="${0.45 * (1 - nearness)}"/>`,
+    `</linearGradient>`,
+    `<path d="${shape}" fill="${color}"/><path d="${shape}" fill="url(#${id})"/>`,
+  ].join('');
 }
 
 const OUTLINE_POINTS = 128;

@@ -26,7 +26,6 @@ export interface Vae {
 /** The text is all a simulated sampler knows of a prompt; empty when it was zeroed out. */
 export interface Conditioning {
   readonly text: string;
-  readonly guidance?: number;
 }
 
 /**

@@ -1,0 +1,74 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import type { ImageBatch, NodeContext } from '../node.ts';
+import { schemaNode } from './define-node.ts';
+import { boolean, choice, float, image, int, text } from './inputs.ts';
+import { describeOrigin } from './origin.ts';
+import { findOutputPlace } from './output-names.ts';
+
+export const saveAnimatedWebp = schemaNode({
+  name: 'SaveAnimatedWEBP',
+  module: 'comfy_extras.nodes_images',
+  category: 'image/animation',
+  inputs: {
+    images: image(),
+    filename_prefix: text({ default: 'ComfyUI', multiline: false }),
+    fps: float({ default: 6, min: 0.01, max: 1000, step: 0.01 }),
+    lossless: boolean({ default: true }),
+    quality: int({ default: 80, min: 0, max: 100 }),
+    method: choice(['default', 'fastest', 'slowest']),
+  },
+  hidden: ['prompt', 'extra_pnginfo'],
+  shows: true,
+  run: async ({ images, filename_prefix: prefix, ...animation }, context) => {
+    const { folder, subfolder, nextName } = await findOutputPlace(context.folders.output, {
+      ...images,
+      prefix,
+    });
+    const filename = `${nextName(0)}.webp`;
+    await writeFile(join(folder, filename), await encodeWebp(images, animation, context));
+    const item = { filename, subfolder, type: 'output' };
+    return { ui: { images: [item], ...(images.frames.length > 1 ? { animated: [true] } : {}) } };
+  },
+});
+
+interface Animation {
+  readonly fps: number;
+  readonly lossless: boolean;
+  readonly quality: number;
+  readonly method: keyof typeof EFFORTS;
+}
+
+/** libwebp's own scale for the menu's words. */
+const EFFORTS = { default: 4, fastest: 0, slowest: 6 } as const;
+
+/** The frames lie below each other in one tall picture, which is how sharp takes an animation. */
+function encodeWebp(
+  { width, height, channels, frames }: ImageBatch,
+  { fps, lossless, quality, method }: Animation,
+  context: NodeContext,
+): Promise<Buffer> {
+  const raw = { width, height: height * frames.length, channels, pageHeight: height };
+  return sharp(Buffer.concat(frames), { raw })
+    .webp({
+      lossless,
+      quality: Math.max(1, quality),
+      effort: EFFORTS[method],
+      delay: frames.map(() => Math.round(1000 / fps)),
+      loop: 0,
+    })
+    .withExif({ IFD0: exifTags(describeOrigin(context)) })
+    .toBuffer();
+}
+
+/** ComfyUI puts the prompt into `Model` and the workflow into `Make`. */
+function exifTags(metadata: ReturnType<typeof describeOrigin>): Record<string, string> {
+  const tags: Record<string, string> = { prompt: 'Model', workflow: 'Make', Software: 'Software' };
+  const entries = metadata.flatMap(([name, text]) => {
+    const tag = tags[name];
+    if (tag === undefined) return [];
+    return [[tag, tag === name ? text : `${name}:${text}`] as const];
+  });
+  return Object.fromEntries(entries);
+}
