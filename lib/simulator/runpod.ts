@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeError } from '../errors.ts';
 import { JsonText } from '../json.ts';
 import { Faults } from './platform/faults.ts';
 import { Jobs, type SimulatedJob, type Violation } from './platform/jobs.ts';
@@ -101,7 +102,10 @@ class Simulator implements RunpodSimulator {
 
   async start(): Promise<void> {
     this.#listener = await Listener.start((message, response) => {
-      this.#answer(message, response).catch(() => response.destroy());
+      this.#answer(message, response).catch((error: unknown) => {
+        if (response.headersSent || response.destroyed) response.destroy();
+        else response.writeHead(500).end(describeError(error));
+      });
     });
   }
 
