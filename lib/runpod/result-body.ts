@@ -22,6 +22,7 @@ export interface Reporter {
  * takes a job with any other for completed), and the value itself is not touched.
  */
 export function toResultBody(value: unknown): ResultBody {
+  if (isError(value)) return { error: describeError(value) };
   if (!isPlainObject(value)) return { output: value ?? null };
   const { error, refresh_worker: refresh, ...output } = value;
   return {
@@ -101,6 +102,7 @@ export function withRefresh(result: ResultBody, refresh: boolean): ResultBody {
 /** What counts as an error or a flag: Python's idea of truth, where empty lists and objects are false too. */
 export function isTrue(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return Boolean(value);
+  if (isError(value)) return true;
   return Object.keys(value).length > 0;
 }
 
