@@ -35,6 +35,10 @@ export function answerPost(platform: Platform, { request, record, reply }: Excha
 }
 
 function holdFor(ms: number, reply: Reply, giveUp: () => void): void {
+  if (!reply.open) {
+    giveUp();
+    return;
+  }
   const timer = setTimeout(() => {
     giveUp();
     reply.nothing();
