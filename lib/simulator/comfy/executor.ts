@@ -24,7 +24,6 @@ export interface ExecutorParts {
   readonly events: PromptEvents;
   readonly log: EventLog;
   readonly catalogue: Catalogue;
-  readonly orderOutputs: Workshop['orderOutputs'];
   /** How many times faster than asked nodes work; `Infinity` for at once. */
   readonly speed: number;
   /** Ended when the process ends. */
@@ -52,7 +51,6 @@ export class Executor {
       cache: new ResultCache(),
       events: parts.events,
       interruption: this.#interruption,
-      orderOutputs: parts.orderOutputs,
       work: (ms) => this.#work(ms),
       checkAlive: () => this.#checkAlive(),
     };
@@ -64,7 +62,10 @@ export class Executor {
       for (;;) await this.#turn();
     } catch (error) {
       if (this.#parts.signal.aborted) return;
-      if (error instanceof ProcessCrash) return this.#parts.crash();
+      if (error instanceof ProcessCrash) {
+        this.#parts.crash();
+        return;
+      }
       this.#parts.logger?.debug({ reason: describeError(error) }, 'the simulated executor died');
       this.#parts.log.announce('executor_died');
     }

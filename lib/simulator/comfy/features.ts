@@ -15,8 +15,8 @@ export function maybeFeatureFlags(
 ): { readonly supports_preview_metadata?: unknown } | 'not json' | 'other' {
   const frame = parse(text);
   if (frame === undefined) return 'not json';
-  if (!isObject(frame) || frame['type'] !== 'feature_flags') return 'other';
-  return isObject(frame['data']) ? frame['data'] : {};
+  if (!isObject(frame) || frame.type !== 'feature_flags') return 'other';
+  return isObject(frame.data) ? frame.data : {};
 }
 
 function parse(text: string): unknown {

@@ -40,7 +40,7 @@ async function answerPart(
   headers: Readonly<Record<string, string>>,
   asked: Headers,
 ): Promise<Answer> {
-  const range = maybeRange(asked['range'], size);
+  const range = maybeRange(asked.range, size);
   if (!range) return { status: 200, headers, body: await file.readFile() };
   const [start, end] = range;
   if (start >= size) {

@@ -1,7 +1,8 @@
 import { json, type Answer } from './answers.ts';
 import type { HistoryEntry } from './history.ts';
 import { numberOf, type QueuedPrompt } from './queue.ts';
-import { RawJson, readJson, type PyDict, type PyValue } from './python-json.ts';
+import type { RawJson } from './python-json.ts';
+import { readJson, type PyDict, type PyValue } from './python-json.ts';
 import type { ComfyProcess } from './process.ts';
 import type { Exchange } from './routes.ts';
 

@@ -34,7 +34,7 @@ export async function signGraph(
     const node = graph.get(id);
     const inputs = node && inputsOf(node);
     if (!inputs) throw new PythonError('KeyError', node ? "'inputs'" : pyRepr(id));
-    const { definition, info } = described.get(classOf(node)) as DescribedNode;
+    const { definition, info } = described.get(classOf(node))!;
     const parts: unknown[] = [classOf(node)];
     if (hiddenInputs(info).some(([, wanted]) => wanted === 'UNIQUE_ID')) parts.push(id);
     const literals: Record<string, unknown> = {};

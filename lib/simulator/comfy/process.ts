@@ -1,17 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../log.ts';
 import { epochMs, type EventLog } from './event-log.ts';
 import { Executor, type PromptTimes } from './executor.ts';
 import type { Faults } from './faults.ts';
 import { History, type Outcome } from './history.ts';
 import { PromptEvents } from './prompt-events.ts';
-import type { Workshop } from './prompt-run.ts';
 import { PromptQueue, type QueuedPrompt } from './queue.ts';
 import { SocketTable } from './sockets.ts';
 import type { Catalogue } from './validate.ts';
 
 export interface ProcessOptions {
   readonly catalogue: Catalogue;
-  readonly orderOutputs: Workshop['orderOutputs'];
+  /** Outputs start in hash order in ComfyUI, another one in each process; here in the order this returns. */
+  readonly orderOutputs: (ids: readonly string[]) => readonly string[];
   readonly speed: number;
   readonly previews: boolean;
   readonly historyCapacity: number;
@@ -41,7 +42,7 @@ export class ComfyProcess {
   #counter = 0;
 
   constructor(options: ProcessOptions) {
-    const { catalogue, orderOutputs, speed, previews, log, logger } = options;
+    const { catalogue, speed, previews, log, logger } = options;
     this.#options = options;
     this.history = new History(options.historyCapacity);
     this.events = new PromptEvents(this.sockets, log, { previews });
@@ -52,13 +53,17 @@ export class ComfyProcess {
       signal: this.#ended.signal,
       finish: (prompt, outcome, startedAt) => this.#finish(prompt, outcome, startedAt),
       crash: () => options.onCrash(),
-      ...{ catalogue, orderOutputs, speed, log, logger },
+      ...{ catalogue, speed, log, logger },
     });
     this.#running = this.executor.run();
   }
 
   get catalogue(): Catalogue {
     return this.#options.catalogue;
+  }
+
+  orderOutputs(ids: readonly string[]): readonly string[] {
+    return this.#options.orderOutputs(ids);
   }
 
   get faults(): Faults {
@@ -82,10 +87,13 @@ export class ComfyProcess {
     this.queue.put(prompt);
   }
 
-  /** Stops the executor where it is. */
+  /** Stops the executor where it is. A node that does not come to an end is left to itself after a while. */
   async end(): Promise<void> {
     this.#ended.abort();
-    await this.#running;
+    const patience = new AbortController();
+    const late = sleep(END_TIMEOUT_MS, undefined, { signal: patience.signal, ref: false });
+    await Promise.race([this.#running, late.catch(() => undefined)]);
+    patience.abort();
   }
 
   #finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void {
@@ -103,3 +111,5 @@ export class ComfyProcess {
     else enter();
   }
 }
+
+const END_TIMEOUT_MS = 2_000;

@@ -24,11 +24,9 @@ export interface Workshop {
   readonly events: PromptEvents;
   /** ComfyUI's one flag for the whole process; cleared when a prompt starts, and when somebody heeds it. */
   readonly interruption: { requested: boolean };
-  /** Outputs start in hash order in ComfyUI, another one in each process; here in the order this returns. */
-  orderOutputs(ids: readonly string[]): readonly string[];
-  work(ms: number): Promise<void>;
+  readonly work: (ms: number) => Promise<void>;
   /** Throws when the executor has been killed. */
-  checkAlive(): void;
+  readonly checkAlive: () => void;
 }
 
 /** What stopped a prompt before all its nodes were done. */
@@ -72,15 +70,17 @@ export class PromptRun {
   }
 
   async #runNodes(): Promise<Stop | undefined> {
-    const roots = this.#workshop.orderOutputs(this.#prompt.outputs);
-    const plan = new Plan(roots, {
+    const plan = new Plan(this.#prompt.outputs, {
       graph: this.#graph,
       isCached: this.#isCached,
       isOutput: (id) => this.#describedNode(id).info.output_node,
     });
     while (!plan.isDone) {
       const id = plan.next();
-      if (id === undefined) return this.#recordCycle(plan.blamed() ?? '');
+      if (id === undefined) {
+        this.#recordCycle(plan.blamed() ?? '');
+        return;
+      }
       const stop = await this.#runNode(id);
       if (stop) return stop;
       plan.done(id);
@@ -90,7 +90,10 @@ export class PromptRun {
   }
 
   async #runNode(id: string): Promise<Stop | undefined> {
-    if (this.#isCached(id)) return this.#reuse(id);
+    if (this.#isCached(id)) {
+      this.#reuse(id);
+      return;
+    }
     this.#progress.start(id);
     this.#workshop.events.progressState(this.#progress);
     this.#workshop.events.executing(this.#prompt.promptId, id);
@@ -264,7 +267,7 @@ export class PromptRun {
     const message = { prompt_id: this.#prompt.promptId, ...data };
     const stamped =
       type === 'execution_cached'
-        ? { nodes: data['nodes'], prompt_id: this.#prompt.promptId, timestamp: Date.now() }
+        ? { nodes: data.nodes, prompt_id: this.#prompt.promptId, timestamp: Date.now() }
         : { ...message, timestamp: Date.now() };
     this.#messages.push([type, stamped]);
     this.#workshop.events.record(type, stamped);
@@ -278,7 +281,7 @@ export class PromptRun {
   }
 
   #describedNode(id: string): DescribedNode {
-    return this.#described.get(classOf(this.#graph.get(id) ?? new Map())) as DescribedNode;
+    return this.#described.get(classOf(this.#graph.get(id) ?? new Map()))!;
   }
 
   #inputsOf(id: string) {

@@ -122,11 +122,11 @@ function isBefore(a: QueuedPrompt, b: QueuedPrompt): boolean {
 }
 
 function siftDown(heap: QueuedPrompt[], start: number, from: number): void {
-  const item = heap[from] as QueuedPrompt;
+  const item = heap[from]!;
   let at = from;
   while (at > start) {
     const up = (at - 1) >> 1;
-    const parent = heap[up] as QueuedPrompt;
+    const parent = heap[up]!;
     if (!isBefore(item, parent)) break;
     heap[at] = parent;
     at = up;
@@ -136,18 +136,15 @@ function siftDown(heap: QueuedPrompt[], start: number, from: number): void {
 
 /** Moves the smaller child up until a leaf is free, then sifts the item from there: heapq's way, with its own layouts. */
 function siftUp(heap: QueuedPrompt[], from: number): void {
-  const item = heap[from] as QueuedPrompt;
+  const item = heap[from]!;
   let at = from;
   let child = 2 * at + 1;
   while (child < heap.length) {
     const right = child + 1;
-    if (
-      right < heap.length &&
-      !isBefore(heap[child] as QueuedPrompt, heap[right] as QueuedPrompt)
-    ) {
+    if (right < heap.length && !isBefore(heap[child]!, heap[right]!)) {
       child = right;
     }
-    heap[at] = heap[child] as QueuedPrompt;
+    heap[at] = heap[child]!;
     at = child;
     child = 2 * at + 1;
   }

@@ -19,7 +19,7 @@ export interface Exchange {
   /** What stands at `:id` in the path. */
   readonly id: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  body(): Promise<Buffer>;
+  readonly body: () => Promise<Buffer>;
 }
 
 type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
@@ -187,6 +187,6 @@ function listModels({ comfy, id }: Exchange): Answer {
 }
 
 function listEmbeddings({ comfy }: Exchange): Answer {
-  const names = comfy.catalogue.host.models['embeddings'] ?? [];
+  const names = comfy.catalogue.host.models.embeddings ?? [];
   return json(names.map((name) => name.replace(/\.[^.]*$/, '')));
 }

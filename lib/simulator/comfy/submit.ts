@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { json, type Answer } from './answers.ts';
 import type { ComfyProcess } from './process.ts';
-import { PyFloat, readJson, type PyDict, type PyValue } from './python-json.ts';
+import type { PyFloat } from './python-json.ts';
+import { readJson, type PyDict, type PyValue } from './python-json.ts';
 import { pyBool, pyFloat, PythonError, pyStr } from './python-text.ts';
 import { withoutSecrets } from './history.ts';
 import { validatePrompt, type Verdict } from './validate.ts';
@@ -23,7 +24,7 @@ export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<A
   const extraData = extraDataOf(fields, verdict);
   if (verdict.error) return rejection(verdict);
   extraData.set('create_time', Date.now());
-  const outputs = verdict.goodOutputs;
+  const outputs = comfy.orderOutputs(verdict.goodOutputs);
   comfy.enqueue({ number, promptId, graph: graph as PyDict, extraData, outputs });
   return json({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
 }

@@ -155,7 +155,7 @@ export function checkChoice(input: DeclaredInput, value: PyValue): Complaint | u
 function choicesOf({ type, options }: DeclaredInput): PyValue[] | undefined {
   if (Array.isArray(type)) return type.map(fromPlain);
   if (type !== 'COMBO') return undefined;
-  return Array.isArray(options['options']) ? options['options'].map(fromPlain) : [];
+  return Array.isArray(options.options) ? options.options.map(fromPlain) : [];
 }
 
 /** Longer lists are not quoted in errors. */

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { PROBE_NODES } from './probe-nodes.ts';
+import { Replay } from './replay.ts';
+import { startComfySimulator } from './simulator.ts';
+import {
+  readTranscript,
+  toComparable,
+  type CompareOptions,
+  type TranscriptLine,
+} from './transcript.ts';
+
+/** In the order they were recorded, on one server. */
+const SCENARIOS: Readonly<Record<string, CompareOptions>> = {
+  success: {},
+  success_own_prompt_id_no_features: {},
+  fully_cached: {},
+  no_client_id: {},
+  node_raises: {},
+  one_output_then_raise: {},
+  interrupted: { collapseSteps: true },
+  queue_delete_pending: {},
+  disconnect_during_run_then_reconnect: { collapseSteps: true },
+  disconnect_until_after_the_end: {},
+  two_clients: {},
+  preview_image_temp_and_text_and_video: {},
+  batch_and_subfolder: {},
+  validation_errors: {},
+  partly_invalid: {},
+  uploads: {},
+  misc_http: {},
+};
+
+interface Played {
+  readonly recorded: readonly TranscriptLine[];
+  readonly seen: readonly TranscriptLine[];
+}
+
+const played = new Map<string, Played>();
+
+beforeAll(async () => {
+  const recordings = new Map<string, TranscriptLine[]>();
+  for (const name of Object.keys(SCENARIOS)) recordings.set(name, await readTranscript(name));
+  const orders = recordedOrders([...recordings.values()].flat());
+  await using comfy = await startComfySimulator({
+    nodes: PROBE_NODES,
+    orderOutputs: (ids) => orders.get([...ids].sort().join()) ?? ids,
+  });
+  const replay = new Replay(comfy);
+  for (const [name, recorded] of recordings) {
+    const seen = await replay.play(recorded, name === 'uploads' ? uploadForm : nothing);
+    played.set(name, { recorded, seen });
+  }
+  replay.close();
+});
+
+afterAll(() => played.clear());
+
+test.each(Object.entries(SCENARIOS))(
+  'the simulator says what a real ComfyUI said: %s',
+  (name, options) => {
+    const { recorded, seen } = played.get(name)!;
+    expect(toComparable(seen, options)).toEqual(toComparable(recorded, options));
+  },
+);
+
+test.each<[what: string, scenario: string, mutate: (lines: TranscriptLine[]) => TranscriptLine[]]>([
+  ['another status', 'success', (lines) => edit(lines, '"status":200', '"status":201')],
+  ['another header', 'success', (lines) => edit(lines, 'image/png', 'image/webp')],
+  ['another body', 'success', (lines) => edit(lines, 'execution_success', 'execution_error')],
+  ['another number', 'success', (lines) => edit(lines, '"number":0', '"number":1')],
+  ['another file name', 'success', (lines) => edit(lines, 'rec_00001_', 'rec_00002_')],
+  ['another complaint', 'validation_errors', (lines) => edit(lines, 'smaller than', 'less than')],
+  ['a message missing', 'success', (lines) => lines.toSpliced(10, 1)],
+  ['a message twice', 'success', (lines) => lines.toSpliced(10, 0, lines[10]!)],
+  ['two messages swapped', 'success', (lines) => lines.toSpliced(11, 2, lines[12]!, lines[11]!)],
+  ['previews of the other kind', 'success', (lines) => edit(lines, '"event":4', '"event":1')],
+  ['no end', 'interrupted', (lines) => lines.filter((line) => !isEnd(line))],
+  [
+    'a node by another name',
+    'interrupted',
+    (lines) => edit(lines, '"node_type":"ProbeSampler', '"node_type":"KSampler'),
+  ],
+])('the comparison notices %s', (_, scenario, mutate) => {
+  const { recorded, seen } = played.get(scenario)!;
+  const mutated = mutate([...recorded]);
+  const options = SCENARIOS[scenario];
+  expect(JSON.stringify(mutated)).not.toEqual(JSON.stringify(recorded));
+  expect(toComparable(seen, options)).not.toEqual(toComparable(mutated, options));
+});
+
+function edit(lines: TranscriptLine[], from: string, to: string): TranscriptLine[] {
+  return JSON.parse(JSON.stringify(lines).replace(from, to)) as TranscriptLine[];
+}
+
+function isEnd(line: TranscriptLine): boolean {
+  return JSON.stringify(line).includes('"node":null');
+}
+
+/** ComfyUI starts outputs in hash order: the same here, from the lists in `/history`. */
+function recordedOrders(lines: readonly TranscriptLine[]): Map<string, readonly string[]> {
+  const orders = JSON.stringify(lines).matchAll(/"create_time":\d+\},(\["[^\]]+\])\]/g);
+  return new Map(
+    [...orders].map(([, list]) => {
+      const ids = JSON.parse(list!) as string[];
+      return [[...ids].sort().join(), ids];
+    }),
+  );
+}
+
+const nothing = () => Promise.resolve(undefined);
+
+/** What the multipart requests of `uploads` sent, as their answers tell. */
+async function uploadForm(exchange: number): Promise<FormData | undefined> {
+  const [red, blue] = [await png('red'), await png('blue')];
+  const original = JSON.stringify({ filename: 'in.png', type: 'input' });
+  const uploads: Parameters<typeof form>[] = [
+    [red, 'in.png'],
+    [red, 'in.png'],
+    [blue, 'in.png'],
+    [blue, 'in.png', { overwrite: 'true' }],
+    [red, 'in.png', { subfolder: 'a/b' }],
+    [red, 'in.png', { subfolder: '../z' }],
+    [red, '../evil.png'],
+    [red, 'in.png', { type: 'temp' }],
+    [red, 'in.png', { type: 'output' }],
+    [red, 'in.png', { type: 'bogus' }],
+    [undefined, '', { type: 'input' }],
+    [Buffer.from('not an image'), 'note.txt'],
+    [red, 'mask.png', { subfolder: 'mask', original_ref: original }],
+  ];
+  const upload = uploads[exchange];
+  return upload && form(...upload);
+}
+
+function form(
+  bytes: Buffer | undefined,
+  name: string,
+  fields: Record<string, string> = {},
+): FormData {
+  const data = new FormData();
+  if (bytes) data.set('image', new Blob([new Uint8Array(bytes)]), name);
+  for (const [key, value] of Object.entries(fields)) data.set(key, value);
+  return data;
+}
+
+function png(background: string): Promise<Buffer> {
+  return sharp({ create: { width: 2, height: 2, channels: 4, background } })
+    .png()
+    .toBuffer();
+}

@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+
+/** A line of a recording of ComfyUI on the wire; see `test_resources/transcripts`. */
+export type TranscriptLine =
+  | {
+      readonly kind: 'http';
+      readonly method: string;
+      readonly path: string;
+      readonly request?: unknown;
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly response: unknown;
+    }
+  | { readonly kind: 'ws-open'; readonly client: string }
+  | { readonly kind: 'ws-close'; readonly client: string; readonly code: number }
+  | { readonly kind: 'ws-send' | 'ws-recv'; readonly client: string; readonly message: Message };
+
+export type HttpLine = Extract<TranscriptLine, { kind: 'http' }>;
+export type Message = Readonly<Record<string, unknown>>;
+
+export async function readTranscript(scenario: string): Promise<TranscriptLine[]> {
+  const text = await readFile(`${FOLDER}/${scenario}.jsonl`, 'utf8');
+  const lines = text.trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as TranscriptLine);
+}
+
+const FOLDER = 'test_resources/transcripts/comfyui-0.8.0';
+
+/** What two transcripts of the same calls must have in common. */
+export interface Comparable {
+  /** Exchanges in order. */
+  readonly http: readonly unknown[];
+  /** Messages of each connection opened in the scenario, in order. HTTP and websockets overtake each other at will. */
+  readonly sockets: readonly (readonly unknown[])[];
+}
+
+export interface CompareOptions {
+  /** How many steps are seen depends on the moment somebody interrupts or comes back: they count as one. */
+  readonly collapseSteps?: boolean;
+}
+
+/** Leaves out what differs from run to run: times, sizes, random names, order where ComfyUI's comes from a set. */
+export function toComparable(
+  lines: readonly TranscriptLine[],
+  { collapseSteps = false }: CompareOptions = {},
+): Comparable {
+  const sockets = connections(lines).map((messages) => messages.map((one) => mask(one)));
+  return {
+    http: lines.filter((line) => line.kind === 'http').map(comparableExchange),
+    sockets: collapseSteps ? sockets.map(withoutRepeatedSteps) : sockets,
+  };
+}
+
+/** Messages by connection; a client that comes back has two. */
+function connections(lines: readonly TranscriptLine[]): Message[][] {
+  const all: Message[][] = [];
+  const open = new Map<string, Message[]>();
+  for (const line of lines) {
+    if (line.kind === 'ws-open') {
+      const messages: Message[] = [];
+      open.set(line.client, messages);
+      all.push(messages);
+    }
+    if (line.kind === 'ws-recv') open.get(line.client)?.push(line.message);
+  }
+  return all;
+}
+
+function comparableExchange({ method, path, status, headers, response }: HttpLine) {
+  // The page at `/` and the facts about the machine belong to whoever recorded them.
+  const body = path === '/' ? '<page>' : mask(response);
+  return { method, path: mask(path), status, headers, body };
+}
+
+function mask(value: unknown, key?: string): unknown {
+  if (key !== undefined && MACHINE_KEYS.test(key)) return '<machine>';
+  if (key !== undefined && TIME_KEYS.test(key)) return '<time>';
+  if (typeof value === 'string') return maskText(value);
+  if (Array.isArray(value)) return key === 'traceback' ? '<traceback>' : maskList(value, key);
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).filter(([name]) => !UNCOMPARED_KEYS.has(name));
+  return Object.fromEntries(members.map(([name, member]) => [name, mask(member, name)]));
+}
+
+const MACHINE_KEYS = /^(?:ram|vram|torch_vram)_|^(?:python|pytorch)_version$|^argv$/;
+const TIME_KEYS = /^(?:timestamp|create_time|execution_(?:start|end)_time)$/;
+const UNCOMPARED_KEYS = new Set(['bytes', 'simulated']);
+
+function maskList(list: readonly unknown[], key: string | undefined): unknown[] {
+  const masked = list.map((item) => mask(item));
+  if (key === undefined || !SET_KEYS.has(key)) return masked;
+  return masked.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+}
+
+/** Lists made from Python sets. */
+const SET_KEYS = new Set(['executed', 'current_outputs', 'errors', 'dependent_outputs']);
+
+function maskText(text: string): string {
+  if (text.startsWith('tensor(')) return '<tensor>';
+  // What follows the start of a JPEG is its encoder's business.
+  if (text.startsWith(PREVIEW_HEADER)) return PREVIEW_HEADER;
+  return text
+    .replace(/<[1-9]\d* bytes>/, '<bytes>')
+    .replace(/_temp_[a-z]{5}_/, '_temp_<letters>_')
+    .replace(/commonpath: \S+/, 'commonpath: <path>')
+    .replace(/\b20\d\d-x_/, '<year>-x_')
+    .replace(/(?<![\w.:/"<?=])\/(?!history|api|view)[\w-]+(?:\/[\w.-]+)+/g, '<path>');
+}
+
+const PREVIEW_HEADER = '0000000100000001ffd8ff';
+
+function withoutRepeatedSteps(messages: readonly unknown[]): unknown[] {
+  return messages
+    .map((message) => (isStep(message) ? '<steps>' : message))
+    .filter((message, at, all) => message !== '<steps>' || all[at - 1] !== '<steps>');
+}
+
+function isStep(message: unknown): boolean {
+  const { type, binary, data } = message as { type?: string; binary?: boolean; data?: object };
+  const text = JSON.stringify(data ?? {});
+  if (type === 'progress_state') return text.includes('"running"') && !text.includes('"value":0');
+  return binary === true || type === 'progress';
+}
