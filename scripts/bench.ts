@@ -8,7 +8,8 @@ import { parseArguments, USAGE, type BenchArguments } from './bench/arguments.ts
 import { builtWorkerCommand } from './bench/built-worker.ts';
 import { reachComfy, startEmbeddedComfy } from './bench/comfy.ts';
 import { newReport, toLines, toTable, type Report } from './bench/report.ts';
-import { runScenario, type Figures } from './bench/run-scenario.ts';
+import type { Figures } from './bench/figures.ts';
+import { runScenario } from './bench/run-scenario.ts';
 
 if (process.argv.includes('--help')) console.log(USAGE);
 else await main();
@@ -33,7 +34,7 @@ async function bench(options: BenchArguments, signal: AbortSignal): Promise<void
   const figures: Figures[] = [];
   for (const scenario of scenarios) {
     signal.throwIfAborted();
-    console.log(`\n${scenario.name}: ${scenario.about} (${scenario.jobs} jobs)`);
+    console.log(`\n${scenario.name}: ${scenario.about} (${scenario.count} ${scenario.kind})`);
     const found = await runScenario(scenario, { workerCommand, comfyUrl: comfy.url, signal });
     figures.push(found);
     console.log(toLines(found));

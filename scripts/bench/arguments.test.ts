@@ -14,7 +14,7 @@ test('without options every scenario runs on the built worker and the embedded C
 
 test('scenarios are chosen by name and shortened', () => {
   const { scenarios } = parseArguments(['--only', 'soak,tiny', '--jobs', '3']);
-  expect(scenarios.map(({ name, jobs }) => [name, jobs])).toEqual([
+  expect(scenarios.map(({ name, count }) => [name, count])).toEqual([
     ['soak', 3],
     ['tiny', 3],
   ]);

@@ -18,7 +18,7 @@ export const USAGE = `npm run bench -- [options]
   --comfy URL        a running ComfyUI; files named bench-* stay in its input and output folders
   --comfy-port PORT  port of the embedded ComfyUI, for workers that know only 8188
   --only A,B         scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
-  --jobs N           jobs per scenario instead of its own number
+  --jobs N           jobs (or starts) per scenario instead of its own number
   --json FILE        also write the figures as JSON
 `;
 
@@ -54,7 +54,7 @@ function chosen(only: string | undefined): readonly Scenario[] {
 }
 
 function withJobs(scenario: Scenario, jobs: string | undefined): Scenario {
-  return jobs === undefined ? scenario : { ...scenario, jobs: wholeNumber('--jobs', jobs, 1) };
+  return jobs === undefined ? scenario : { ...scenario, count: wholeNumber('--jobs', jobs, 1) };
 }
 
 function wholeNumber(name: string, text: string, least: number): number {

@@ -1,5 +1,5 @@
 import { arch, cpus, platform, release, totalmem } from 'node:os';
-import type { Figures } from './run-scenario.ts';
+import type { Figures } from './figures.ts';
 import type { Summary } from './statistics.ts';
 
 /** Everything needed to read the figures later. */
@@ -55,9 +55,9 @@ interface Row {
 type Unit = 'count' | 'ms' | 'bytes';
 
 const ROWS: readonly Row[] = [
-  { title: 'jobs', unit: 'count', of: ({ jobs }) => jobs },
+  { title: 'count', unit: 'count', of: ({ count }) => count },
   { title: 'jobs/s', unit: 'count', of: ({ jobsPerS }) => jobsPerS },
-  { title: 'first take', unit: 'ms', of: ({ coldStartMs }) => coldStartMs },
+  { title: 'first take', unit: 'ms', of: ({ firstTakeMs }) => firstTakeMs },
   { title: 'ComfyUI', unit: 'ms', of: ({ comfyMs }) => comfyMs },
   { title: 'overhead', unit: 'ms', of: ({ overheadMs }) => overheadMs },
   { title: 'ComfyUI idle', unit: 'ms', of: ({ idleMs }) => idleMs },

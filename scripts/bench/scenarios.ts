@@ -1,14 +1,27 @@
 import { noisePictures, type Picture } from './pictures.ts';
 import { loadingWorkflow, savingWorkflow, tinyWorkflow, workingWorkflow } from './workflows.ts';
 
-export interface Scenario {
+export type Scenario = JobScenario | StartScenario;
+
+interface Named {
   readonly name: string;
   readonly about: string;
-  readonly jobs: number;
-  /** Jobs queued on the platform at a time; 1 hands out the next one when the last has ended. */
-  readonly queued: number;
+  /** Jobs, or starts. */
+  readonly count: number;
   /** For the worker, beside what the platform sets. */
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A worker is started again and again, until it asks for jobs. */
+export interface StartScenario extends Named {
+  readonly kind: 'starts';
+}
+
+/** A worker does jobs. */
+export interface JobScenario extends Named {
+  readonly kind: 'jobs';
+  /** Jobs waiting on the platform at a time; 1 hands out the next one when the last has ended. */
+  readonly queued: number;
   /** Look at memory over time rather than at single jobs. */
   readonly soak?: true;
   prepare(): Promise<Prepared>;
@@ -57,16 +70,31 @@ const namesOf = (pictures: readonly Picture[]) => pictures.map(({ name }) => nam
 
 export const SCENARIOS: readonly Scenario[] = [
   {
+    name: 'start',
+    about: 'start of the process to the first request for jobs, in a fresh container',
+    kind: 'starts',
+    count: 10,
+    env: { NODE_DISABLE_COMPILE_CACHE: '1' },
+  },
+  {
+    name: 'start-again',
+    about: 'the same where it has been started before, and Node has kept the compiled code',
+    kind: 'starts',
+    count: 10,
+  },
+  {
     name: 'tiny',
     about: 'EmptyImage 64x64 to SaveImage, one after another',
-    jobs: 100,
+    count: 100,
+    kind: 'jobs',
     queued: 1,
     prepare: tiny,
   },
   {
     name: 'backlog',
     about: 'jobs of about 100 ms waiting in the queue',
-    jobs: 50,
+    count: 50,
+    kind: 'jobs',
     queued: 50,
     env: { JOB_PREFETCH: '0' },
     prepare: working,
@@ -74,7 +102,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'backlog-prefetch',
     about: 'the same with JOB_PREFETCH=1',
-    jobs: 50,
+    count: 50,
+    kind: 'jobs',
     queued: 50,
     env: { JOB_PREFETCH: '1' },
     prepare: working,
@@ -82,21 +111,24 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'inputs',
     about: '4 input images of 1.5 MB each',
-    jobs: 20,
+    count: 20,
+    kind: 'jobs',
     queued: 1,
     prepare: inputs,
   },
   {
     name: 'outputs',
     about: '4 outputs of 1024x1024 noise, more than 15 MB of result',
-    jobs: 20,
+    count: 20,
+    kind: 'jobs',
     queued: 1,
     prepare: outputs,
   },
   {
     name: 'soak',
     about: 'tiny jobs, thousands of them: does memory stay flat?',
-    jobs: 10_000,
+    count: 10_000,
+    kind: 'jobs',
     queued: 20,
     soak: true,
     prepare: tiny,
