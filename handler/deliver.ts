@@ -36,11 +36,7 @@ export async function deliver(
   const uploaded = await Promise.all(uploads);
   job.signal.throwIfAborted();
 
-  const outcomes = uploaded.map((outcome, index) =>
-    outcome.problem === undefined
-      ? outcome
-      : fallBack(artifacts[index] as Artifact, outcome.problem, room),
-  );
+  const outcomes = uploaded.map((outcome) => fallBack(outcome, room));
   return {
     items: outcomes.flatMap(({ item }) => item ?? []),
     problems: outcomes.flatMap(({ problem }) => problem ?? []),
@@ -59,29 +55,33 @@ function inline({ filename, bytes }: Artifact): ResultItem {
   return { filename, type: 'base64', data: new Base64(bytes) };
 }
 
+interface Upload extends Outcome {
+  readonly artifact: Artifact;
+}
+
 async function upload(
   storage: Storage,
   artifact: Artifact,
   index: number,
   { jobId, signal }: { readonly jobId: string; readonly signal: AbortSignal },
-): Promise<Outcome> {
+): Promise<Upload> {
   const { filename, bytes, mediaType } = artifact;
   try {
     const url = await storage.put({ jobId, filename, index, bytes, mediaType }, signal);
-    return { item: { filename, type: 's3_url', data: url } };
+    return { artifact, item: { filename, type: 's3_url', data: url } };
   } catch (error) {
-    return { problem: `Error uploading ${filename} to S3: ${describeError(error)}` };
+    return { artifact, problem: `Error uploading ${filename} to S3: ${describeError(error)}` };
   }
 }
 
 /** A file the bucket refused is in memory still: it goes into the result while there is room. */
-function fallBack(artifact: Artifact, problem: string, room: { bytes: number }): Outcome {
-  const data = new Base64(artifact.bytes);
-  if (data.encodedLength > room.bytes) {
-    return {
-      problem: `${problem}. It is too large to be returned as base64 (${data.encodedLength} bytes, ${Math.max(room.bytes, 0)} free).`,
-    };
+function fallBack({ artifact, item, problem }: Upload, room: { bytes: number }): Outcome {
+  if (item) return { item };
+  const { encodedLength } = new Base64(artifact.bytes);
+  if (encodedLength > room.bytes) {
+    const sizes = `${encodedLength} bytes, ${Math.max(room.bytes, 0)} free`;
+    return { problem: `${problem}. It is too large to be returned as base64 (${sizes}).` };
   }
-  room.bytes -= data.encodedLength;
-  return { item: inline(artifact), problem };
+  room.bytes -= encodedLength;
+  return { item: inline(artifact), ...(problem ? { problem } : {}) };
 }

@@ -95,7 +95,7 @@ test('a job stopped while it waits in the queue of ComfyUI is taken out of it, a
   await rig.platform.until(() => rig.platform.job(waiting)?.status === 'IN_PROGRESS');
   rig.platform.stopJob(waiting);
   expect((await rig.posted(running)).output?.images).toHaveLength(1);
-  expect(rig.comfy.prompts.filter(({ startedAt }) => startedAt !== undefined)).toHaveLength(1);
+  expect(rig.comfy.prompts).toHaveLength(1);
 });
 
 test('a job that takes longer than its policy allows is interrupted and fails', async () => {

@@ -41,7 +41,7 @@ export class ArtifactFetcher {
 
   /** A node has made `output`. A file announced twice has been written twice, and is fetched again. */
   announce(nodeId: string, output: JsonText): void {
-    for (const record of recordsOf(nodeId, output).records) this.#start(record);
+    for (const record of recordsOf(nodeId, output).records) void this.#start(record);
   }
 
   /** All files of `records`, in their order; a file that cannot be had is a problem, not an end. */

@@ -86,7 +86,7 @@ async function uploadAll(
 ): Promise<string[]> {
   const limit = pLimit(parts.transfers);
   const lastOfName = new Map<string, Promise<unknown>>();
-  const outcomes = decoded.map((image) => {
+  const uploads = decoded.map(async (image) => {
     if ('problem' in image) return image.problem;
     const before = lastOfName.get(image.name);
     const upload = (async () => {
@@ -96,7 +96,7 @@ async function uploadAll(
     lastOfName.set(image.name, upload);
     return upload;
   });
-  const problems = await Promise.all(outcomes);
+  const problems = await Promise.all(uploads);
   signal.throwIfAborted();
   return problems.filter((problem) => problem !== undefined);
 }

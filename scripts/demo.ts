@@ -1,0 +1,76 @@
+/**
+ * One job through the real worker, with the embedded ComfyUI behind it and a queue in memory before it.
+ *
+ *     npm run demo [-- FILE]      FILE is a job or a workflow; test_input.json when left out
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { startJobs } from '../handler/main.ts';
+import type { Timings } from '../handler/stopwatch.ts';
+import { readConfig } from '../lib/config.ts';
+import { isWorkerError } from '../lib/errors.ts';
+import type { JsonText } from '../lib/json.ts';
+import { createLog } from '../lib/log.ts';
+import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
+import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
+import { ProgressBar, type Step } from './demo/progress-bar.ts';
+import { readJob } from './demo/read-job.ts';
+import { phases, saveImages, shapeOf } from './demo/report.ts';
+
+const OUTPUT_FOLDER = 'demo_output';
+const say = (line = '') => process.stdout.write(`${line}\n`);
+
+async function demo(file: string): Promise<number> {
+  const job = await readJob(file);
+  await using parts = new AsyncDisposableStack();
+  const comfy = parts.use(await startComfySimulator({ models: SIMULATED_MODELS }));
+  const spoolDir = await mkdtemp(join(tmpdir(), 'comfyui-worker-demo-'));
+  parts.defer(() => rm(spoolDir, { recursive: true, force: true }));
+
+  const queue = new LocalQueue();
+  const told: { timings?: Timings } = {};
+  const config = readConfig({
+    COMFY_URL: comfy.url,
+    COMFY_PID_FILE: join(spoolDir, 'none'),
+    RESULT_SPOOL_DIR: spoolDir,
+    PROGRESS_INTERVAL_MS: '40',
+  });
+  parts.use(
+    startJobs({
+      config,
+      queue,
+      log: await createLog({ level: 'warn', format: 'pretty' }),
+      extra: { simulated: true, onTimings: (_jobId, timings) => (told.timings = timings) },
+    }),
+  );
+
+  say(`ComfyUI   embedded, simulated: real protocol, no models   ${comfy.url}`);
+  say(`Job       ${relative('.', file)}   ${nodeCount(job.input)} nodes`);
+  say();
+  const result = await runWithBar(queue, job);
+  say();
+
+  for (const path of await saveImages(result, OUTPUT_FOLDER)) say(`Image     ${path}`);
+  if (told.timings) say(`Phases    ${phases(told.timings)}`);
+  say(`Result    ${shapeOf(result).replaceAll('\n', '\n          ')}`);
+  return result.error === undefined ? 0 : 1;
+}
+
+async function runWithBar(queue: LocalQueue, job: Parameters<LocalQueue['submit']>[0]) {
+  using bar = new ProgressBar(process.stdout);
+  return await queue.submit(job, { onProgress: (progress) => bar.show(progress.value() as Step) });
+}
+
+function nodeCount(input: JsonText): number {
+  return input.get('workflow')?.entries().length ?? 0;
+}
+
+try {
+  process.exitCode = await demo(process.argv[2] ?? 'test_input.json');
+} catch (error) {
+  if (!isWorkerError(error)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
