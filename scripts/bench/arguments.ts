@@ -14,7 +14,7 @@ export interface BenchArguments {
 
 export const USAGE = `npm run bench -- [options]
 
-  --worker CMD       measure this command instead of the built worker, e.g. 'python -u handler.py'
+  --worker CMD       measure this one command (sh -c '...' for several) instead of the built worker
   --comfy URL        a running ComfyUI; files named bench-* stay in its input and output folders
   --comfy-port PORT  port of the embedded ComfyUI, for workers that know only 8188
   --only A,B         scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}

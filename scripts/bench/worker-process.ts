@@ -26,7 +26,10 @@ export class WorkerProcess implements AsyncDisposable {
     this.#signal.addEventListener('abort', this.#terminate);
   }
 
-  /** When `signal` aborts, the worker is stopped and those who wait for its work are told. */
+  /**
+   * The command takes the place of its shell, so that signals and figures are its own.
+   * When `signal` aborts, the worker is stopped and those who wait for its work are told.
+   */
   static async start(
     command: string,
     env: Readonly<Record<string, string>>,
@@ -36,7 +39,7 @@ export class WorkerProcess implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-bench-'));
     const log = await open(join(folder, 'worker.log'), 'w');
     const startedAt = performance.now();
-    const child = spawn(command, {
+    const child = spawn(`exec ${command}`, {
       shell: true,
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
