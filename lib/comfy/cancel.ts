@@ -3,12 +3,13 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ComfyClient } from './client.ts';
 import { isRefused } from './request-error.ts';
-import { LIMITS } from './settings.ts';
+import type { ComfySettings } from './settings.ts';
 import { whereIs } from './where.ts';
 import { within } from './within.ts';
 
 interface Cancelling {
   readonly client: ComfyClient;
+  readonly settings: Pick<ComfySettings, 'limits'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -21,9 +22,9 @@ interface Cancelling {
  */
 export async function cancelPrompt(
   promptId: string,
-  { client, clock, log }: Cancelling,
+  { client, settings, clock, log }: Cancelling,
 ): Promise<void> {
-  const bound = { ms: LIMITS.cancelMs, what: 'taking the prompt back', clock };
+  const bound = { ms: settings.limits.cancelMs, what: 'taking the prompt back', clock };
   try {
     await within(bound, async (signal) => {
       for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
 import { JsonText } from '../json.ts';
 import { connectionError, isBrokenConnection, statusError } from './request-error.ts';
-import { LIMITS, type ComfySettings } from './settings.ts';
+import type { ComfySettings, Limits } from './settings.ts';
 import { within } from './within.ts';
 
 /** An answer read to its end, whatever its status. */
@@ -53,17 +53,19 @@ export class ComfyClient implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #url: URL;
   readonly #clock: Clock;
+  readonly #limits: Limits;
 
   constructor(
-    { url, requestTimeoutMs }: Pick<ComfySettings, 'url' | 'requestTimeoutMs'>,
+    { url, requestTimeoutMs, limits }: Pick<ComfySettings, 'url' | 'requestTimeoutMs' | 'limits'>,
     clock: Clock,
   ) {
     this.#clock = clock;
+    this.#limits = limits;
     this.#url = new URL(url);
     this.#pool = new Pool(this.#url.origin, {
       headersTimeout: requestTimeoutMs,
       bodyTimeout: requestTimeoutMs,
-      connect: { timeout: LIMITS.connectMs },
+      connect: { timeout: this.#limits.connectMs },
     });
   }
 
@@ -79,7 +81,7 @@ export class ComfyClient implements AsyncDisposable {
   /** Resolves when `GET /` is answered with 200, within five seconds. */
   async probe(signal?: AbortSignal): Promise<void> {
     const bound = {
-      ms: LIMITS.probeMs,
+      ms: this.#limits.probeMs,
       what: `[GET] ${this.urlOf('/')}`,
       clock: this.#clock,
       signal,
@@ -124,7 +126,12 @@ export class ComfyClient implements AsyncDisposable {
   /** What `/object_info` says about one class; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const path = `/object_info/${encodeURIComponent(classType)}`;
-    const bound = { ms: LIMITS.nodeInfoMs, what: `[GET] ${path}`, clock: this.#clock, signal };
+    const bound = {
+      ms: this.#limits.nodeInfoMs,
+      what: `[GET] ${path}`,
+      clock: this.#clock,
+      signal,
+    };
     const answer = await within(bound, (inTime) => this.#getJson(path, inTime));
     return answer.get(classType);
   }

@@ -4,12 +4,12 @@ import type { Clock } from '../clock.ts';
 import { WorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { describeConnectionError } from './request-error.ts';
-import { LIMITS, type ComfySettings } from './settings.ts';
+import type { ComfySettings } from './settings.ts';
 import { within } from './within.ts';
 
 export interface ConnectionOptions {
   readonly url: string;
-  readonly settings: Pick<ComfySettings, 'pingIntervalMs' | 'trace'>;
+  readonly settings: Pick<ComfySettings, 'pingIntervalMs' | 'trace' | 'limits'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Gets every text frame, on the socket's own turn: it must be quick and must not throw. */
@@ -49,7 +49,7 @@ export class Connection implements AsyncDisposable {
   static async open(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
     const connection = new Connection(options);
     const bound = {
-      ms: LIMITS.connectMs,
+      ms: options.settings.limits.connectMs,
       what: 'opening the websocket',
       clock: options.clock,
       signal,
@@ -70,11 +70,11 @@ export class Connection implements AsyncDisposable {
 
   /** Whether the other end is there: it was heard of just now, or answers a ping at once. If not, the connection is cut. */
   async verify(signal?: AbortSignal): Promise<boolean> {
-    const { clock } = this.#options;
+    const { clock, settings } = this.#options;
     if (!this.isOpen) return false;
-    if (clock.now() - this.#lastHeardAt < LIMITS.trustedSilenceMs) return true;
+    if (clock.now() - this.#lastHeardAt < settings.limits.trustedSilenceMs) return true;
     try {
-      const bound = { ms: LIMITS.quickPingMs, what: 'a ping', clock, signal };
+      const bound = { ms: settings.limits.quickPingMs, what: 'a ping', clock, signal };
       await within(bound, (inTime) => this.#pong(inTime));
       return true;
     } catch {

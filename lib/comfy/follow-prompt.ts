@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts';
 import type { ComfyClient } from './client.ts';
 import { readHistory } from './history.ts';
 import type { PromptWatch } from './prompt-watch.ts';
-import { LIMITS, type ComfySettings } from './settings.ts';
+import type { ComfySettings } from './settings.ts';
 import type { ComfySocket } from './socket.ts';
 import { whereForSure, type Where } from './where.ts';
 
@@ -14,7 +14,7 @@ export interface Following {
   readonly watch: PromptWatch;
   readonly client: ComfyClient;
   readonly socket: ComfySocket;
-  readonly settings: Pick<ComfySettings, 'pollIntervalMs' | 'silenceTimeoutMs'>;
+  readonly settings: Pick<ComfySettings, 'pollIntervalMs' | 'silenceTimeoutMs' | 'limits'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -38,7 +38,7 @@ export async function followPrompt(following: Following): Promise<JsonText> {
     const entry = await look(following);
     if (entry) return entry;
     if (watch.deaf) await socket.reconnect(signal);
-    else await clock.sleep(LIMITS.lookFloorMs, signal);
+    else await clock.sleep(settings.limits.lookFloorMs, signal);
   }
 }
 
@@ -68,7 +68,8 @@ async function look(following: Following): Promise<JsonText | undefined> {
 /** A look that fails proves nothing: ComfyUI answers slowly while it loads a model. */
 async function maybeWhere(following: Following): Promise<Where | undefined> {
   try {
-    return await whereForSure(following.promptId, following);
+    const { doubtMs } = following.settings.limits;
+    return await whereForSure(following.promptId, { ...following, doubtMs });
   } catch (error) {
     following.signal.throwIfAborted();
     following.log.debug({ error: describeError(error) }, 'could not ask for the prompt');

@@ -2,10 +2,11 @@ import type { Clock } from '../clock.ts';
 import { isWorkerError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import type { ComfyClient } from './client.ts';
-import { LIMITS } from './settings.ts';
+import type { ComfySettings } from './settings.ts';
 
 interface Reading {
   readonly client: ComfyClient;
+  readonly settings: Pick<ComfySettings, 'limits'>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -17,9 +18,9 @@ interface Reading {
  */
 export async function readHistory(
   promptId: string,
-  { client, clock, signal }: Reading,
+  { client, settings, clock, signal }: Reading,
 ): Promise<JsonText | undefined> {
-  const until = clock.now() + LIMITS.historyMs;
+  const until = clock.now() + settings.limits.historyMs;
   let failures = 0;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
     try {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { JsonText } from '../json.ts';
 import type { PromptEvent } from './messages.ts';
 
@@ -27,55 +28,52 @@ export class ProgressMeter {
   readonly #total: number;
   readonly #finished = new Set<string>();
   #finishedWeight = 0;
-  #percent = 0;
   #node = '';
   #steps: { readonly step: number; readonly steps: number } | undefined;
+  #told: Progress = { percent: 0, node: '', nodeTitle: '' };
 
   constructor(workflow: JsonText) {
     this.#nodes = new Map(workflow.entries().map(([id, node]) => [id, workflowNode(node)]));
     this.#total = [...this.#nodes.values()].reduce((sum, { weight }) => sum + weight, 0);
   }
 
-  /** Takes note of an event; the progress after it, or undefined when it changes nothing. */
+  /** Takes note of an event; the progress after it, or undefined when nothing has changed. */
   record(event: PromptEvent): Progress | undefined {
-    switch (event.type) {
-      case 'cached':
-        event.nodes.forEach((node) => this.#finish(node));
-        return this.#node === '' ? undefined : this.#progress();
-      case 'executing':
-        return this.#begin(event.node);
-      case 'progress':
-        return this.#advance(event.node, event.value, event.max);
-      case 'executed':
-        this.#finish(event.node);
-        this.#node ||= event.node;
-        return this.#progress();
-      case 'succeeded':
-        return this.#complete();
-      default:
-        return undefined;
-    }
+    this.#take(event);
+    const now = this.#now();
+    if (isDeepStrictEqual(now, this.#told) || now.node === '') return undefined;
+    return (this.#told = now);
   }
 
-  #begin(node: string): Progress | undefined {
-    if (node === this.#node) return undefined;
+  #take(event: PromptEvent): void {
+    if (event.type === 'cached') event.nodes.forEach((node) => this.#finish(node));
+    if (event.type === 'executing' && event.node !== this.#node) this.#begin(event.node);
+    if (event.type === 'progress') this.#advance(event.node, event.value, event.max);
+    if (event.type === 'executed') this.#makeOutput(event.node);
+    if (event.type === 'succeeded') this.#complete();
+  }
+
+  #begin(node: string): void {
     this.#finish(this.#node);
     this.#node = node;
     this.#steps = undefined;
-    return this.#progress();
   }
 
   /** Inside an expanded node the ids (`5.0.0.1`) are not of the workflow; the visible node stays. */
-  #advance(node: string, step: number, steps: number): Progress {
+  #advance(node: string, step: number, steps: number): void {
     if (this.#nodes.has(node)) this.#node = node;
     this.#steps = { step, steps };
-    return this.#progress();
   }
 
-  #complete(): Progress | undefined {
+  /** A cached output node is never said to be executing. */
+  #makeOutput(node: string): void {
+    this.#node ||= node;
+    this.#finish(node);
+  }
+
+  #complete(): void {
     this.#finishedWeight = this.#total;
     this.#steps = undefined;
-    return this.#node === '' ? undefined : this.#progress();
   }
 
   #finish(node: string): void {
@@ -84,23 +82,22 @@ export class ProgressMeter {
     this.#finishedWeight += this.#nodes.get(node)?.weight ?? 0;
   }
 
-  #progress(): Progress {
-    const current = this.#nodes.get(this.#node);
-    const share = this.#finished.has(this.#node) ? 0 : this.#shareOfCurrent();
-    const done = this.#finishedWeight + share * (current?.weight ?? 0);
+  #now(): Progress {
+    const done = this.#finishedWeight + this.#weightOfSteps();
     const percent = Math.min(100, Math.floor((100 * done) / Math.max(1, this.#total)));
-    this.#percent = Math.max(this.#percent, percent);
     return {
-      percent: this.#percent,
+      percent: Math.max(this.#told.percent, percent),
       node: this.#node,
-      nodeTitle: current?.title ?? this.#node,
+      nodeTitle: this.#nodes.get(this.#node)?.title ?? this.#node,
       ...this.#steps,
     };
   }
 
-  #shareOfCurrent(): number {
+  #weightOfSteps(): number {
     if (this.#steps === undefined || this.#steps.steps <= 0) return 0;
-    return Math.min(1, Math.max(0, this.#steps.step / this.#steps.steps));
+    if (this.#finished.has(this.#node)) return 0;
+    const share = Math.min(1, Math.max(0, this.#steps.step / this.#steps.steps));
+    return share * (this.#nodes.get(this.#node)?.weight ?? 0);
   }
 }
 

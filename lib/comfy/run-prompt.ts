@@ -109,14 +109,16 @@ async function submit(
   run: Run,
   listening: DisposableStack,
 ): Promise<readonly string[]> {
-  const { promptId, warnings } = await submitPrompt({ ...request, promptId: run.promptId }, run);
+  const accepted = await submitPrompt({ ...request, promptId: run.promptId }, run);
   run.log.debug('prompt is queued in ComfyUI');
   run.watch.queued();
-  if (promptId === run.promptId) return warnings;
-  run.promptId = promptId;
-  listening.defer(run.socket.listen(promptId, run.watch));
-  run.watch.ring();
-  return warnings;
+  if (accepted.promptId !== run.promptId) {
+    run.promptId = accepted.promptId;
+    listening.defer(run.socket.listen(run.promptId, run.watch));
+    run.watch.ring();
+  }
+  if (accepted.found) run.watch.ring();
+  return accepted.warnings;
 }
 
 interface Ended {

@@ -20,6 +20,7 @@ export interface ComfySettings {
   readonly reconnect: { readonly attempts: number; readonly delayMs: number };
   /** Log every frame of the websocket. */
   readonly trace: boolean;
+  readonly limits: Limits;
 }
 
 export function comfySettings(config: Config): ComfySettings {
@@ -40,10 +41,11 @@ export function comfySettings(config: Config): ComfySettings {
       delayMs: config.WEBSOCKET_RECONNECT_DELAY_S * 1000,
     },
     trace: config.WEBSOCKET_TRACE,
+    limits: LIMITS,
   };
 }
 
-/** Bounds nobody has wanted to change yet. */
+/** Bounds nobody has wanted to set from outside yet; milliseconds. */
 export const LIMITS = {
   /** One `GET /`. */
   probeMs: 5000,
@@ -61,6 +63,12 @@ export const LIMITS = {
   cancelMs: 5000,
   /** Asking `/object_info` for what would have been accepted. */
   nodeInfoMs: 10_000,
+  /** How long a prompt must have been nowhere before it counts as lost: a history can be late. */
+  doubtMs: 3000,
+  /** The same for a prompt whose post was not answered, before it is posted once more. */
+  unansweredMs: 1000,
   /** Looks at queue and history are never closer together than this. */
   lookFloorMs: 50,
 } as const;
+
+export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;

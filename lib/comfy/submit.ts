@@ -6,8 +6,8 @@ import { readJson, textOf, type Answer, type ComfyClient } from './client.ts';
 import { nodeProblems } from './node-problem.ts';
 import { rejectionText } from './rejection.ts';
 import { isRefused, statusError } from './request-error.ts';
-import { LIMITS } from './settings.ts';
-import { whereForSure, whereIs } from './where.ts';
+import type { ComfySettings } from './settings.ts';
+import { whereForSure } from './where.ts';
 import { patiently } from './within.ts';
 
 export interface Submission {
@@ -20,6 +20,7 @@ export interface Submission {
 
 export interface SubmitParts {
   readonly client: ComfyClient;
+  readonly settings: Pick<ComfySettings, 'limits'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -30,6 +31,8 @@ export interface Acceptance {
   readonly promptId: string;
   /** One text per part of the workflow that will not run. */
   readonly warnings: readonly string[];
+  /** It was found in the queue or the history, and may have ended unheard. */
+  readonly found?: boolean;
 }
 
 /** `answered` tells whether sending the same again would only get the same answer again. */
@@ -54,7 +57,7 @@ export async function submitPrompt(
       'no usable answer to the prompt, looking for it',
     );
     if (await hasArrived(submission, post, parts))
-      return { promptId: submission.promptId, warnings: [] };
+      return { promptId: submission.promptId, warnings: [], found: true };
     if (post.answered || tries === MAX_POSTS) throw post.unclear;
   }
 }
@@ -71,8 +74,11 @@ async function postOnce(submission: Submission, parts: SubmitParts): Promise<Pos
   return await readAnswer(answer, submission, parts);
 }
 
-function post(submission: Submission, { client, clock, signal }: SubmitParts): Promise<Answer> {
-  return patiently({ ms: LIMITS.submitGraceMs, clock, signal }, (inTime) =>
+function post(
+  submission: Submission,
+  { client, settings, clock, signal }: SubmitParts,
+): Promise<Answer> {
+  return patiently({ ms: settings.limits.submitGraceMs, clock, signal }, (inTime) =>
     client.postPrompt(promptBody(submission), inTime),
   );
 }
@@ -134,8 +140,8 @@ async function hasArrived(
   parts: SubmitParts,
 ): Promise<boolean> {
   try {
-    const look = post.answered ? whereIs : whereForSure;
-    return (await look(promptId, parts)).state !== 'nowhere';
+    const doubtMs = post.answered ? 0 : parts.settings.limits.unansweredMs;
+    return (await whereForSure(promptId, { ...parts, doubtMs })).state !== 'nowhere';
   } catch (error) {
     throw parts.signal.aborted ? error : post.unclear;
   }

@@ -28,14 +28,18 @@ export async function whereIs(
   return entry ? { state: 'ended', entry } : { state: 'nowhere' };
 }
 
-/** Looks again, a little later each time, before it says that a prompt is nowhere. */
-export async function whereForSure(promptId: string, asking: Asking): Promise<Where> {
-  for (const delayMs of DOUBTS_MS) {
+/** Looks again, with growing pauses, for as long as there may be doubt before it says that a prompt is nowhere. */
+export async function whereForSure(
+  promptId: string,
+  { doubtMs, ...asking }: Asking & { readonly doubtMs: number },
+): Promise<Where> {
+  const { clock, signal } = asking;
+  const until = clock.now() + doubtMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
     const where = await whereIs(promptId, asking);
-    if (where.state !== 'nowhere') return where;
-    await asking.clock.sleep(delayMs, asking.signal);
+    if (where.state !== 'nowhere' || clock.now() >= until) return where;
+    await clock.sleep(Math.min(pauseMs, until - clock.now() + 1), signal);
   }
-  return await whereIs(promptId, asking);
 }
 
-const DOUBTS_MS = [100, 400, 1000];
+const FIRST_PAUSE_MS = 50;

@@ -1,0 +1,47 @@
+import { pino } from 'pino';
+import type { Clock } from '../clock.ts';
+import { readConfig } from '../config.ts';
+import { JsonText } from '../json.ts';
+import type { Logger } from '../log.ts';
+import { Comfy } from './comfy.ts';
+import { comfySettings, LIMITS, type ComfySettings, type Limits } from './settings.ts';
+
+/** For tests: what most of them need of a `Comfy`. */
+
+export const silentLog: Logger = pino({ level: 'silent' });
+
+export interface TestSettings extends Partial<Omit<ComfySettings, 'limits' | 'url'>> {
+  readonly limits?: Partial<Limits>;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+}
+
+/** The defaults of the worker, without a process file, and without pauses between tries. */
+export function testSettings(
+  url: string,
+  { limits, ...settings }: TestSettings = {},
+): ComfySettings {
+  return {
+    ...comfySettings(readConfig({ COMFY_URL: url })),
+    pidFile: '/nonexistent/comfyui.pid',
+    availability: { intervalMs: 1, maxRetries: 3, startupTimeoutMs: 10_000 },
+    reconnect: { attempts: 3, delayMs: 1 },
+    ...settings,
+    limits: { ...LIMITS, ...limits },
+  };
+}
+
+export function openComfy(
+  url: string,
+  { clock, log = silentLog, ...settings }: TestSettings = {},
+): Comfy {
+  return new Comfy(testSettings(url, settings), { log, ...(clock ? { clock } : {}) });
+}
+
+/** A signal nobody aborts. */
+export const never = new AbortController().signal;
+
+export const tinyWorkflow = JsonText.parse(
+  '{"1":{"class_type":"EmptyImage","inputs":{"width":64,"height":64,"batch_size":1,"color":0}},' +
+    '"2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"t"},"_meta":{"title":"Keep it"}}}',
+);
