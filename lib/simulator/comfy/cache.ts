@@ -19,8 +19,8 @@ export class ResultCache {
     return signature === undefined ? undefined : this.#results.get(signature);
   }
 
-  set(signature: string, result: CachedNode): void {
-    this.#results.set(signature, result);
+  set(signature: string | undefined, result: CachedNode): void {
+    if (signature !== undefined) this.#results.set(signature, result);
   }
 
   clear(): void {

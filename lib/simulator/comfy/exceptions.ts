@@ -1,6 +1,5 @@
 import type { ImageBatch } from './node.ts';
 import { pyStr, fromPlain } from './python-text.ts';
-import { TRACEBACK } from './validate.ts';
 
 /**
  * An error of a node, as `execution_error` shows one. The name of a JavaScript error stands for the Python class:
@@ -32,3 +31,6 @@ function show(value: unknown): unknown {
 function tensorText({ frames, height, width, channels }: ImageBatch): string {
   return `tensor(simulated, size=(${frames.length}, ${height}, ${width}, ${channels}))`;
 }
+
+/** Stands where ComfyUI shows its own source lines. */
+export const TRACEBACK = ['  (simulated: no traceback)\n'];

@@ -8,7 +8,7 @@ import { ProcessCrash } from './process-crash.ts';
 import type { PromptEvents } from './prompt-events.ts';
 import { PromptRun, type Workshop } from './prompt-run.ts';
 import type { PromptQueue, QueuedPrompt } from './queue.ts';
-import type { Catalogue } from './validate.ts';
+import type { Catalogue } from './catalogue.ts';
 
 /** When a prompt was queued, ran and ended: milliseconds since the epoch, with a fraction. */
 export interface PromptTimes {
@@ -96,7 +96,7 @@ export class Executor {
   async #runPrompt(prompt: QueuedPrompt): Promise<void> {
     this.#checkAlive();
     const startedAt = epochMs();
-    const outcome = await new PromptRun(prompt, this.#workshop).run();
+    const outcome = await PromptRun.run(prompt, this.#workshop);
     this.#checkAlive();
     this.#parts.finish(prompt, outcome, startedAt);
     this.#parts.queue.done();

@@ -129,8 +129,12 @@ export class Faults {
   /** No socket gets anything, as when one of them does not read. Messages wait and come after release. */
   stallPublisher(): Release {
     const released = Promise.withResolvers<undefined>();
-    this.#lifecycle.current().sockets.hold(released.promise);
-    return () => released.resolve(undefined);
+    const { sockets } = this.#lifecycle.current();
+    sockets.hold(released.promise);
+    return () => {
+      sockets.hold(undefined);
+      released.resolve(undefined);
+    };
   }
 
   /** The executor dies at its next step; HTTP goes on, and what runs seems to run for ever. */

@@ -3,6 +3,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import type { Folders } from './node.ts';
 
+export interface Place {
+  readonly folders: Folders;
+  remove(): Promise<void>;
+}
+
 /** Whether `path` is the folder itself or below it. */
 export function isInside(folder: string, path: string): boolean {
   const root = resolve(folder);
@@ -11,9 +16,7 @@ export function isInside(folder: string, path: string): boolean {
 }
 
 /** The folders of a server, made when missing. Without a place they lie in a temporary one, which `remove` deletes. */
-export async function openFolders(
-  place: string | undefined,
-): Promise<{ readonly folders: Folders; remove(): Promise<void> }> {
+export async function openFolders(place: string | undefined): Promise<Place> {
   const root = place ?? (await mkdtemp(join(tmpdir(), 'simulated-comfyui-')));
   const folders = {
     input: join(root, 'input'),

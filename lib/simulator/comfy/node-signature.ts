@@ -3,12 +3,12 @@ import { classOf, hiddenInputs, inputsOf, maybeLink, type Graph } from './graph.
 import type { NodeHost } from './node.ts';
 import { toPlain, writeJson } from './python-json.ts';
 import { pyRepr, PythonError } from './python-text.ts';
-import type { DescribedNode } from './validate.ts';
+import type { DescribedNode } from './catalogue.ts';
 
 /**
  * What makes two nodes the same for the cache: class, literal inputs, the nodes upstream, and the node's own fingerprint
  * (a file's hash). Ids do not count, unless the class asks for its own.
- * @throws PythonError for a graph that kills ComfyUI's executor: a link to no node, a node without inputs.
+ * @throws PythonError for a node without inputs, which kills ComfyUI's executor.
  */
 export async function signGraph(
   graph: Graph,
@@ -32,9 +32,13 @@ export async function signGraph(
 
   async function describeNode(id: string): Promise<string> {
     const node = graph.get(id);
-    const inputs = node && inputsOf(node);
-    if (!inputs) throw new PythonError('KeyError', node ? "'inputs'" : pyRepr(id));
-    const { definition, info } = described.get(classOf(node))!;
+    // Found out later, when the nodes are put in order.
+    if (!node) return 'missing';
+    const inputs = inputsOf(node);
+    if (!inputs) throw new PythonError('KeyError', "'inputs'");
+    const known = described.get(classOf(node));
+    if (!known) throw new PythonError('KeyError', pyRepr(classOf(node)));
+    const { definition, info } = known;
     const parts: unknown[] = [classOf(node)];
     if (hiddenInputs(info).some(([, wanted]) => wanted === 'UNIQUE_ID')) parts.push(id);
     const literals: Record<string, unknown> = {};

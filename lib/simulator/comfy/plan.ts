@@ -1,4 +1,5 @@
 import { inputsOf, maybeLink, type Graph } from './graph.ts';
+import { pyRepr, PythonError } from './python-text.ts';
 
 export interface PlanOptions {
   readonly graph: Graph;
@@ -17,6 +18,7 @@ export class Plan {
   readonly #waitsFor = new Map<string, Set<string>>();
   readonly #feeds = new Map<string, Set<string>>();
 
+  /** @throws PythonError for a link to a node that is not there: it kills ComfyUI's executor. */
   constructor(outputs: readonly string[], options: PlanOptions) {
     this.#options = options;
     const found = [...outputs].reverse();
@@ -48,8 +50,9 @@ export class Plan {
   }
 
   /** One of the nodes that wait for each other. */
-  blamed(): string | undefined {
-    return [...this.#waitsFor.keys()][0];
+  get blamed(): string {
+    const [first = ''] = this.#waitsFor.keys();
+    return first;
   }
 
   #fedBy(id: string): string[] {
@@ -58,7 +61,8 @@ export class Plan {
 
   #add(id: string): string[] {
     const node = this.#options.graph.get(id);
-    const values = [...((node && inputsOf(node)) ?? new Map()).values()];
+    if (!node) throw new PythonError('KeyError', pyRepr(id));
+    const values = [...(inputsOf(node)?.values() ?? [])];
     const sources = values.flatMap((value) => maybeLink(value)?.from ?? []);
     const needs = new Set(sources.filter((source) => !this.#options.isCached(source)));
     this.#waitsFor.set(id, needs);

@@ -26,10 +26,10 @@ export const PROBE_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   probe('ProbeSampler', {
     inputs: { image: ['IMAGE'], steps: int(3), step_ms: int(30), seed: int(0) },
     output: ['IMAGE'],
-    async execute({ image, steps, step_ms: stepMs, seed }, { work, progress }) {
+    async execute({ image, steps, step_ms: stepMs, seed }, context) {
       for (let step = 1; step <= Number(steps); step++) {
-        await work(Number(stepMs));
-        await progress(step, Number(steps), await previewJpeg(step));
+        await context.work(Number(stepMs));
+        await context.progress(step, Number(steps), await previewJpeg(step));
       }
       return { outputs: [withNoise(image as ImageBatch, Number(seed))] };
     },
@@ -74,8 +74,8 @@ export const PROBE_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   probe('ProbeSleep', {
     inputs: { image: ['IMAGE'], ms: int(1000) },
     output: ['IMAGE'],
-    async execute({ image, ms }, { work }) {
-      await work(Number(ms));
+    async execute({ image, ms }, context) {
+      await context.work(Number(ms));
       return { outputs: [image] };
     },
   }),

@@ -7,7 +7,7 @@ import { History, type Outcome } from './history.ts';
 import { PromptEvents } from './prompt-events.ts';
 import { PromptQueue, type QueuedPrompt } from './queue.ts';
 import { SocketTable } from './sockets.ts';
-import type { Catalogue } from './validate.ts';
+import type { Catalogue } from './catalogue.ts';
 
 export interface ProcessOptions {
   readonly catalogue: Catalogue;

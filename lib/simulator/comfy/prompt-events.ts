@@ -1,5 +1,6 @@
 import type { EventLog, EventType } from './event-log.ts';
 import { writeJson } from './python-json.ts';
+import type { StatusMessage } from './history.ts';
 import type { ProgressState } from './progress-state.ts';
 import type { SocketTable } from './sockets.ts';
 
@@ -43,12 +44,21 @@ export class PromptEvents {
     this.#sockets.publish(message('status', statusData(queueRemaining)));
   }
 
-  /** A message that also goes into the history's list. */
-  record(type: EventType, data: { readonly prompt_id: string; readonly node_id?: string }): void {
-    this.#announce(type, data.prompt_id, data.node_id);
-    const frame = message(type, data);
-    if (type === 'execution_interrupted') this.#toClientOrAll(frame);
-    else this.#toClient(frame);
+  /** Sends a message that also belongs into the history, and returns it. */
+  record(
+    type: RecordedType,
+    promptId: string,
+    data: Readonly<Record<string, unknown>> = {},
+  ): StatusMessage {
+    const nodeId = typeof data.node_id === 'string' ? data.node_id : undefined;
+    this.#announce(type, promptId, nodeId);
+    const stamp = { timestamp: Date.now() };
+    const isCached = type === 'execution_cached';
+    const content = isCached ? { ...data, prompt_id: promptId } : { prompt_id: promptId, ...data };
+    const recorded = { ...content, ...stamp };
+    if (type === 'execution_interrupted') this.#toClientOrAll(message(type, recorded));
+    else this.#toClient(message(type, recorded));
+    return [type, recorded];
   }
 
   executing(promptId: string, nodeId: string): void {
@@ -109,6 +119,14 @@ export class PromptEvents {
     });
   }
 }
+
+/** Messages the history keeps. */
+export type RecordedType =
+  | 'execution_start'
+  | 'execution_cached'
+  | 'execution_success'
+  | 'execution_error'
+  | 'execution_interrupted';
 
 export interface Step {
   readonly promptId: string;

@@ -1,3 +1,4 @@
+import { Heap } from './heap.ts';
 import type { PyDict, PyFloat } from './python-json.ts';
 
 /** A prompt as it waits, runs, and goes into the history. */
@@ -12,11 +13,10 @@ export interface QueuedPrompt {
 }
 
 /**
- * Prompts waiting, in ComfyUI's own heap order (Python's heapq), because `/queue` shows the heap as it is; and the one
- * that runs. Each change is told to `onChange`, which sends `status` to every socket.
+ * Prompts waiting, and the one that runs. Each change is told to `onChange`, which sends `status` to every socket.
  */
 export class PromptQueue {
-  readonly #heap: QueuedPrompt[] = [];
+  readonly #heap = new Heap(isBefore);
   readonly #onChange: () => void;
   #running: QueuedPrompt | undefined;
   #wake = Promise.withResolvers<undefined>();
@@ -32,11 +32,11 @@ export class PromptQueue {
 
   /** In heap order. */
   get pending(): readonly QueuedPrompt[] {
-    return this.#heap;
+    return this.#heap.items;
   }
 
   get remaining(): number {
-    return this.#heap.length + this.running.length;
+    return this.pending.length + this.running.length;
   }
 
   /**
@@ -44,9 +44,8 @@ export class PromptQueue {
    * queued all the same, and runs.
    */
   put(prompt: QueuedPrompt): void {
-    this.#heap.push(prompt);
     try {
-      siftDown(this.#heap, 0, this.#heap.length - 1);
+      this.#heap.push(prompt);
       this.#onChange();
     } finally {
       this.#notify();
@@ -55,7 +54,7 @@ export class PromptQueue {
 
   /** Makes the first prompt the running one. */
   take(): QueuedPrompt | undefined {
-    const first = pop(this.#heap);
+    const first = this.#heap.pop();
     if (!first) return undefined;
     this.#running = first;
     this.#onChange();
@@ -74,20 +73,16 @@ export class PromptQueue {
   }
 
   clear(): void {
-    this.#heap.length = 0;
+    this.#heap.clear();
     this.#onChange();
   }
 
   /** The only prompt pending is deleted by clearing, which tells everybody twice. */
   delete(promptId: string): void {
-    const at = this.#heap.findIndex((prompt) => prompt.promptId === promptId);
-    if (at < 0) return;
-    if (this.#heap.length === 1) {
-      this.clear();
-    } else {
-      this.#heap.splice(at, 1);
-      heapify(this.#heap);
-    }
+    const prompt = this.pending.find((one) => one.promptId === promptId);
+    if (!prompt) return;
+    if (this.pending.length === 1) this.clear();
+    else this.#heap.remove(prompt);
     this.#onChange();
   }
 
@@ -119,48 +114,4 @@ function isBefore(a: QueuedPrompt, b: QueuedPrompt): boolean {
   if (numberOf(a) !== numberOf(b)) return numberOf(a) < numberOf(b);
   if (a.promptId !== b.promptId) return a.promptId < b.promptId;
   throw new TypeError('Two prompts with one number and one id cannot be ordered');
-}
-
-function siftDown(heap: QueuedPrompt[], start: number, from: number): void {
-  const item = heap[from]!;
-  let at = from;
-  while (at > start) {
-    const up = (at - 1) >> 1;
-    const parent = heap[up]!;
-    if (!isBefore(item, parent)) break;
-    heap[at] = parent;
-    at = up;
-  }
-  heap[at] = item;
-}
-
-/** Moves the smaller child up until a leaf is free, then sifts the item from there: heapq's way, with its own layouts. */
-function siftUp(heap: QueuedPrompt[], from: number): void {
-  const item = heap[from]!;
-  let at = from;
-  let child = 2 * at + 1;
-  while (child < heap.length) {
-    const right = child + 1;
-    if (right < heap.length && !isBefore(heap[child]!, heap[right]!)) {
-      child = right;
-    }
-    heap[at] = heap[child]!;
-    at = child;
-    child = 2 * at + 1;
-  }
-  heap[at] = item;
-  siftDown(heap, from, at);
-}
-
-function pop(heap: QueuedPrompt[]): QueuedPrompt | undefined {
-  const last = heap.pop();
-  const first = heap[0];
-  if (!last || !first) return last;
-  heap[0] = last;
-  siftUp(heap, 0);
-  return first;
-}
-
-function heapify(heap: QueuedPrompt[]): void {
-  for (let at = (heap.length >> 1) - 1; at >= 0; at--) siftUp(heap, at);
 }

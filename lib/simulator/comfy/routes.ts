@@ -9,7 +9,7 @@ import { pyBool, pyInt } from './python-text.ts';
 import { submitPrompt } from './submit.ts';
 import { systemStats } from './system-stats.ts';
 import { uploadImage, uploadMask } from './uploads.ts';
-import { describe } from './validate.ts';
+import { describe } from './catalogue.ts';
 import { viewFile } from './view.ts';
 
 /** One request as the routes see it. */
@@ -115,9 +115,8 @@ async function changeQueue({ comfy, body }: Exchange): Promise<Answer> {
   return empty();
 }
 
-/** A text is gone through letter by letter, as Python does, and matches nothing. */
+/** A text is gone through letter by letter, in Python, and matches nothing. */
 function idsOf(value: PyValue | undefined): string[] {
-  if (typeof value === 'string') return [...value];
   return Array.isArray(value) ? value.filter((id) => typeof id === 'string') : [];
 }
 

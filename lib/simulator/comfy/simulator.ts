@@ -2,7 +2,7 @@ import type { Logger } from '../../log.ts';
 import { EventLog, type EventMatch, type SimulatorEvent, type WaitOptions } from './event-log.ts';
 import type { PromptTimes } from './executor.ts';
 import { Faults } from './faults.ts';
-import { openFolders, wipeTemp } from './folders.ts';
+import { openFolders, wipeTemp, type Place } from './folders.ts';
 import type { Folders, NodeDefinition } from './node.ts';
 import { NODES } from './nodes/registry.ts';
 import { ComfyProcess } from './process.ts';
@@ -42,12 +42,12 @@ export interface ComfySimulator extends AsyncDisposable {
 
 /** Starts a ComfyUI that is none: the protocol of version 0.8.0 over real sockets, and nodes that really run. */
 export async function startComfySimulator(options: SimulatorOptions = {}): Promise<ComfySimulator> {
-  const { folders, remove } = await openFolders(options.folder);
-  const simulator = new Simulator(options, folders, remove);
+  const place = await openFolders(options.folder);
+  const simulator = new Simulator(options, place);
   try {
     await simulator.restart();
   } catch (error) {
-    await remove();
+    await place.remove();
     throw error;
   }
   return simulator;
@@ -57,17 +57,17 @@ class Simulator implements ComfySimulator {
   readonly faults: Faults;
   readonly folders: Folders;
   readonly #options: SimulatorOptions;
-  readonly #remove: () => Promise<void>;
+  readonly #place: Place;
   readonly #log = new EventLog();
   readonly #prompts: PromptTimes[] = [];
   readonly #host: string;
   #port: number;
   #life: { readonly comfy: ComfyProcess; readonly server: ComfyServer } | undefined;
 
-  constructor(options: SimulatorOptions, folders: Folders, remove: () => Promise<void>) {
+  constructor(options: SimulatorOptions, place: Place) {
     this.#options = options;
-    this.#remove = remove;
-    this.folders = folders;
+    this.#place = place;
+    this.folders = place.folders;
     this.#host = options.host ?? '127.0.0.1';
     this.#port = options.port ?? 0;
     this.faults = new Faults(this.#log, {
@@ -105,7 +105,7 @@ class Simulator implements ComfySimulator {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#die();
-    await this.#remove();
+    await this.#place.remove();
   }
 
   #createProcess(): ComfyProcess {

@@ -53,12 +53,9 @@ export class SocketTable {
     if (!this.#publishing) void this.#publish();
   }
 
-  /** Nothing is sent to anybody before `until` resolves. */
-  hold(until: Promise<unknown>): void {
-    const held = until.finally(() => {
-      if (this.#hold === held) this.#hold = undefined;
-    });
-    this.#hold = held;
+  /** Nothing is sent to anybody before `until` resolves. Without it, sending goes on. */
+  hold(until: Promise<unknown> | undefined): void {
+    this.#hold = until;
   }
 
   /** Breaks the sockets of one client, or all. Returns how many there were. */
@@ -84,7 +81,7 @@ export class SocketTable {
       mayNegotiate = flags === 'not json';
       if (typeof flags === 'string') return;
       client.previewMetadata = flags.supports_preview_metadata === true;
-      write(client, writeJson({ type: 'feature_flags', data: SERVER_FEATURES }));
+      void write(client, writeJson({ type: 'feature_flags', data: SERVER_FEATURES }));
     });
     // A reset is an error to `ws`; for the server it is just an end.
     client.socket.on('error', () => undefined);

@@ -5,7 +5,8 @@ import type { PyFloat } from './python-json.ts';
 import { readJson, type PyDict, type PyValue } from './python-json.ts';
 import { pyBool, pyFloat, PythonError, pyStr } from './python-text.ts';
 import { withoutSecrets } from './history.ts';
-import { validatePrompt, type Verdict } from './validate.ts';
+import type { Verdict } from './inspection.ts';
+import { validatePrompt } from './validate.ts';
 
 /**
  * `POST /prompt`.
@@ -42,7 +43,8 @@ function takeNumber(fields: PyDict, comfy: ComfyProcess): number | PyFloat {
 }
 
 function extraDataOf(fields: PyDict, verdict: Verdict): PyDict {
-  const extraData = fields.get('extra_data') ?? (fields.has('extra_data') ? null : new Map());
+  const extraData =
+    fields.get('extra_data') ?? (fields.has('extra_data') ? null : new Map<string, PyValue>());
   const isTouched = fields.has('client_id') || !verdict.error;
   if (!(extraData instanceof Map)) {
     if (isTouched) throw new PythonError('TypeError', 'extra_data is no dict');

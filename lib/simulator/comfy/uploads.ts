@@ -5,6 +5,7 @@ import { empty, json, type Answer } from './answers.ts';
 import { isInside } from './folders.ts';
 import type { Folders } from './node.ts';
 import { readJson } from './python-json.ts';
+import { pyStr } from './python-text.ts';
 import type { Exchange } from './routes.ts';
 
 interface Upload {
@@ -44,6 +45,8 @@ async function readUpload({ body, headers }: Exchange): Promise<Upload | undefin
   const response = new Response(new Uint8Array(await body()), {
     headers: { 'content-type': contentType },
   });
+  // Deprecated for servers because it holds the whole body in memory; a body is at most 100 MiB here.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
   const form = await response.formData();
   const file = form.get('image');
   if (file === null) return undefined;
@@ -95,7 +98,7 @@ function folderOf(type: string, folders: Folders): string {
 function findOriginal(form: FormData, folders: Folders): string | undefined {
   const reference = readJson(textField(form, 'original_ref') ?? '');
   if (!(reference instanceof Map)) throw new TypeError('original_ref is no dict');
-  const field = (name: string, absent: string) => String(reference.get(name) ?? absent);
+  const field = (name: string, absent: string) => pyStr(reference.get(name) ?? absent);
   const name = field('filename', '');
   if (name === '' || name.startsWith('/') || name.includes('..')) return undefined;
   const root = folders[field('type', 'output') as keyof Folders] as string | undefined;

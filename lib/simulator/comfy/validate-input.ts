@@ -20,6 +20,14 @@ export interface Complaint {
   readonly extra_info: Readonly<Record<string, unknown>>;
 }
 
+/** A complaint about the graph as a whole. */
+export const complaint = (type: string, message: string, details = ''): Complaint => ({
+  type,
+  message,
+  details,
+  extra_info: {},
+});
+
 /** `[type, options]`, as errors quote the declaration of an input. */
 export function inputConfig(input: DeclaredInput): unknown[] {
   return [input.type, input.options];
