@@ -55,6 +55,8 @@ export interface S3Simulator extends AsyncDisposable {
   /** By `bucket/key`. */
   readonly objects: ReadonlyMap<string, S3Object>;
   readonly requests: readonly S3Request[];
+  /** How many have been opened so far. */
+  readonly connections: number;
   /** The next requests meet this instead of the store. */
   failNext(fault: S3Fault, times?: number): void;
   /** Resolves when a request has been read, before it is answered. */
@@ -67,6 +69,7 @@ export async function startS3Simulator(options: S3SimulatorOptions): Promise<S3S
     // A client that goes away in the middle of its own request has nobody left to answer.
     store.serve(request, response).catch(() => response.destroy());
   });
+  server.on('connection', () => store.connections++);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return store.at(server);
@@ -77,6 +80,7 @@ class Store {
   readonly secretAccessKey: string;
   readonly objects = new Map<string, S3Object>();
   readonly requests: S3Request[] = [];
+  connections = 0;
   readonly #region: string;
   readonly #buckets: ReadonlySet<string>;
   readonly #clock: Clock;
@@ -93,7 +97,11 @@ class Store {
 
   at(server: Server): S3Simulator {
     const { port } = server.address() as AddressInfo;
+    const opened = () => this.connections;
     return {
+      get connections() {
+        return opened();
+      },
       url: `http://127.0.0.1:${port}`,
       port,
       accessKeyId: this.accessKeyId,

@@ -240,6 +240,17 @@ test('a store that is not there is named by the URL of the object', async () => 
   );
 });
 
+test('files of a job travel side by side, and later ones over the same connections', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  const putFour = () =>
+    Promise.all([0, 1, 2, 3].map((index) => storage.put({ ...FILE, index }, never())));
+  const urls = [...(await putFour()), ...(await putFour())];
+  expect(new Set(urls).size).toBe(8);
+  expect(sim.objects.size).toBe(8);
+  expect(sim.connections).toBeLessThanOrEqual(4);
+});
+
 test('a job that is stopped stops its upload', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);

@@ -39,13 +39,13 @@ export class S3Storage implements Storage {
     const bucket = this.#settings.bucket ?? monthBucket(now);
     const key = objectKey(this.#settings.keyTemplate, file, now);
     const url = objectUrl(this.#settings, bucket, key);
-    const sdk = await this.#load();
     try {
+      const sdk = await this.#load();
       await upload(sdk.client, { bucket, key, file, signal });
+      return await this.#presign(sdk, url);
     } catch (error) {
       throw signal.aborted ? signal.reason : uploadFailed(error, { url, bucket });
     }
-    return this.#presign(sdk, url);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
