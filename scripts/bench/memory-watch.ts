@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { summarize } from './statistics.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** How much memory a worker held over a run. */
+/** Resident memory of a worker over a run, in bytes: medians of the first, the second and the last third of it. */
 export interface MemoryOverTime {
-  /** Medians of the first and the last third of the samples. */
-  readonly firstThirdBytes: number;
-  readonly lastThirdBytes: number;
-  readonly samples: number;
+  readonly first: number;
+  readonly second: number;
+  readonly last: number;
 }
 
 /** Looks at resident memory at intervals, from now until {@link stop}. */
@@ -24,15 +23,7 @@ export class MemoryWatch {
   async stop(): Promise<MemoryOverTime | undefined> {
     this.#stop.abort();
     await this.#done;
-    const third = Math.floor(this.#samples.length / 3);
-    const first = summarize(this.#samples.slice(0, third));
-    const last = summarize(this.#samples.slice(-third));
-    if (third === 0 || !first || !last) return undefined;
-    return {
-      firstThirdBytes: first.median,
-      lastThirdBytes: last.median,
-      samples: this.#samples.length,
-    };
+    return overTime(this.#samples);
   }
 
   async #watch(worker: WorkerProcess, intervalMs: number): Promise<void> {
@@ -43,4 +34,14 @@ export class MemoryWatch {
       await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** Undefined for less than three samples. */
+export function overTime(samples: readonly number[]): MemoryOverTime | undefined {
+  const third = samples.length / 3;
+  const [first, second, last] = [0, 1, 2].map((index) =>
+    summarize(samples.slice(Math.round(index * third), Math.round((index + 1) * third))),
+  );
+  if (!first || !second || !last) return undefined;
+  return { first: first.median, second: second.median, last: last.median };
 }

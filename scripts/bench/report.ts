@@ -64,8 +64,9 @@ const ROWS: readonly Row[] = [
   { title: 'CPU per job', unit: 'ms', of: ({ cpuMsPerJob }) => cpuMsPerJob },
   { title: 'result', unit: 'bytes', of: ({ resultBytes }) => resultBytes },
   { title: 'peak memory', unit: 'bytes', of: ({ peakBytes }) => peakBytes },
-  { title: 'first third', unit: 'bytes', of: ({ memory }) => memory?.firstThirdBytes },
-  { title: 'last third', unit: 'bytes', of: ({ memory }) => memory?.lastThirdBytes },
+  { title: 'first third', unit: 'bytes', of: ({ memory }) => memory?.first },
+  { title: 'second third', unit: 'bytes', of: ({ memory }) => memory?.second },
+  { title: 'last third', unit: 'bytes', of: ({ memory }) => memory?.last },
 ];
 
 function medians(figures: Figures): string[] {

@@ -38,6 +38,17 @@ test('jobs that wait in the queue show how long ComfyUI was idle between them', 
   expect(figures.overheadMs).toBeUndefined();
 });
 
+test('thousands of jobs show memory over time instead of single jobs', async () => {
+  await using comfy = await startEmbeddedComfy(0);
+  const bench = {
+    workerCommand: `'${process.execPath}' '${ENTRY}'`,
+    comfyUrl: comfy.url,
+    signal: never(),
+  };
+  const figures = await runScenario(shortened('soak', 30), bench);
+  expect(figures).toMatchObject({ count: 30, comfyMs: undefined, overheadMs: undefined });
+});
+
 test('starts show how long the worker takes to ask for jobs', async () => {
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
