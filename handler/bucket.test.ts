@@ -1,0 +1,60 @@
+import { expect, test } from '@jest/globals';
+import { fetch } from 'undici';
+import { startS3Simulator } from '../lib/simulator/s3.ts';
+import { pictures, startRig } from './test-rig.ts';
+
+async function startBucketRig(environment: Record<string, string> = {}) {
+  const parts = new AsyncDisposableStack();
+  const s3 = parts.use(await startS3Simulator({ buckets: ['pictures'] }));
+  const rig = parts.use(
+    await startRig({
+      environment: {
+        BUCKET_ENDPOINT_URL: s3.url,
+        BUCKET_ACCESS_KEY_ID: s3.accessKeyId,
+        BUCKET_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        BUCKET_NAME: 'pictures',
+        ...environment,
+      },
+    }),
+  );
+  return { s3, rig, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+test('images go into the bucket, and anybody with the URL can fetch exactly those bytes', async () => {
+  await using setup = await startBucketRig();
+  const { output } = await setup.rig.run({ workflow: pictures({ count: 3 }) });
+  expect(output?.images?.map(({ filename, type }) => [filename, type])).toEqual([
+    ['T_00001_.png', 's3_url'],
+    ['T_00002_.png', 's3_url'],
+    ['T_00003_.png', 's3_url'],
+  ]);
+  for (const { filename, data } of output?.images ?? []) {
+    const stored = await fetch(data);
+    expect(stored.status).toBe(200);
+    expect(stored.headers.get('content-type')).toBe('image/png');
+    const seen = await fetch(
+      `${setup.rig.comfy.url}/view?filename=${filename}&subfolder=&type=output`,
+    );
+    expect(Buffer.from(await stored.arrayBuffer())).toEqual(Buffer.from(await seen.arrayBuffer()));
+  }
+});
+
+test('an image the bucket refuses comes back as base64, and the reason is told', async () => {
+  await using setup = await startBucketRig({ BUCKET_NAME: 'missing' });
+  const { output, error } = await setup.rig.run({ workflow: pictures() });
+  expect(error).toBeUndefined();
+  expect(output?.images?.map(({ filename, type }) => [filename, type])).toEqual([
+    ['T_00001_.png', 'base64'],
+  ]);
+  expect(output?.errors?.[0]).toMatch(
+    /^Error uploading T_00001_\.png to S3: An error occurred \(NoSuchBucket\) when calling the PutObject operation/,
+  );
+  expect(JSON.stringify(output)).not.toContain(setup.s3.secretAccessKey);
+});
+
+test('an image the bucket refuses and the result has no room for is a failure that says so', async () => {
+  await using setup = await startBucketRig({ BUCKET_NAME: 'missing', RESULT_MAX_BYTES: '1024' });
+  const { output, error } = await setup.rig.run({ workflow: pictures() });
+  expect(error).toBe('Job processing failed');
+  expect(output?.details?.[0]).toMatch(/too large to be returned as base64/);
+});

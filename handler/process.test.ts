@@ -1,0 +1,206 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect, test } from '@jest/globals';
+import runpodSdk from 'runpod-sdk';
+import { PROBE_NODES } from '../lib/simulator/comfy/probe-nodes.ts';
+import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
+import { startRunpodSimulator } from '../lib/simulator/runpod.ts';
+import { pictures, sampling } from './test-rig.ts';
+
+/** The worker as a container starts it, with ComfyUI and the platform beside it. */
+async function startProcess(
+  args: readonly string[] = [],
+  environment: Record<string, string> = {},
+) {
+  const parts = new AsyncDisposableStack();
+  const comfy = parts.use(await startComfySimulator({ nodes: PROBE_NODES }));
+  const platform = parts.use(await startRunpodSimulator());
+  const folder = await mkdtemp(join(tmpdir(), 'worker-process-'));
+  parts.defer(() => rm(folder, { recursive: true, force: true }));
+  const spoolDir = join(folder, 'spool');
+  const start = (more: Record<string, string> = {}) => {
+    const child = spawn(process.execPath, [resolve('handler/index.ts'), ...args], {
+      cwd: folder,
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        COMFY_URL: comfy.url,
+        COMFY_PID_FILE: join(folder, 'none'),
+        RESULT_SPOOL_DIR: spoolDir,
+        ...environment,
+        ...more,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const worker = new WorkerProcess(child);
+    parts.defer(() => worker.end());
+    return worker;
+  };
+  return {
+    comfy,
+    platform,
+    folder,
+    spoolDir,
+    start,
+    startRemote: () => start(platform.env),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+class WorkerProcess {
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | null>;
+  output = '';
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    this.ended = once(child, 'exit').then(([code]) => code as number | null);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    }
+  }
+
+  async end(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+}
+
+test('a job that npm runpod-sdk submits is run by the real process, and the SDK gets its images', async () => {
+  await using setup = await startProcess();
+  setup.startRemote();
+  const sdk = runpodSdk(setup.platform.env.RUNPOD_AI_API_KEY ?? '', {
+    baseUrl: `${setup.platform.url}/v2`,
+  });
+  const result = await sdk
+    .endpoint(setup.platform.endpointId)
+    ?.runSync({ input: { workflow: pictures() } });
+  expect(result).toMatchObject({
+    completed: true,
+    succeeded: true,
+    output: { images: [{ filename: 'T_00001_.png', type: 'base64' }] },
+  });
+});
+
+test('W51 SIGTERM in the middle of a job: it is finished and posted, then the process ends with 0', async () => {
+  await using setup = await startProcess();
+  const worker = setup.startRemote();
+  const jobId = setup.platform.submit({ workflow: sampling({ steps: 10, stepMs: 30 }) });
+  await setup.comfy.waitFor({ type: 'progress' });
+  worker.child.kill('SIGTERM');
+  const { bodyText } = await setup.platform.result(jobId);
+  expect(bodyText).toContain('S_00001_.png');
+  expect(await worker.ended).toBe(0);
+});
+
+test('W52 SIGTERM while idle ends the process with 0', async () => {
+  await using setup = await startProcess();
+  const worker = setup.startRemote();
+  await setup.platform.nextTake();
+  worker.child.kill('SIGTERM');
+  expect(await worker.ended).toBe(0);
+});
+
+test('a second signal ends at once, in the middle of a job', async () => {
+  await using setup = await startProcess();
+  const worker = setup.startRemote();
+  setup.platform.submit({ workflow: sampling({ steps: 1000, stepMs: 30 }) });
+  await setup.comfy.waitFor({ type: 'progress' });
+  worker.child.kill('SIGTERM');
+  while (!worker.output.includes('no more jobs are taken'))
+    await once(worker.child.stdout!, 'data');
+  worker.child.kill('SIGTERM');
+  expect(await worker.ended).toBe(143);
+});
+
+test('a result that could not be posted is on disk when the process is killed, and the next one posts it', async () => {
+  await using setup = await startProcess();
+  const worker = setup.startRemote();
+  setup.platform.faults.next('job-done', { status: 503 }, 1000);
+  const jobId = setup.platform.submit({ workflow: pictures() });
+  await setup.platform.nextPost();
+  while ((await readdir(setup.spoolDir).catch(() => [])).length === 0)
+    await setup.platform.nextPost();
+  await worker.end();
+  setup.platform.faults.clear();
+  setup.startRemote();
+  expect((await setup.platform.result(jobId)).bodyText).toContain('T_00001_.png');
+});
+
+test('REFRESH_WORKER asks for a fresh worker with the result, then the process ends with 0', async () => {
+  await using setup = await startProcess([], { REFRESH_WORKER: 'true' });
+  const worker = setup.startRemote();
+  const jobId = setup.platform.submit({ workflow: pictures() });
+  expect(JSON.parse((await setup.platform.result(jobId)).bodyText)).toMatchObject({
+    stopPod: true,
+  });
+  expect(await worker.ended).toBe(0);
+});
+
+test('W57 on the platform every log line is JSON with requestId, level and message', async () => {
+  await using setup = await startProcess();
+  const worker = setup.startRemote();
+  await setup.platform.result(setup.platform.submit({ workflow: pictures() }));
+  worker.child.kill('SIGTERM');
+  await worker.ended;
+  const lines = worker.output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  for (const line of lines)
+    expect(Object.keys(line)).toEqual(expect.arrayContaining(['requestId', 'level', 'message']));
+});
+
+test('W55 --test_input runs one job and ends with 0, or 1 when it fails', async () => {
+  for (const [input, code] of [
+    [{ workflow: pictures() }, 0],
+    [{ workflow: {} }, 1],
+  ] as const) {
+    await using setup = await startProcess(['--test_input', JSON.stringify({ input })]);
+    const worker = setup.start();
+    expect(await worker.ended).toBe(code);
+    expect(worker.output).toContain('local_test');
+  }
+});
+
+test('--test_input wins over test_input.json, which is used when there is no other job', async () => {
+  await using setup = await startProcess();
+  await writeFile(
+    join(setup.folder, 'test_input.json'),
+    JSON.stringify({ input: { workflow: pictures({ prefix: 'file' }) } }),
+  );
+  const worker = setup.start();
+  expect(await worker.ended).toBe(0);
+  expect(worker.output).toContain('file_00001_.png');
+});
+
+test('W56 no platform and no job: the process ends with 1 and says what to do', async () => {
+  await using setup = await startProcess();
+  const worker = setup.start();
+  expect(await worker.ended).toBe(1);
+  expect(worker.output).toContain('RUNPOD_WEBHOOK_GET_JOB');
+});
+
+test('settings that do not parse stop the start, all of them named', async () => {
+  await using setup = await startProcess([], {
+    JOB_CONCURRENCY: 'many',
+    WEBSOCKET_RECONNECT_DELAY_S: '2.5',
+  });
+  const worker = setup.startRemote();
+  expect(await worker.ended).toBe(1);
+  expect(worker.output).toMatch(
+    /JOB_CONCURRENCY.*"many"[\s\S]*WEBSOCKET_RECONNECT_DELAY_S.*"2\.5"/,
+  );
+  expect(setup.platform.takes).toHaveLength(0);
+});
+
+test('an S3 endpoint without keys stops the start, and says which variables are missing', async () => {
+  await using setup = await startProcess([], { BUCKET_ENDPOINT_URL: 'https://s3.example.org' });
+  const worker = setup.startRemote();
+  expect(await worker.ended).toBe(1);
+  expect(worker.output).toContain('BUCKET_ACCESS_KEY_ID');
+  expect(worker.output).toContain('BUCKET_SECRET_ACCESS_KEY');
+});
