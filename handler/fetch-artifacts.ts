@@ -59,7 +59,6 @@ export class ArtifactFetcher {
     try {
       const announced = this.#files.get(keyOf(record));
       const bytes = await (announced?.catch(() => this.#start(record)) ?? this.#start(record));
-      if (bytes.length === 0) return `${failed} Cause: the file is empty (0 bytes)`;
       return {
         ...record,
         bytes,

@@ -31,3 +31,71 @@ test('1,000 jobs under random faults: none is lost, none is posted twice as diff
 
   // Faults may cost a job, but then it says so; what has succeeded has its own picture and no other.
   const failed = results.filter(({ error }) => error !== undefined);
+  expect(failed.length).toBeLessThan(JOBS / 20);
+  results.forEach(({ output, error }, index) => {
+    if (error !== undefined) return;
+    expect(output?.images?.map(({ filename }) => filename)).toEqual([`${index}_00001_.png`]);
+  });
+  expect(faults.count).toBeGreaterThan(100);
+  expect(rig.platform.violations).toEqual([]);
+}, 180_000);
+
+/** Breaks something at about every third job, on every wire there is. */
+function startFaults(rig: Awaited<ReturnType<typeof startRig>>, random: () => number) {
+  const { comfy, platform } = rig;
+  const counted = { count: 0, stopped: false };
+  const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)] as T;
+  const happens = (chance: number) => !counted.stopped && random() < chance && ++counted.count > 0;
+
+  const release = platform.faults.whenever(({ route }): Fault | undefined => {
+    if (route === 'job-done' && happens(0.1)) return pick(POST_FAULTS);
+    if (route === 'job-take' && happens(0.03)) return pick(TAKE_FAULTS);
+    return undefined;
+  });
+  const breaking = breakThings();
+
+  return {
+    get count() {
+      return counted.count;
+    },
+    stop: () => (counted.stopped = true),
+    [Symbol.asyncDispose]: async () => {
+      counted.stopped = true;
+      release();
+      await breaking;
+    },
+  };
+
+  async function breakThings(): Promise<void> {
+    while (!counted.stopped) {
+      const event = await nextPrompt();
+      if (!event) continue; // nothing was accepted for two seconds
+      if (happens(0.05)) void comfy.faults.breakSockets(pick(['close', 'reset']));
+      if (happens(0.05)) comfy.faults.failAnswers({ request: 'POST /prompt', how: 'lose' });
+      if (happens(0.05))
+        comfy.faults.failAnswers({ request: 'GET /view', how: pick(['refuse', 'lose']) });
+      if (happens(0.05))
+        comfy.faults.failAnswers({ request: 'GET /history', how: 'delay', delayMs: 50 });
+    }
+  }
+
+  function nextPrompt(): Promise<SimulatorEvent | undefined> {
+    return comfy
+      .waitFor({ type: 'accepted' }, { next: true, timeoutMs: 2000 })
+      .catch(() => undefined);
+  }
+}
+
+const POST_FAULTS: readonly Fault[] = [
+  { status: 500 },
+  { status: 503 },
+  { status: 429, headers: { 'retry-after': '0' } },
+  'reset',
+  'lose-answer',
+];
+const TAKE_FAULTS: readonly Fault[] = [
+  { status: 500 },
+  { status: 429, headers: { 'retry-after': '0' } },
+  'reset',
+  { status: 200, text: 'garbage' },
+];

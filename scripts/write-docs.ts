@@ -51,7 +51,7 @@ ${table(['code', 'what happened', 'who', 'again', 'what the worker does'], rows)
 
 function defaultOf({ absent, shown }: { absent: unknown; shown?: string }): string {
   if (shown !== undefined) return shown;
-  return absent === undefined ? '-' : `\`${String(absent)}\``;
+  return absent === undefined ? '-' : `\`${JSON.stringify(absent).replaceAll('"', '')}\``;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
