@@ -54,6 +54,11 @@ export class EventLog {
     for (const listener of [...this.#listeners]) listener(event);
   }
 
+  /** The last few thousand events that match, oldest first. */
+  past(match: EventMatch): SimulatorEvent[] {
+    return this.#events.filter((event) => matches(event, match));
+  }
+
   /** Calls `listener` until the function returned is called. */
   listen(listener: Listener): () => void {
     this.#listeners.add(listener);

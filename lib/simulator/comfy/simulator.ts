@@ -36,6 +36,8 @@ export interface ComfySimulator extends AsyncDisposable {
   readonly folders: Folders;
   /** The last prompts that have ended, ten thousand at least, oldest first. */
   readonly prompts: readonly PromptTimes[];
+  /** What happened lately (the last few thousand events) and matches, oldest first: requests, sockets, messages. */
+  past(match: EventMatch): readonly SimulatorEvent[];
   /** The first event that matches, also one that is past. Rejects when none comes in ten seconds, or the time given. */
   waitFor(match: EventMatch, options?: WaitOptions): Promise<SimulatorEvent>;
 }
@@ -83,6 +85,10 @@ class Simulator implements ComfySimulator {
 
   get prompts(): readonly PromptTimes[] {
     return this.#prompts;
+  }
+
+  past(match: EventMatch): readonly SimulatorEvent[] {
+    return this.#log.past(match);
   }
 
   waitFor(match: EventMatch, options?: WaitOptions): Promise<SimulatorEvent> {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, parse, resolve } from 'node:path';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { empty, json, type Answer } from './answers.ts';
 import { isInside } from './folders.ts';
 import type { Folders } from './node.ts';
@@ -108,13 +108,12 @@ function findOriginal(form: FormData, folders: Folders): string | undefined {
 }
 
 async function maskedImage(original: Buffer, mask: Buffer): Promise<Buffer> {
-  const alpha = await sharp(mask).ensureAlpha().extractChannel('alpha').raw().toBuffer({
-    resolveWithObject: true,
-  });
-  const { width, height } = alpha.info;
-  return sharp(original)
-    .removeAlpha()
-    .joinChannel(alpha.data, { raw: { width, height, channels: 1 } })
+  const alpha = await rawImage(sharp(mask).ensureAlpha().extractChannel('alpha'));
+  const colours = await rawImage(sharp(original).toColourspace('srgb').removeAlpha());
+  return sharp(colours.data, { raw: colours.info })
+    .joinChannel(alpha.data, { raw: alpha.info })
     .png({ compressionLevel: 4 })
     .toBuffer();
 }
+
+const rawImage = (image: Sharp) => image.raw().toBuffer({ resolveWithObject: true });
