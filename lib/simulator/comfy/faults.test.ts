@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import type { NodeDefinition } from './node.ts';
 import {
   get,
   post,
@@ -109,6 +110,24 @@ test('a stalled publisher holds everything back, and lets it go in order', async
   expect(socket.types).toEqual(['status']);
   release();
   await socket.waitForEnd(promptId);
+});
+
+test('a client that does not read holds up the messages of everybody, but no prompt', async () => {
+  const nodes = new Map([...PROBE_NODES, HUGE_PREVIEWS]);
+  await using comfy = await start({ nodes, speed: Infinity });
+  using deaf = await ProbeSocket.open(comfy, 'deaf');
+  using other = await ProbeSocket.open(comfy, 'other');
+  await other.waitFor(({ type }) => type === 'status');
+  deaf.pause();
+  const graph = { 1: { class_type: 'HugePreviews', inputs: {} } };
+  const huge = await submit(comfy, graph, { client_id: 'deaf' });
+  await comfy.waitFor({ type: 'history', promptId: huge });
+  const promptId = await submit(comfy, textGraph('x'), { client_id: 'other' });
+  await comfy.waitFor({ type: 'history', promptId });
+  await other.ping();
+  expect(other.types).not.toContain('executing null');
+  await comfy.faults.breakSockets('reset', { clientId: 'deaf' });
+  await other.waitForEnd(promptId);
 });
 
 test('new websockets can be refused, while HTTP goes on', async () => {
@@ -228,3 +247,27 @@ test('a view can be slow', async () => {
   const slow = Buffer.from(await (await fetch(view)).arrayBuffer());
   expect(slow.equals(whole)).toBe(true);
 });
+
+const HUGE_PREVIEWS: [string, NodeDefinition] = [
+  'HugePreviews',
+  {
+    info: () => ({
+      input: {},
+      input_order: {},
+      output: [],
+      output_is_list: [],
+      output_name: [],
+      name: 'HugePreviews',
+      display_name: null,
+      python_module: 'custom_nodes.probe',
+      category: 'probe',
+      output_node: true,
+    }),
+    async execute(_, context) {
+      for (let step = 1; step <= 4; step++) {
+        await context.progress(step, 4, Buffer.alloc(8 * 1024 * 1024));
+      }
+      return {};
+    },
+  },
+];

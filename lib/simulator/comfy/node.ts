@@ -39,7 +39,10 @@ export interface NodeHost {
 
 export interface NodeContext extends NodeHost {
   readonly nodeId: string;
-  /** The whole workflow of the prompt, and `extra_data.extra_pnginfo`, for nodes that write metadata. */
+  /**
+   * The whole workflow of the prompt, and `extra_data.extra_pnginfo`, for nodes that write metadata: the server gives
+   * `JsonText`, so that they are written as they came.
+   */
   readonly prompt: unknown;
   readonly extraPnginfo: unknown;
   /**
@@ -61,6 +64,10 @@ export interface NodeResult {
 export interface NodeDefinition {
   /** A function, because choices (files, models) change while the server runs. */
   info(host: NodeHost): NodeInfo | Promise<NodeInfo>;
+  /**
+   * What it throws fails the prompt. The error's name is the Python class callers are told: `RuntimeError`; a plain
+   * `Error` is told as `Exception`.
+   */
   execute(
     inputs: Readonly<Record<string, unknown>>,
     context: NodeContext,

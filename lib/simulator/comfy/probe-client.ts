@@ -50,6 +50,11 @@ export class ProbeSocket implements Disposable {
     return pong.promise;
   }
 
+  /** Stops reading: what comes fills the buffers, then the sender waits. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   close(): void {
     this.#socket.close();
   }

@@ -38,7 +38,6 @@ export class ComfyProcess {
   readonly #options: ProcessOptions;
   readonly #ended = new AbortController();
   readonly #running: Promise<void>;
-  readonly #queuedAt = new Map<string, number>();
   #counter = 0;
 
   constructor(options: ProcessOptions) {
@@ -80,7 +79,6 @@ export class ComfyProcess {
   }
 
   enqueue(prompt: QueuedPrompt): void {
-    this.#queuedAt.set(prompt.promptId, epochMs());
     const clientId = prompt.extraData.get('client_id');
     const client = typeof clientId === 'string' ? { clientId } : {};
     this.#options.log.announce('accepted', { promptId: prompt.promptId, ...client });
@@ -97,9 +95,7 @@ export class ComfyProcess {
   }
 
   #finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void {
-    const { promptId } = prompt;
-    const queuedAt = this.#queuedAt.get(promptId) ?? startedAt;
-    this.#queuedAt.delete(promptId);
+    const { promptId, queuedAt } = prompt;
     const { succeeded } = outcome;
     this.#options.onPrompt({ promptId, queuedAt, startedAt, endedAt: epochMs(), succeeded });
     const enter = () => {

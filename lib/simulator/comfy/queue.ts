@@ -10,6 +10,8 @@ export interface QueuedPrompt {
   readonly extraData: PyDict;
   /** Output nodes that passed validation. */
   readonly outputs: readonly string[];
+  /** Milliseconds since the epoch, with a fraction. */
+  readonly queuedAt: number;
 }
 
 /**

@@ -28,7 +28,10 @@ export class ComfyServer {
 
   private constructor(comfy: ComfyProcess) {
     this.#comfy = comfy;
-    this.#http = createServer((request, response) => void this.#serve(request, response));
+    this.#http = createServer(
+      { keepAliveTimeout: KEEP_ALIVE_MS },
+      (request, response) => void this.#serve(request, response),
+    );
     this.#http.on('connection', (socket) => this.#track(socket));
     this.#http.on('upgrade', (request: IncomingMessage, tcp: Socket, head: Buffer) =>
       this.#upgrade(request, tcp, head),
@@ -66,9 +69,8 @@ export class ComfyServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = 'GET', url = '/' } = request;
-    const target = new URL(url, 'http://simulator');
-    const name = `${method} ${withoutApi(target.pathname)}`;
+    const target = targetOf(request);
+    const name = `${request.method ?? 'GET'} ${withoutApi(target.pathname)}`;
     this.#comfy.log.announce('request', { request: name });
     const fault = this.#comfy.faults.useAnswerFault(name);
     const answer =
@@ -115,7 +117,7 @@ export class ComfyServer {
 
   #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
     tcp.on('error', () => tcp.destroy());
-    const target = new URL(request.url ?? '/', 'http://simulator');
+    const target = targetOf(request);
     const refusal = this.#refusal(request, target);
     if (refusal === 'reset') {
       tcp.resetAndDestroy();
@@ -147,8 +149,15 @@ export class ComfyServer {
   }
 }
 
-/** Small frames are not worth compressing. */
-const DEFLATE = { threshold: 1024 };
+/** As long as aiohttp keeps an idle connection. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** Compression is there for clients that offer it, but not for small frames: those would wait for a thread each. */
+const DEFLATE = { threshold: 1024, serverNoContextTakeover: true };
+
+/** A target that is no URL is taken for the root. */
+const targetOf = ({ url = '/' }: IncomingMessage) =>
+  URL.parse(url, 'http://simulator') ?? new URL('http://simulator');
 
 const withoutApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
 

@@ -147,8 +147,7 @@ class Simulator implements ComfySimulator {
     const life = this.#life;
     if (!life) return;
     this.#life = undefined;
-    await life.server.stop();
-    await life.comfy.end();
+    await Promise.all([life.comfy.end(), life.server.stop()]);
     this.#log.announce('process_died');
   }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { json, type Answer } from './answers.ts';
+import { epochMs } from './event-log.ts';
 import type { ComfyProcess } from './process.ts';
 import type { PyFloat } from './python-json.ts';
 import { readJson, type PyDict, type PyValue } from './python-json.ts';
@@ -25,8 +26,12 @@ export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<A
   const extraData = extraDataOf(fields, verdict);
   if (verdict.error) return rejection(verdict);
   extraData.set('create_time', Date.now());
-  const outputs = comfy.orderOutputs(verdict.goodOutputs);
-  comfy.enqueue({ number, promptId, graph: graph as PyDict, extraData, outputs });
+  comfy.enqueue({
+    ...{ number, promptId, extraData },
+    graph: graph as PyDict,
+    outputs: comfy.orderOutputs(verdict.goodOutputs),
+    queuedAt: epochMs(),
+  });
   return json({ prompt_id: promptId, number, node_errors: verdict.nodeErrors });
 }
 
