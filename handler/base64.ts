@@ -6,8 +6,8 @@
 export function decodeBase64(sent: string): Buffer {
   const start = sent.indexOf(',') + 1; // whatever stands before the first comma is dropped, as clients are used to
   const text = sent.slice(start).replace(BLANKS, '');
-  const padding = /=*$/.exec(text)?.[0].length ?? 0;
-  const digits = text.length - padding;
+  const digits = lengthWithoutPadding(text);
+  const padding = text.length - digits;
   const bytes = Buffer.from(text, 'base64');
   if (
     digits === 0 ||
@@ -17,6 +17,13 @@ export function decodeBase64(sent: string): Buffer {
     throw new RangeError(whatIsWrong(sent, start, digits));
   }
   return bytes;
+}
+
+/** Counted from the end: a search with a pattern looks at all of the megabytes before it. */
+function lengthWithoutPadding(text: string): number {
+  let length = text.length;
+  while (text[length - 1] === '=') length--;
+  return length;
 }
 
 /** The media type a data URI declares, if there is one. */
