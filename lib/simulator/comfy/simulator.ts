@@ -44,6 +44,8 @@ export interface ComfySimulator extends AsyncDisposable {
 
 /** Starts a ComfyUI that is none: the protocol of version 0.8.0 over real sockets, and nodes that really run. */
 export async function startComfySimulator(options: SimulatorOptions = {}): Promise<ComfySimulator> {
+  const { speed = 1 } = options;
+  if (!(speed > 0)) throw new RangeError(`Expected speed to be above 0, got ${speed}`);
   const place = await openFolders(options.folder);
   const simulator = new Simulator(options, place);
   try {
