@@ -68,3 +68,13 @@ test('a detached value reads the same', () => {
   expect(json?.detached().text).toBe('{"é":1}');
   expect(json?.detached().get('é')?.value()).toBe(1);
 });
+
+test('a part is written anew and every other character stays', () => {
+  const json = JsonText.parse(' {"10": {"seed" :1.0, "s":"a\\u0062"},\n "2":[1e3]} ');
+  const seed = json.get('10')!.get('seed')!;
+  const changed = json.replacing(seed, '18446744073709551615');
+  expect(changed.text).toBe('{"10": {"seed" :18446744073709551615, "s":"a\\u0062"},\n "2":[1e3]}');
+  expect(() => json.get('2')!.replacing(seed, '2')).toThrow(TypeError);
+  expect(() => changed.replacing(seed, '2')).toThrow(TypeError);
+  expect(() => json.replacing(seed, '}')).toThrow(SyntaxError);
+});

@@ -104,6 +104,16 @@ export class JsonText {
     return items;
   }
 
+  /** This value with `part`, a window somewhere within it, written anew; every other character stays. */
+  replacing(part: JsonText, text: string): JsonText {
+    const isWithin = part.#start >= this.#start && part.#end <= this.#end;
+    if (part.#source !== this.#source || !isWithin) {
+      throw new TypeError('Only a part of the same text can be replaced');
+    }
+    const before = this.#source.slice(this.#start, part.#start);
+    return JsonText.parse(before + text + this.#source.slice(part.#end, this.#end));
+  }
+
   #eachMember(visit: (name: string, member: JsonText) => void): void {
     if (this.kind !== 'object') return;
     let at = skipBlanks(this.#source, this.#start + 1);
