@@ -173,6 +173,30 @@ export const ERROR_KINDS = {
     'The platform no longer knows the job a result belongs to.',
     'The result is given up with a warning.',
   ),
+  'usage.invalid': kind(
+    'caller',
+    false,
+    'An argument, an option or a file of the command line cannot be used.',
+    'The command ends with exit code 2; nothing has been run.',
+  ),
+  'workflow.input_unknown': kind(
+    'caller',
+    false,
+    'An input that was to be set is not in the workflow, or more than one node goes by that name.',
+    'Nothing is run; the message lists the names there are.',
+  ),
+  'endpoint.unreachable': kind(
+    'platform',
+    true,
+    'The endpoint a job is submitted to does not answer, or does not let the caller in.',
+    'The command ends with exit code 3.',
+  ),
+  'endpoint.refused': kind(
+    'caller',
+    false,
+    'The endpoint answered a submitted job with an error.',
+    'The command ends with exit code 1.',
+  ),
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
