@@ -18,7 +18,7 @@ interface Variable<T> {
   readonly about: string;
 }
 
-export type Group = 'platform' | 'jobs' | 'results' | 'comfy' | 'bucket' | 'log';
+export type Group = 'platform' | 'jobs' | 'inputs' | 'results' | 'comfy' | 'bucket' | 'log';
 
 const text = z.string();
 const url = z
@@ -41,6 +41,11 @@ const flag = z
   .transform((value) => value.trim().toLowerCase())
   .pipe(z.enum(['true', 'false', '1', '0', 'yes', 'no'], 'must be true or false'))
   .transform((value) => ['true', '1', 'yes'].includes(value));
+
+const hostList = z
+  .string()
+  .transform((value) => value.split(',').map((host) => host.trim().toLowerCase()))
+  .pipe(z.array(z.string().regex(/^[^\s/@]+:\d+$/, 'must be host:port, separated by commas')));
 
 /** A level by the names the Python SDK knows. */
 export const LogLevelSchema = z
@@ -179,6 +184,69 @@ export const VARIABLES = {
     integer(5),
     300,
     'Seconds the main thread may be stuck before the heartbeat stops vouching for it.',
+  ),
+
+  DOWNLOAD_MAX_BYTES: variable(
+    'inputs',
+    integer(1),
+    4_294_967_296,
+    'Largest file that is fetched from a URL, in bytes.',
+  ),
+  DOWNLOAD_TIMEOUT_S: variable(
+    'inputs',
+    integer(1),
+    600,
+    'Seconds one file may take to be fetched, with all tries.',
+  ),
+  DOWNLOAD_IDLE_TIMEOUT_S: variable(
+    'inputs',
+    integer(1),
+    30,
+    'Seconds a server may be silent before the download is tried again.',
+  ),
+  DOWNLOAD_RETRIES: variable(
+    'inputs',
+    integer(0, 20),
+    4,
+    'Further tries after one that brought nothing. A try that brought something is continued where it broke off, and does not count.',
+  ),
+  DOWNLOAD_ALLOW_PRIVATE: variable(
+    'inputs',
+    hostList,
+    [],
+    'Servers that may be fetched from although their addresses are not public: `host:port`, separated by commas. Each stands for itself alone.',
+    '-',
+  ),
+  INPUT_MAX_IMAGE_BYTES: variable(
+    'inputs',
+    integer(1),
+    52_428_800,
+    'Largest input image, in bytes. Files that are no images are not bound by it.',
+  ),
+  INPUT_MAX_IMAGE_EDGE: variable(
+    'inputs',
+    integer(1),
+    16_384,
+    'Widest or highest input image, in pixels.',
+  ),
+  INPUT_MAX_IMAGE_PIXELS: variable(
+    'inputs',
+    integer(1),
+    67_108_864,
+    'Largest input image, in pixels; of an animation, one frame.',
+  ),
+  INPUT_MAX_ANIMATION_PIXELS: variable(
+    'inputs',
+    integer(1),
+    536_870_912,
+    'Largest animation, in pixels of all its frames: ComfyUI decodes them all at once.',
+  ),
+  COMFY_INPUT_DIR: variable(
+    'inputs',
+    maybe(text),
+    none,
+    "ComfyUI's input folder, where files go that are too large to upload. Only used when ComfyUI turns out to see it too.",
+    'found by asking ComfyUI',
   ),
 
   RESULT_MAX_BYTES: variable(

@@ -51,11 +51,29 @@ export const ERROR_KINDS = {
     '`images` is not a list of objects with `name` and `image`.',
     FAILS,
   ),
+  'input.invalid': kind(
+    'caller',
+    false,
+    'Another field of the input is not what it should be; the message names all of them.',
+    FAILS,
+  ),
   'input.upload_failed': kind(
     'caller',
     true,
-    'One or more input images could not be decoded or uploaded; `details` has a line for each.',
+    'One or more inputs could not be decoded, fetched or put into ComfyUI; `details` has a line for each.',
     FAILS,
+  ),
+  'input.download_refused': kind(
+    'caller',
+    false,
+    'A URL leads where this worker does not go, is denied there, or names more than is fetched.',
+    'Told in `details` of `input.upload_failed`.',
+  ),
+  'input.download_failed': kind(
+    'caller',
+    true,
+    'A URL did not give its file, although it was tried again where that could help.',
+    'Told in `details` of `input.upload_failed`.',
   ),
   'comfy.unreachable': kind(
     'comfy',

@@ -9,6 +9,7 @@ import { ERROR_KINDS } from '../lib/errors.ts';
 
 const GROUPS: Record<Group, string> = {
   jobs: 'Jobs',
+  inputs: 'Inputs',
   results: 'Results',
   comfy: 'ComfyUI',
   bucket: 'Bucket',
