@@ -45,6 +45,8 @@ export default tseslint.config(
         { considerDefaultExhaustiveForUnions: true },
       ],
       '@typescript-eslint/consistent-type-imports': 'error',
+      // What is declared with `using` is used by its end.
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreUsingDeclarations: true }],
       '@typescript-eslint/prefer-promise-reject-errors': 'off', // signal.reason is `any` by definition
       '@typescript-eslint/only-throw-error': 'off', // likewise `throw signal.reason`
       'no-console': 'error',

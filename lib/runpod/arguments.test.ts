@@ -15,10 +15,10 @@ test('flags are read with a blank and with an equals sign', () => {
   });
 });
 
-test('the API has defaults, and is only asked for by its flag', () => {
+test('the API is left to the environment where no flag says more, and is only asked for by its flag', () => {
   expect(parseArguments(['--rp_serve_api']).serveApi).toEqual({
-    port: 8000,
-    host: 'localhost',
+    port: undefined,
+    host: undefined,
     concurrency: 1,
   });
   const all = '--rp_serve_api --rp_api_port 0 --rp_api_host=0.0.0.0 --rp_api_concurrency 4';

@@ -15,8 +15,9 @@ export interface Arguments {
 }
 
 interface ApiArguments {
-  readonly port: number;
-  readonly host: string;
+  /** Undefined: what the environment says. */
+  readonly port: number | undefined;
+  readonly host: string | undefined;
   readonly concurrency: number;
 }
 
@@ -72,8 +73,8 @@ class Flags {
   /** The values are checked even when they are not used: a wrong one is never silent. */
   api(): ApiArguments | undefined {
     const api = {
-      port: this.#wholeNumber('rp_api_port', { min: 0, max: 65_535 }) ?? 8000,
-      host: this.text('rp_api_host') ?? 'localhost',
+      port: this.#wholeNumber('rp_api_port', { min: 0, max: 65_535 }),
+      host: this.text('rp_api_host'),
       concurrency: this.#wholeNumber('rp_api_concurrency', { min: 1, max: 100 }) ?? 1,
     };
     return this.isSet('rp_serve_api') ? api : undefined;

@@ -5,6 +5,8 @@ export interface HeldJobsOptions {
   readonly createRun: (job: Job) => JobRun;
   /** Called when a job has come or gone. */
   readonly onChange: () => void;
+  /** Called after that with the id of one that has gone. */
+  readonly onEnd: (jobId: string) => void;
 }
 
 /** The jobs a worker has taken and not yet finished with: waiting for a place, running, or being delivered. */
@@ -37,6 +39,11 @@ export class HeldJobs {
     return this.#count((run) => run.isReleased && !run.isDelivering);
   }
 
+  /** Whether anything is still to be done but posting results. */
+  get areWorking(): boolean {
+    return this.#waiting.size > 0 || this.#count((run) => !run.isDelivering) > 0;
+  }
+
   /** Starts the job, or lets it wait when all places are taken. */
   add(job: Job): void {
     this.#waiting.set(job.jobId, job);
@@ -63,7 +70,7 @@ export class HeldJobs {
   stop(jobId: string, why: string): boolean {
     this.#runs.get(jobId)?.stop(why);
     const waited = this.#waiting.delete(jobId);
-    if (waited) this.#options.onChange();
+    if (waited) this.#ended(jobId);
     return waited || this.#runs.has(jobId);
   }
 
@@ -72,7 +79,12 @@ export class HeldJobs {
     this.#runs.set(job.jobId, run);
     await run.run();
     this.#runs.delete(job.jobId);
+    this.#ended(job.jobId);
+  }
+
+  #ended(jobId: string): void {
     this.#options.onChange();
+    this.#options.onEnd(jobId);
   }
 
   #count(matches: (run: JobRun) => boolean): number {

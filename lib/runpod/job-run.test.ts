@@ -139,9 +139,9 @@ test('W39 a stop for a job that waits for a place: it never starts', async () =>
 test('W40 what a handler returns that ignores the stop is not posted, and its place is free', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
-  const told = Promise.withResolvers<void>();
+  const told = Promise.withResolvers<undefined>();
   const handler = (job: Job, { signal }: JobContext) => {
-    signal.addEventListener('abort', () => told.resolve());
+    signal.addEventListener('abort', () => told.resolve(undefined));
     return gate.handler(job);
   };
   await using started = await TestWorker.start(sim.env, { handler });

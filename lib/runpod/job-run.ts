@@ -21,7 +21,7 @@ import { isStream, runStream, type Stream } from './stream.ts';
 
 /** What all runs of a worker share. */
 export interface JobRunParts {
-  readonly queue: Pick<JobQueue, 'post'>;
+  readonly queue: Pick<JobQueue, 'post' | 'previews'>;
   readonly handler: Handler;
   readonly outbox: Outbox;
   readonly clock: Clock;
@@ -126,7 +126,9 @@ export class JobRun {
   }
 
   #context(): JobContext {
+    const preview = this.#parts.queue.previews?.(this.#job.jobId);
     return {
+      ...(preview && { preview }),
       signal: this.#stopping.signal,
       log: this.#log,
       progress: (value) => this.#progress.update(value),

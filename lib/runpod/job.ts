@@ -24,8 +24,18 @@ export interface JobContext {
    * after the result.
    */
   progress(value: unknown): void;
+  /** Shows a picture on its way. Present when somebody wants to see it; returns at once, and the latest one wins. */
+  preview?(image: PreviewImage): void;
   /** Gives the job's place to the next one, before the job's own result is ready. May be called more than once. */
   release(): void;
+}
+
+/** A picture that is not finished yet. */
+export interface PreviewImage {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+  /** The node it comes from, where that is known. */
+  readonly nodeId?: string;
 }
 
 /**

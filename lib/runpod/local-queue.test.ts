@@ -78,6 +78,72 @@ test('jobs are taken in the order they came, no more than asked for', async () =
   ]);
 });
 
+test('a job stopped and sent again is handed over when the worker has let go of it', async () => {
+  const queue = new LocalQueue();
+  const worker = workerOf(queue);
+  const impatient = new AbortController();
+  const first = queue.submit(jobOf('j1'), { signal: impatient.signal });
+  await worker.take();
+  impatient.abort(new Error('enough'));
+  await expect(first).rejects.toThrow('enough');
+
+  const again = queue.submit(jobOf('j1'));
+  const other = queue.submit(jobOf('j2'));
+  expect(await worker.take(2)).toEqual(['j2']);
+  const taking = worker.take();
+  queue.released('j1');
+  expect(await taking).toEqual(['j1']);
+  await worker.post('j1', { output: 1 });
+  await worker.post('j2', { output: 2 });
+  await Promise.all([again, other]);
+});
+
+test('the first of two results counts, and the worker is told that nobody waits for the second', async () => {
+  const queue = new LocalQueue();
+  const worker = workerOf(queue);
+  const result = queue.submit(jobOf('j1'));
+  await worker.take();
+  await worker.post('j1', { output: 1 });
+  await expect(worker.post('j1', { output: 2 })).rejects.toMatchObject({
+    code: 'platform.job_unknown',
+  });
+  expect((await result).output?.value()).toBe(1);
+});
+
+test('a poll that was given up takes no job with it', async () => {
+  const queue = new LocalQueue();
+  const gone = workerOf(queue);
+  const taking = gone.take();
+  gone.ending.abort(new Error('gone'));
+  await expect(taking).rejects.toThrow('gone');
+  const worker = workerOf(queue);
+  const result = queue.submit(jobOf('j1'));
+  expect(await worker.take()).toEqual(['j1']);
+  await worker.post('j1', { output: 1 });
+  await result;
+});
+
+test('taking is told, and pictures are wanted only where somebody listens, and until the result', async () => {
+  const queue = new LocalQueue();
+  const worker = workerOf(queue);
+  const told: string[] = [];
+  const result = queue.submit(jobOf('j1'), {
+    onTaken: () => told.push('taken'),
+    onPreview: ({ mediaType }) => told.push(mediaType),
+  });
+  const blind = queue.submit(jobOf('j2'));
+  expect(queue.previews('j1')).toBeUndefined();
+  await worker.take(2);
+  const show = queue.previews('j1');
+  expect(queue.previews('j2')).toBeUndefined();
+  show?.({ bytes: new Uint8Array(1), mediaType: 'image/jpeg' });
+  await worker.post('j1', { output: 1 });
+  await worker.post('j2', { output: 2 });
+  await Promise.all([result, blind]);
+  show?.({ bytes: new Uint8Array(1), mediaType: 'image/late' });
+  expect(told).toEqual(['taken', 'image/jpeg']);
+});
+
 test('taking ends when it is told to', async () => {
   const worker = workerOf(new LocalQueue());
   const taking = worker.take();

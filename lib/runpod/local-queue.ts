@@ -2,7 +2,7 @@ import { WorkerError } from '../errors.ts';
 import type { JsonBody } from '../json-body.ts';
 import { JsonText } from '../json.ts';
 import { Bell } from './bell.ts';
-import type { Job } from './job.ts';
+import type { Job, PreviewImage } from './job.ts';
 import type { JobQueue, PostRequest, Taken, TakeRequest } from './queue.ts';
 
 export interface LocalQueueOptions {
@@ -13,10 +13,14 @@ export interface LocalQueueOptions {
 export interface SubmitOptions {
   /** Stops the job, wherever it is; its result then rejects with the reason. */
   readonly signal?: AbortSignal;
+  /** Told when the worker has the job. */
+  readonly onTaken?: () => void;
   /** Told what would be posted as progress. */
   readonly onProgress?: (value: JsonText) => void;
   /** Told the values of a streaming handler, in order. */
   readonly onChunk?: (value: JsonText) => void;
+  /** Told pictures on their way. Without it the worker makes none. */
+  readonly onPreview?: (image: PreviewImage) => void;
 }
 
 /** What would be posted for a job. */
@@ -38,6 +42,8 @@ export class LocalQueue implements JobQueue {
   readonly #capacity: number;
   readonly #waiting = new Map<string, Submission>();
   readonly #running = new Map<string, Submission>();
+  /** Ids the worker has not let go of: a job it was told to stop may take its time. */
+  readonly #held = new Set<string>();
   readonly #toStop: string[] = [];
   readonly #changed = new Bell();
 
@@ -48,6 +54,11 @@ export class LocalQueue implements JobQueue {
   /** Jobs that nobody has taken yet. */
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  /** Whether one more job would be refused. */
+  get isFull(): boolean {
+    return this.#waiting.size + this.#running.size >= this.#capacity;
   }
 
   /**
@@ -67,9 +78,26 @@ export class LocalQueue implements JobQueue {
   }
 
   async take({ limit, signal }: TakeRequest): Promise<readonly Taken[]> {
-    while (this.#waiting.size === 0) await this.#change(signal);
-    const submissions = [...this.#waiting.values()].slice(0, limit);
-    return submissions.map((submission) => this.#hand(submission));
+    for (;;) {
+      const submissions = [...this.#waiting.values()].filter(
+        ({ job }) => !this.#held.has(job.jobId),
+      );
+      if (submissions.length > 0) return submissions.slice(0, limit).map((one) => this.#hand(one));
+      await this.#change(signal);
+    }
+  }
+
+  previews(jobId: string): SubmitOptions['onPreview'] {
+    const submission = this.#running.get(jobId);
+    if (!submission?.onPreview) return undefined;
+    return (image) => {
+      if (this.#running.get(jobId) === submission) submission.onPreview?.(image);
+    };
+  }
+
+  released(jobId: string): void {
+    this.#held.delete(jobId);
+    this.#changed.ring();
   }
 
   post(jobId: string, body: JsonBody, { kind }: PostRequest): Promise<void> {
@@ -87,7 +115,7 @@ export class LocalQueue implements JobQueue {
     if (this.#waiting.has(jobId) || this.#running.has(jobId)) {
       throw new TypeError(`Job ${jobId} is there already; every job needs an id of its own`);
     }
-    if (this.#waiting.size + this.#running.size < this.#capacity) return;
+    if (!this.isFull) return;
     throw new WorkerError(
       'queue.full',
       `Job ${jobId} is not accepted: the queue holds ${this.#capacity} jobs; send it again later`,
@@ -98,6 +126,8 @@ export class LocalQueue implements JobQueue {
     const { job } = submission;
     this.#waiting.delete(job.jobId);
     this.#running.set(job.jobId, submission);
+    this.#held.add(job.jobId);
+    submission.onTaken?.();
     return { kind: 'job', job };
   }
 

@@ -1,5 +1,5 @@
 import type { JsonBody } from '../json-body.ts';
-import type { Job } from './job.ts';
+import type { Job, PreviewImage } from './job.ts';
 
 /**
  * Where jobs come from and results go to. The worker knows nothing else of the platform: behind this stand RunPod's HTTP
@@ -25,6 +25,12 @@ export interface JobQueue {
    * Keeps its own pace and survives errors. Absent when the queue has no such channel.
    */
   stops?(signal: AbortSignal): AsyncIterable<readonly string[]>;
+
+  /** Where pictures of a running job go; undefined when nobody wants any of this one. Must return at once. */
+  previews?(jobId: string): ((image: PreviewImage) => void) | undefined;
+
+  /** The worker no longer holds the job, whatever became of it: one of the same id may be handed over again. */
+  released?(jobId: string): void;
 }
 
 export interface TakeRequest {

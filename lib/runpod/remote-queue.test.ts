@@ -1,3 +1,5 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { measureJson } from '../json-body.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/runpod.ts';
@@ -70,6 +72,29 @@ test('a poll that is stopped throws the reason', async () => {
   await asked;
   controller.abort('enough');
   await expect(taking).rejects.toBe('enough');
+});
+
+test('W53 a job whose answer has begun when the poll is stopped is still read to its end', async () => {
+  const text = '{"id":"slow","input":"late"}';
+  const begun = Promise.withResolvers<ServerResponse>();
+  const platform = createServer((request, response) => {
+    if (request.method === 'POST') return void response.end();
+    response.write(text.slice(0, 9), () => begun.resolve(response));
+  });
+  await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve));
+  const base = `http://127.0.0.1:${(platform.address() as AddressInfo).port}`;
+  {
+    const urls = { getJobUrl: `${base}/job-take/$ID`, postOutputUrl: `${base}/job-done/$ID` };
+    await using queue = createRemoteQueue({ ...urls, podId: 'p', ...(await createTestLog()) });
+    const controller = new AbortController();
+    const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+    const response = await begun.promise;
+    await queue.post('other', bodyOf({}), { kind: 'result', signal: never });
+    controller.abort();
+    response.end(text.slice(9));
+    expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
+  }
+  platform.close();
 });
 
 test('a refused take says what was asked, what was answered and what to look at, but no query', async () => {
@@ -153,5 +178,5 @@ test('chunks without a URL for them are refused with the name of the variable', 
 test('W42 without /job-take/ in the URL there is no stop channel', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim, { getJobUrl: `${sim.url}/take/$ID` });
-  expect(queue.stops).toBeUndefined();
+  expect(queue).not.toHaveProperty('stops');
 });

@@ -227,7 +227,7 @@ test('W48 when the number of places grows while a job runs, the new places are f
   const batch = await asked;
   expect(batch.query.batch_size).toBe('2');
   await sim.until(() => jobIds.every((jobId) => sim.job(jobId)?.assignedAt !== undefined));
-  for (const jobId of jobIds) gate.finish(jobId);
+  await Promise.all(jobIds.map((jobId) => gate.finish(jobId)));
   await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
 });
 

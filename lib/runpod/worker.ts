@@ -93,6 +93,7 @@ export class Worker implements AsyncDisposable {
     this.#jobs = new HeldJobs({
       createRun: (job) => this.#createRun(job),
       onChange: () => this.#changedJobs(),
+      onEnd: (jobId) => options.queue.released?.(jobId),
     });
     this.done = this.#live();
   }
@@ -100,6 +101,11 @@ export class Worker implements AsyncDisposable {
   /** Jobs held: waiting for a place, running, or with a result that is not delivered. */
   get jobIds(): readonly string[] {
     return [...new Set([...this.#jobs.jobIds, ...this.#outbox.jobIds])];
+  }
+
+  /** Results that are not delivered yet. */
+  get undelivered(): number {
+    return this.#outbox.jobIds.length;
   }
 
   /** Takes no more jobs. The worker ends when those it has are done and their results posted or on disk. */
@@ -130,10 +136,11 @@ export class Worker implements AsyncDisposable {
     const stops = this.#watchStops();
     const leftovers = this.#postLeftovers();
     await this.#takeUntilStopped();
+    while (this.#jobs.areWorking) await this.#changed.rung();
+    await this.#outbox.close(this.#options.delivery.drainMs ?? DRAIN_MS);
     while (this.#jobs.jobIds.length > 0) await this.#changed.rung();
     this.#finished.abort();
     await Promise.all([stops, leftovers]);
-    await this.#outbox.close(this.#options.delivery.drainMs ?? DRAIN_MS);
     this.#log.info('The worker has ended');
   }
 
