@@ -1,5 +1,5 @@
+import { choicesOf, listChoices } from '../choices.ts';
 import type { JsonText } from '../json.ts';
-import { choicesOf, listChoices } from './choices.ts';
 import { shown } from './node-failure.ts';
 
 export interface ProblemContext {

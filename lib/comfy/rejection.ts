@@ -1,5 +1,5 @@
+import { choicesOf } from '../choices.ts';
 import { JsonText } from '../json.ts';
-import { choicesOf } from './choices.ts';
 import { shown } from './node-failure.ts';
 import { nodeProblems, type ProblemContext } from './node-problem.ts';
 

@@ -1,4 +1,4 @@
-import type { JsonText } from '../json.ts';
+import type { JsonText } from './json.ts';
 
 /**
  * The choices of a combo input, from its description: `[["a", "b"], {...}]` or `["COMBO", {"options": ["a", "b"]}]`.
