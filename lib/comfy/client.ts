@@ -1,10 +1,10 @@
 import { STATUS_CODES } from 'node:http';
-import pRetry from 'p-retry';
 import { FormData, Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
 import { JsonText } from '../json.ts';
-import { connectionError, isBrokenConnection, statusError } from './request-error.ts';
+import { repeated } from './repeated.ts';
+import { connectionError, statusError } from './request-error.ts';
 import type { ComfySettings, Limits } from './settings.ts';
 import { within } from './within.ts';
 
@@ -197,17 +197,6 @@ export class ComfyClient implements AsyncDisposable {
       ...(signal ? { signal } : {}),
     };
   }
-}
-
-/** For requests that may be sent twice without harm: a connection that broke is replaced, quickly. */
-function repeated<T>(send: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return pRetry(send, {
-    retries: 2,
-    minTimeout: 20,
-    factor: 5,
-    shouldRetry: ({ error }) => isBrokenConnection(error),
-    ...(signal ? { signal } : {}),
-  });
 }
 
 async function readAnswer(response: Dispatcher.ResponseData, url: string): Promise<Answer> {

@@ -16,8 +16,8 @@ export interface ConnectionOptions {
   readonly onText: (frame: Buffer) => void;
   /** Called for binary frames, which are dropped: previews are not needed, only the sign of life. */
   readonly onBinary: () => void;
-  /** Called once, when an open connection has ended for whatever reason. */
-  readonly onLost: (reason: string) => void;
+  /** Called once, when a connection that was open has ended for whatever reason. */
+  readonly onLost: (connection: Connection, reason: string) => void;
 }
 
 /**
@@ -125,7 +125,7 @@ export class Connection implements AsyncDisposable {
     socket.on('error', (error) => (this.#lostBecause = describeConnectionError(error)));
     socket.once('close', () => {
       this.#ended.abort();
-      onLost(this.#lostBecause);
+      onLost(this, this.#lostBecause);
     });
     void this.#watch();
   }

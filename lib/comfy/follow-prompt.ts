@@ -38,7 +38,7 @@ export async function followPrompt(following: Following): Promise<JsonText> {
     const entry = await look(following);
     if (entry) return entry;
     if (watch.deaf) await socket.reconnect(signal);
-    else await clock.sleep(settings.limits.lookFloorMs, signal);
+    await clock.sleep(settings.limits.lookFloorMs, signal);
   }
 }
 

@@ -280,3 +280,21 @@ test('an idle connection that was lost is replaced by the next ready', async () 
   await startPrompt(scripted, comfy).then(({ promptId }) => scripted.end(promptId));
   expect(scripted.clientIds).toHaveLength(2);
 });
+
+test('a server that hangs up after every handshake is followed without a websocket', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, { pollIntervalMs: 20 });
+  scripted.hangUpAfterHandshake = true;
+  const { outcome, promptId } = await startPrompt(scripted, comfy);
+  for (let i = 0; i < 3; i++) await scripted.nextSocket();
+  scripted.record(promptId);
+  expect((await outcome).ending).toBe('succeeded');
+});
+
+test('a client that is closed gives its prompts up', async () => {
+  await using scripted = await ScriptedComfy.start();
+  const comfy = openComfy(scripted.url, { pollIntervalMs: 60_000 });
+  const { outcome } = await startPrompt(scripted, comfy);
+  await comfy[Symbol.asyncDispose]();
+  await expect(outcome).rejects.toMatchObject({ code: 'comfy.socket_failed' });
+});

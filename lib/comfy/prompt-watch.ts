@@ -23,6 +23,8 @@ export interface PromptObserver {
 }
 
 interface WatchParts {
+  /** Of the connection the prompt is submitted over. */
+  readonly clientId: string;
   readonly workflow: JsonText;
   readonly clock: Clock;
   readonly log: Logger;
@@ -31,6 +33,7 @@ interface WatchParts {
 
 /** What has been heard about one prompt, and a bell that wakes the one who waits for it. */
 export class PromptWatch implements PromptListener {
+  readonly #clientId: string;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #observer: PromptObserver;
@@ -47,7 +50,8 @@ export class PromptWatch implements PromptListener {
   #rung = false;
   #wake: (() => void) | undefined;
 
-  constructor({ workflow, clock, log, observer }: WatchParts) {
+  constructor({ clientId, workflow, clock, log, observer }: WatchParts) {
+    this.#clientId = clientId;
     this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
@@ -112,9 +116,9 @@ export class PromptWatch implements PromptListener {
     if (this.#startedAt !== undefined) this.#lastHeardAt = this.#clock.now();
   }
 
-  onLost(): void {
-    this.#deaf = true;
-    this.ring();
+  onLost(clientId: string): void {
+    if (clientId === this.#clientId) this.#deaf = true;
+    if (this.#deaf) this.ring();
   }
 
   /** ComfyUI has the prompt. */

@@ -75,7 +75,7 @@ function unreachable({ settings, log }: Omit<Waiting, 'signal'>, tried: object):
 }
 
 function isLocal({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+  return /^(localhost|127\..*|0\.0\.0\.0|\[::1?\])$/.test(hostname);
 }
 
 const LOOKS_WITHOUT_PROCESS_FILE = 500;

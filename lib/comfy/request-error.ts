@@ -35,13 +35,23 @@ export function isTimeout(error: unknown): boolean {
 
 /** Whether nobody listens there: what was to be sent has certainly not arrived. */
 export function isRefused(error: unknown): boolean {
-  return ['ECONNREFUSED', 'ENOTFOUND', 'UND_ERR_CONNECT_TIMEOUT'].includes(errnoOf(error) ?? '');
+  return NOT_CONNECTED.has(errnoOf(error) ?? '');
 }
 
 /** Whether a connection broke under a request; a new one may well work. */
 export function isBrokenConnection(error: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(errnoOf(error) ?? '');
 }
+
+const NOT_CONNECTED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_DESTROYED',
+]);
 
 const TIMEOUTS = new Set([
   'UND_ERR_HEADERS_TIMEOUT',

@@ -55,6 +55,8 @@ export interface RunParts {
   readonly clock: Clock;
 }
 
+type ClientRequest = PromptRequest & { readonly clientId: string };
+
 /** A prompt being run. Its id changes only when an old ComfyUI gives its own. */
 interface Run extends Following {
   promptId: string;
@@ -74,10 +76,11 @@ export async function runPrompt(
   const { signal } = options;
   const calledAt = clock.now();
   const { clientId } = await socket.connect(signal);
+  signal.throwIfAborted();
   using listening = new DisposableStack();
   // Listen first: a fully cached prompt can finish before the reply to /prompt is read.
-  const run = listen(request, options, { ...parts, listening });
-  if (socket.clientId !== clientId) run.watch.onLost();
+  const run = listen({ ...request, clientId }, options, { ...parts, listening });
+  if (socket.clientId !== clientId) run.watch.onLost(clientId);
   try {
     const warnings = await submit({ ...request, clientId }, run, listening);
     const queuedAt = clock.now();
@@ -90,13 +93,13 @@ export async function runPrompt(
 }
 
 function listen(
-  { workflow }: PromptRequest,
+  { workflow, clientId }: ClientRequest,
   { signal, log: parentLog, ...observer }: PromptOptions,
   { listening, ...parts }: RunParts & { readonly listening: DisposableStack },
 ): Run {
   const promptId = randomUUID();
   const log = parentLog.child({ promptId });
-  const watch = new PromptWatch({ workflow, clock: parts.clock, log, observer });
+  const watch = new PromptWatch({ clientId, workflow, clock: parts.clock, log, observer });
   listening.defer(parts.socket.listen(promptId, watch));
   const wake = () => watch.ring();
   signal.addEventListener('abort', wake);
@@ -105,7 +108,7 @@ function listen(
 }
 
 async function submit(
-  request: PromptRequest & { readonly clientId: string },
+  request: ClientRequest,
   run: Run,
   listening: DisposableStack,
 ): Promise<readonly string[]> {

@@ -16,6 +16,7 @@ export class ScriptedComfy implements AsyncDisposable {
   readonly sockets = new Set<WebSocket>();
   /** Client ids in the order the sockets came. */
   readonly clientIds: string[] = [];
+  hangUpAfterHandshake = false;
   readonly #server: Server;
   readonly #webSockets: WebSocketServer;
   readonly #scripts = new Map<string, Script>();
@@ -131,6 +132,7 @@ export class ScriptedComfy implements AsyncDisposable {
     socket.once('close', () => this.sockets.delete(socket));
     socket.send(JSON.stringify({ type: 'status', data: { status: { exec_info: {} } } }));
     this.#webSockets.emit('connection', socket);
+    if (this.hangUpAfterHandshake) socket.terminate();
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {

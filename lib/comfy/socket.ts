@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';
+import { repeated } from './repeated.ts';
 import type { ComfySettings } from './settings.ts';
 import { SharedTask } from './shared-task.ts';
 
@@ -14,7 +15,8 @@ export interface PromptListener {
   onStatus(): void;
   /** A frame that belongs to whatever runs. */
   onBinary(): void;
-  onLost(): void;
+  /** The connection of this client id is gone; with its id, nothing will come any more. */
+  onLost(clientId: string): void;
 }
 
 export interface SocketParts {
@@ -40,40 +42,40 @@ export class ComfySocket implements AsyncDisposable {
   readonly #connecting: SharedTask<Connection>;
   readonly #reconnecting: SharedTask<Connection>;
   #connection: Connection | undefined;
+  #closed = false;
   #lostBecause = 'Connection to remote host was lost.';
   /** When the connection was last opened again after a loss. */
   #reconnectedAt = -Infinity;
 
   constructor(parts: SocketParts) {
     this.#parts = parts;
-    this.#connecting = new SharedTask((signal) => this.#open(signal));
+    this.#connecting = new SharedTask((signal) => repeated(() => this.#open(signal), signal));
     this.#reconnecting = new SharedTask((signal) => this.#openAgain(signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const connection = this.#connection;
-    this.#connection = undefined;
-    for (const task of [this.#connecting, this.#reconnecting])
-      task.cancel(new WorkerError('comfy.socket_failed', 'The client for ComfyUI is closed'));
-    await connection?.[Symbol.asyncDispose]();
+    this.#closed = true;
+    this.#connecting.cancel(closedError());
+    this.#reconnecting.cancel(closedError());
+    await this.#connection?.[Symbol.asyncDispose]();
   }
 
   /** The client id of the open connection; undefined when there is none. */
   get clientId(): string | undefined {
-    return this.#connection?.clientId;
+    return this.#live?.clientId;
   }
 
   /** Whether there is a connection and its other end is alive: trusted if it spoke just now, else asked. */
   async isAlive(signal?: AbortSignal): Promise<boolean> {
-    return (await this.#connection?.verify(signal)) ?? false;
+    return (await this.#live?.verify(signal)) ?? false;
   }
 
   /**
-   * Sees to an open connection.
+   * Sees to an open connection. It may be lost again at any time, also before the caller gets to use it.
    * @throws WorkerError `comfy.socket_failed`
    */
   async connect(signal?: AbortSignal): Promise<Connection> {
-    return this.#connection ?? (await this.#connecting.run(signal));
+    return this.#live ?? (await this.#connecting.run(signal));
   }
 
   /**
@@ -81,7 +83,7 @@ export class ComfySocket implements AsyncDisposable {
    * @throws WorkerError `comfy.socket_failed` with the text clients know.
    */
   async reconnect(signal?: AbortSignal): Promise<Connection> {
-    return this.#connection ?? (await this.#reconnecting.run(signal));
+    return this.#live ?? (await this.#reconnecting.run(signal));
   }
 
   /** From now on `listener` hears what is said about this prompt, until the function returned is called. */
@@ -90,7 +92,12 @@ export class ComfySocket implements AsyncDisposable {
     return () => this.#listeners.delete(promptId);
   }
 
+  get #live(): Connection | undefined {
+    return this.#connection?.isOpen ? this.#connection : undefined;
+  }
+
   async #open(signal: AbortSignal): Promise<Connection> {
+    if (this.#closed) throw closedError();
     const { client, settings, clock, log } = this.#parts;
     const url = client.urlOf('/ws').replace(/^http/, 'ws');
     const connection = await Connection.open(
@@ -101,7 +108,7 @@ export class ComfySocket implements AsyncDisposable {
         log,
         onText: (frame) => this.#dispatch(frame),
         onBinary: () => this.#eachListener((listener) => listener.onBinary()),
-        onLost: (reason) => this.#lost(connection, reason),
+        onLost: (lost, reason) => this.#lost(lost, reason),
       },
       signal,
     );
@@ -138,16 +145,12 @@ export class ComfySocket implements AsyncDisposable {
     return connection;
   }
 
-  #lost(connection: Connection, reason: string): void {
-    if (this.#connection !== connection) return;
-    this.#connection = undefined;
+  #lost({ clientId }: Connection, reason: string): void {
     this.#lostBecause = reason;
     const following = this.#listeners.size;
-    this.#parts.log[following > 0 ? 'warn' : 'debug'](
-      { reason, following },
-      'websocket to ComfyUI is lost',
-    );
-    this.#eachListener((listener) => listener.onLost());
+    const level = following > 0 ? 'warn' : 'debug';
+    this.#parts.log[level]({ clientId, reason, following }, 'websocket to ComfyUI is lost');
+    this.#eachListener((listener) => listener.onLost(clientId));
   }
 
   #dispatch(frame: Buffer): void {
@@ -160,6 +163,10 @@ export class ComfySocket implements AsyncDisposable {
   #eachListener(tell: (listener: PromptListener) => void): void {
     for (const listener of this.#listeners.values()) tell(listener);
   }
+}
+
+function closedError(): WorkerError {
+  return new WorkerError('comfy.socket_failed', 'The client for ComfyUI is closed');
 }
 
 const UNREACHABLE =

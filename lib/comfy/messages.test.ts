@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { parseMessage } from './messages.ts';
+
+const parse = (frame: unknown) =>
+  parseMessage(Buffer.from(typeof frame === 'string' ? frame : JSON.stringify(frame)));
+
+/** The text frames of a recording of a real ComfyUI, with what they are read as. */
+function replay(scenario: string): string[] {
+  const file = new URL(
+    `../../test_resources/transcripts/comfyui-0.8.0/${scenario}.jsonl`,
+    import.meta.url,
+  );
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.flatMap((line) => {
+    const { kind, message } = JSON.parse(line) as { kind: string; message?: { binary?: boolean } };
+    if (kind !== 'ws-recv' || message?.binary) return [];
+    return parse(message)?.type ?? [];
+  });
+}
+
+test('a real run reads as it went', () => {
+  const events = replay('success').filter((type) => type !== 'status');
+  expect(events).toEqual([
+    ...['started', 'cached', 'executing', 'executing', 'progress', 'progress', 'progress'],
+    ...['executing', 'executed', 'succeeded', 'done'],
+  ]);
+});
+
+test('a real failure and a real interrupt read as such', () => {
+  expect(replay('node_raises')).toContain('failed');
+  expect(replay('interrupted')).toContain('interrupted');
+});
+
+test('executing without a node, or with a null one, is the end', () => {
+  expect(parse({ type: 'executing', data: { node: null, prompt_id: 'p' } })).toEqual({
+    promptId: 'p',
+    type: 'done',
+  });
+  expect(parse({ type: 'executing', data: { prompt_id: 'p' } })).toEqual({
+    promptId: 'p',
+    type: 'done',
+  });
+});
+
+test('inside an expanded node the visible one is meant', () => {
+  const data = { node: '5.0.0.1', display_node: '5', prompt_id: 'p' };
+  expect(parse({ type: 'executing', data })).toEqual({
+    promptId: 'p',
+    type: 'executing',
+    node: '5',
+  });
+});
+
+test('the files of an output keep their order and their digits', () => {
+  const message = parse(
+    '{"type":"executed","data":{"node":"9","prompt_id":"p","output":{"b":[1.0],"1":[NaN,18446744073709551615]}}}',
+  );
+  expect(message).toMatchObject({ type: 'executed', node: '9' });
+  expect(message?.type === 'executed' && message.output?.text).toBe(
+    '{"b":[1.0],"1":[NaN,18446744073709551615]}',
+  );
+});
+
+test('a failure tells where and why, and what is absent reads None', () => {
+  const data = {
+    prompt_id: 'p',
+    node_id: 5,
+    node_type: 'VAEDecode',
+    traceback: ['a', 'b', 'c', 'd'],
+  };
+  expect(parse({ type: 'execution_error', data })).toEqual({
+    promptId: 'p',
+    type: 'failed',
+    failure: {
+      nodeId: '5',
+      nodeType: 'VAEDecode',
+      message: 'None',
+      exceptionType: 'None',
+      traceback: ['b', 'c', 'd'],
+    },
+  });
+});
+
+test.each([
+  '',
+  '{',
+  'null',
+  '[]',
+  '"x"',
+  '{"type":"executing"}',
+  '{"type":"executing","data":[]}',
+  '{"type":"progress","data":{"prompt_id":"p","node":"1"}}',
+])('a frame nobody can use reads as nothing: %s', (frame) => expect(parse(frame)).toBeUndefined());
