@@ -1,0 +1,114 @@
+import { Api } from './api.js';
+import { prepareCodeDialog, showCode } from './code-dialog.js';
+import { announce, byId } from './dom.js';
+import { Draft } from './draft.js';
+import { FormView } from './form-view.js';
+import { HistoryView } from './history-view.js';
+import { JobView } from './job-view.js';
+import { Jobs } from './jobs.js';
+import { askForKey } from './key-dialog.js';
+import { openFile } from './open-file.js';
+import { listenForFiles } from './openings.js';
+import { toProblems } from './problems.js';
+import { recognise, Unusable } from './recognise.js';
+
+/**
+ * Joins the parts of the page: a request is opened, changed on the form, run, and looked at.
+ *
+ * @import { Job } from './job.js'
+ * @import { JsonText } from './json-text.js'
+ */
+
+/** @type {Draft | undefined} */
+let draft;
+/** @type {Job | undefined} */
+let shown;
+
+const api = new Api({ askForKey });
+const form = new FormView({ onRun: run });
+const jobView = new JobView({ goTo: (nodeId) => form.goTo(nodeId) });
+const history = new HistoryView({ show, again, edit });
+const jobs = new Jobs(api, {
+  onChange: (job) => (job === shown ? show(job) : history.update(job, false)),
+  onForget: (job) => history.remove(job),
+});
+
+/** @param {() => JsonText | Promise<JsonText>} read @param {string} name */
+async function open(read, name) {
+  try {
+    use(new Draft(await read(), name));
+  } catch (error) {
+    if (!(error instanceof Unusable)) throw error;
+    explain(error);
+  }
+}
+
+/** @param {Draft} opened */
+function use(opened) {
+  draft = opened;
+  explain(undefined);
+  document.body.dataset.stage = 'work';
+  form.show(opened);
+}
+
+/** @param {Unusable | undefined} problem */
+function explain(problem) {
+  byId('unusable', HTMLElement).hidden = problem === undefined;
+  byId('unusable-title', HTMLElement).textContent = problem?.title ?? '';
+  byId('unusable-text', HTMLElement).textContent = problem?.message ?? '';
+  if (problem) announce(`${problem.title}. ${problem.message}`);
+}
+
+function run() {
+  if (!draft) return;
+  if (byId('roll', HTMLInputElement).checked) form.rollSeeds();
+  start({ request: draft.text, title: draft.title, origin: draft });
+}
+
+/** The same request once more, to the letter. @param {Job} job */
+function again({ request, title, origin }) {
+  start({ request, title, origin });
+}
+
+/** @param {Pick<Job, 'request' | 'title' | 'origin'>} what */
+function start(what) {
+  const job = jobs.start(what);
+  show(job);
+  byId('job', HTMLElement).scrollIntoView({ block: 'nearest' });
+}
+
+/** @param {Job} job */
+function edit(job) {
+  void open(() => recognise(job.request), job.title.slice(0, 60));
+}
+
+/** @param {Job} job */
+function show(job) {
+  const before = shown;
+  shown = job;
+  if (before && before !== job) history.update(before, false);
+  history.update(job, true);
+  const ids = new Set(draft?.nodes.map(({ id }) => id));
+  const problems = toProblems(job.messages, ids);
+  jobView.show(job, problems);
+  if (job.origin !== draft) return;
+  form.showProblems(problems);
+  form.showWorking(job.isOver ? undefined : job.progress?.node);
+}
+
+async function openExample() {
+  const response = await fetch('example.json');
+  const text = await response.text();
+  await open(() => recognise(text), 'Example');
+}
+
+byId('example', HTMLButtonElement).addEventListener('click', () => void openExample());
+byId('code', HTMLButtonElement).addEventListener('click', () => {
+  if (draft) showCode(draft, api.hasKey);
+});
+prepareCodeDialog();
+listenForFiles({
+  onFile: (file) => void open(() => openFile(file), file.name),
+  onText: (text) => void open(() => recognise(text), 'Pasted workflow'),
+  onPicture: (picture) => form.givePicture(picture),
+});

@@ -1,0 +1,112 @@
+import { announce, byId, h, icon } from './dom.js';
+import { fileCard } from './file-card.js';
+import { stateOf } from './job-state.js';
+
+/**
+ * @import { Job } from './job.js'
+ * @import { Problem } from './problems.js'
+ */
+
+/** The job people look at: how far it is, and what it made. */
+export class JobView {
+  #panel = byId('job', HTMLElement);
+  #title = h('h2', { tabindex: -1 });
+  #state = h('span', { class: 'state' });
+  #bar = h('progress', { max: 100, 'aria-label': 'Progress of the job' });
+  #line = h('span', { class: 'line' });
+  #cancel = h('button', { type: 'button', class: 'quiet' }, icon('stop'), 'Cancel');
+  #progress = h('div', { class: 'progress' }, this.#bar, this.#line, this.#cancel);
+  #preview = h('img', { class: 'preview', alt: 'Preview of the picture so far' });
+  #problems = h('ul', { class: 'problems' });
+  #files = h('div', { class: 'files' });
+  #goTo;
+  #announced = '';
+  /** @type {Job | undefined} */
+  #job;
+
+  /** @param {{ goTo: (nodeId: string) => void }} options */
+  constructor({ goTo }) {
+    this.#goTo = goTo;
+    this.#cancel.addEventListener('click', () => void this.#job?.cancel());
+  }
+
+  /**
+   * @param {Job} job
+   * @param {readonly Problem[]} problems
+   */
+  show(job, problems) {
+    if (job !== this.#job) this.#begin(job);
+    const state = stateOf(job);
+    this.#state.textContent = state.word;
+    this.#panel.dataset.state = state.look;
+    this.#showProgress(job);
+    this.#showPreview(job);
+    this.#problems.replaceChildren(...problems.map((problem) => this.#problemItem(problem)));
+    this.#problems.hidden = problems.length === 0;
+    if (job.files.length > 0 && this.#files.childElementCount === 0)
+      this.#files.replaceChildren(...job.files.map(fileCard));
+    this.#announce(state.spoken);
+  }
+
+  /** @param {Job} job */
+  #begin(job) {
+    this.#job = job;
+    this.#announced = '';
+    this.#title.textContent = job.title;
+    this.#files.replaceChildren();
+    this.#panel.replaceChildren(
+      h('header', {}, this.#title, this.#state),
+      this.#progress,
+      this.#problems,
+      this.#preview,
+      this.#files,
+    );
+  }
+
+  /** @param {Job} job */
+  #showProgress({ isOver, isKnown, progress, status }) {
+    if (isOver && this.#progress.contains(document.activeElement)) this.#title.focus();
+    this.#progress.hidden = isOver;
+    this.#cancel.disabled = !isKnown;
+    if (progress) this.#bar.value = progress.percent;
+    else this.#bar.removeAttribute('value');
+    this.#line.textContent = lineOf(status, progress);
+  }
+
+  /** @param {Job} job */
+  #showPreview({ preview, isOver }) {
+    this.#preview.hidden = isOver || preview === undefined;
+    if (preview !== undefined) this.#preview.src = preview;
+  }
+
+  /** @param {Problem} problem */
+  #problemItem({ text, nodeId }) {
+    if (nodeId === undefined) return h('li', {}, text);
+    const onclick = () => this.#goTo(nodeId);
+    return h(
+      'li',
+      {},
+      h('button', { type: 'button', class: 'link', onclick }, `Node ${nodeId}`),
+      ` ${text}`,
+    );
+  }
+
+  /** Nodes and endings are told; every single step would be chatter. @param {string} text */
+  #announce(text) {
+    if (text === this.#announced) return;
+    this.#announced = text;
+    announce(text);
+  }
+}
+
+/**
+ * @param {Job['status']} status
+ * @param {Job['progress']} progress
+ */
+function lineOf(status, progress) {
+  if (status === 'SENDING') return 'Sending';
+  if (status === 'IN_QUEUE') return 'Waiting for its turn';
+  if (!progress) return 'Starting';
+  const steps = progress.steps ? `, step ${progress.step} of ${progress.steps}` : '';
+  return `${progress.nodeTitle ?? 'Working'}${steps}`;
+}
