@@ -8,16 +8,18 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { startJobs } from '../handler/main.ts';
 import type { Timings } from '../handler/stopwatch.ts';
+import { imagesOf } from '../lib/cli/images.ts';
+import { maybeStep, ProgressBar } from '../lib/cli/progress-bar.ts';
+import { describePhases, kilobytes, shapeOf } from '../lib/cli/report.ts';
+import { openFolder, saveImages } from '../lib/cli/save-images.ts';
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
-import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import { LocalQueue, type LocalResult } from '../lib/runpod/local-queue.ts';
 import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { ProgressBar, type Step } from './demo/progress-bar.ts';
 import { readJob } from './demo/read-job.ts';
-import { phases, saveImages, shapeOf } from './demo/report.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -52,15 +54,27 @@ async function demo(file: string): Promise<number> {
   const result = await runWithBar(queue, job);
   say();
 
-  for (const path of await saveImages(result, OUTPUT_FOLDER)) say(`Image     ${path}`);
-  if (told.timings) say(`Phases    ${phases(told.timings)}`);
-  say(`Result    ${shapeOf(result).replaceAll('\n', '\n          ')}`);
+  for (const line of await saveAll(result)) say(`Image     ${line}`);
+  if (told.timings) say(`Phases    ${describePhases(told.timings)}`);
+  say(`Result    ${shapeOf(result.text).replaceAll('\n', '\n          ')}`);
   return result.error === undefined ? 0 : 1;
 }
 
 async function runWithBar(queue: LocalQueue, job: Parameters<LocalQueue['submit']>[0]) {
   using bar = new ProgressBar(process.stdout);
-  return await queue.submit(job, { onProgress: (progress) => bar.show(progress.value() as Step) });
+  const onProgress = (progress: JsonText) => {
+    const step = maybeStep(progress.value());
+    if (step) bar.show(step);
+  };
+  return await queue.submit(job, { onProgress });
+}
+
+async function saveAll(result: LocalResult): Promise<string[]> {
+  await openFolder(OUTPUT_FOLDER);
+  const { signal } = new AbortController();
+  const options = { folder: OUTPUT_FOLDER, overwrite: true, signal };
+  const { saved, problems } = await saveImages(imagesOf(result), options);
+  return [...saved.map(({ path, bytes }) => `${path}  (${kilobytes(bytes)})`), ...problems];
 }
 
 function nodeCount(input: JsonText): number {

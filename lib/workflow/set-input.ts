@@ -1,5 +1,5 @@
 import { isError, WorkerError } from '../errors.ts';
-import { JsonText } from '../json.ts';
+import type { JsonText } from '../json.ts';
 
 interface Node {
   readonly nodeId: string;

@@ -1,35 +1,24 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isWorkflow, toJob, withImages } from '../../lib/cli/job-text.ts';
+import { readImage, readText } from '../../lib/cli/read-files.ts';
 import { JsonText } from '../../lib/json.ts';
 import type { Job } from '../../lib/runpod/job.ts';
-import { readLocalJob } from '../../lib/runpod/local-job.ts';
 
-/** A job file, or a bare workflow: then a job is made of it, with those of our test images that it names. */
+/** What is in the file as a job. A bare workflow gets those of our test images that it names. */
 export async function readJob(file: string): Promise<Job> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  if (!isWorkflow(text)) return readLocalJob({ file });
-  const images = JSON.stringify(await imagesNamedIn(text));
-  return readLocalJob({ testInput: `{"input":{"workflow":${text},"images":${images}}}` });
+  const text = await readText(file);
+  const job = toJob(text, file);
+  const names = isWorkflow(JsonText.parse(text)) ? await imagesNamedIn(text) : [];
+  const images = await Promise.all(names.map((name) => readImage(join(IMAGES, name))));
+  const source = withImages(job, images);
+  return { jobId: `demo-${randomUUID()}`, input: source.get('input') ?? source, source };
 }
 
-function isWorkflow(text: string): boolean {
-  const nodes = maybeEntries(text);
-  return nodes.length > 0 && nodes.every(([, node]) => node.get('class_type') !== undefined);
-}
-
-function maybeEntries(text: string): [string, JsonText][] {
-  try {
-    return JsonText.parse(text).entries();
-  } catch {
-    return []; // readLocalJob says what is wrong with it
-  }
-}
-
-async function imagesNamedIn(workflow: string): Promise<{ name: string; image: string }[]> {
-  const names = (await readdir(IMAGES)).filter((name) => workflow.includes(`"${name}"`));
-  return Promise.all(
-    names.map(async (name) => ({ name, image: await readFile(join(IMAGES, name), 'base64') })),
-  );
+async function imagesNamedIn(workflow: string): Promise<string[]> {
+  const names = await readdir(IMAGES);
+  return names.filter((name) => workflow.includes(`"${name}"`));
 }
 
 const IMAGES = 'test_resources/images';

@@ -1,9 +1,17 @@
+import { z } from 'zod';
+
 /** What the worker tells about a running job. */
-export interface Step {
-  readonly percent: number;
-  readonly nodeTitle: string;
-  readonly step?: number;
-  readonly steps?: number;
+const StepSchema = z.object({
+  percent: z.number(),
+  nodeTitle: z.string(),
+  step: z.number().optional(),
+  steps: z.number().optional(),
+});
+export type Step = z.infer<typeof StepSchema>;
+
+/** Progress as it came; undefined when it is that of another worker, which may tell anything. */
+export function maybeStep(progress: unknown): Step | undefined {
+  return StepSchema.safeParse(progress).data;
 }
 
 /** One line that is drawn over on a terminal; a line for each node where output goes into a file. */
@@ -21,12 +29,19 @@ export class ProgressBar implements Disposable {
     this.#lastTitle = step.nodeTitle;
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the line as it is; whatever comes next stands below it. */
+  end(): void {
     if (this.#out.isTTY && this.#lastTitle) this.#out.write('\n');
+    if (this.#out.isTTY) this.#lastTitle = '';
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
   }
 
   #bar(step: Step): string {
-    const filled = Math.round((step.percent / 100) * WIDTH);
+    const share = Math.min(100, Math.max(0, step.percent)) / 100;
+    const filled = Math.round(share * WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
     return `${bar} ${label(step)}`.slice(0, this.#out.columns - 1);
   }

@@ -1,0 +1,79 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../lib/clock.ts';
+import type { CliParts, LocalRun, RunJobOptions, ServeOptions } from '../lib/cli/parts.ts';
+import { runCli } from '../lib/cli/program.ts';
+import { readConfig, type Config } from '../lib/config.ts';
+import { createLog, type Logger } from '../lib/log.ts';
+import type { Job } from '../lib/runpod/job.ts';
+import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import { openStorage } from '../lib/storage/open-storage.ts';
+import { main, startJobs, type MainOptions } from './main.ts';
+import type { Timings } from './stopwatch.ts';
+
+type Environment = MainOptions['environment'];
+
+/** The command line, with the worker behind it. @returns the exit code. */
+export function runCommand({ environment, args }: MainOptions): Promise<number> {
+  const parts: CliParts = {
+    environment,
+    start: (flags) => main({ environment, args: flags }),
+    serve: (options) => serve(environment, options),
+    runJob: (job, options) => runJob(environment, job, options),
+    openStorage: async (config) =>
+      openStorage(config, { clock: systemClock, log: await createToolLog(config) }),
+  };
+  return runCli(args, parts);
+}
+
+function serve(environment: Environment, { host, port, simulate }: ServeOptions): Promise<number> {
+  const flags = ['--rp_serve_api', '--rp_api_host', host, '--rp_api_port', String(port)];
+  return main({ environment, args: simulate ? [...flags, '--simulate'] : flags });
+}
+
+async function runJob(
+  environment: Environment,
+  job: Job,
+  { simulate, signal, onProgress }: RunJobOptions,
+): Promise<LocalRun> {
+  await using parts = new AsyncDisposableStack();
+  const comfy = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
+  const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-run-'));
+  parts.defer(() => rm(folder, { recursive: true, force: true }));
+  const told: { timings?: Timings } = {};
+  const queue = new LocalQueue();
+  const config = readConfig({
+    RESULT_MAX_BYTES: LARGEST_RESULT,
+    ...environment,
+    ...(comfy ? { COMFY_URL: comfy.url, COMFY_PID_FILE: join(folder, 'none') } : {}),
+    RESULT_SPOOL_DIR: folder, // what a worker has left in its own is not for this queue
+    PROGRESS_INTERVAL_MS: '50',
+    REFRESH_WORKER: '',
+  });
+  parts.use(
+    startJobs({
+      config,
+      queue,
+      log: await createToolLog(config),
+      extra: { simulated: simulate, onTimings: (_jobId, timings) => (told.timings = timings) },
+    }),
+  );
+  return { result: await queue.submit(job, { signal, onProgress }), ...told };
+}
+
+async function startEmbeddedComfy() {
+  const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
+    import('../lib/simulator/comfy/simulator.ts'),
+    import('../lib/simulator/comfy/nodes/models.ts'),
+  ]);
+  return startComfySimulator({ models: SIMULATED_MODELS });
+}
+
+/** To stderr, and only errors unless more is asked for: the command itself tells how its job goes. */
+function createToolLog({ RUNPOD_LOG_LEVEL: level = 'error' }: Config): Promise<Logger> {
+  return createLog({ level, format: 'pretty', destination: process.stderr });
+}
+
+/** Nobody limits what stays in this process; a text of JSON can hardly be longer. */
+const LARGEST_RESULT = '400000000';

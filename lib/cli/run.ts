@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { readConfig } from '../config.ts';
+import type { JsonText } from '../json.ts';
+import type { Job } from '../runpod/job.ts';
+import { cancellable } from './cancellable.ts';
+import { concludeJob } from './conclude.ts';
+import type { JobOptions } from './job-options.ts';
+import type { JobView } from './job-view.ts';
+import type { CliParts, LocalRun } from './parts.ts';
+import { prepareJob } from './prepare-job.ts';
+import { maybeStep } from './progress-bar.ts';
+import { findComfy } from './find-comfy.ts';
+import { Screen } from './screen.ts';
+
+export interface RunOptions extends JobOptions {
+  readonly simulate?: true;
+}
+
+/** One job in this process, in the ComfyUI of `COMFY_URL` or in the embedded one. @returns the exit code. */
+export async function run(file: string, options: RunOptions, parts: CliParts): Promise<number> {
+  const { simulate = false, out, json = false, quiet, timeout } = options;
+  using screen = new Screen({ quiet });
+  const { COMFY_URL } = readConfig(parts.environment);
+  const job = toRunnable(await prepareJob(file, options));
+
+  return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
+    if (!simulate) await findComfy(COMFY_URL, { signal });
+    screen.note(
+      `ComfyUI   ${simulate ? 'embedded, simulated: real protocol, no models' : COMFY_URL}`,
+    );
+    const startedAt = performance.now();
+    const done = await parts.runJob(job, {
+      simulate,
+      signal,
+      onProgress: (progress) => show(screen, progress),
+    });
+    const view = toView(job.jobId, done, performance.now() - startedAt);
+    const { timings } = done;
+    return concludeJob(view, { screen, folder: out, json, signal, timings });
+  });
+}
+
+function toRunnable(source: JsonText): Job {
+  const sent = source.get('id')?.value();
+  const jobId = typeof sent === 'string' && sent !== '' ? sent : `local-${randomUUID()}`;
+  return { jobId, input: source.get('input') ?? source, source };
+}
+
+function show(screen: Screen, progress: JsonText): void {
+  const step = maybeStep(progress.value());
+  if (step) screen.progress(step);
+}
+
+function toView(jobId: string, { result }: LocalRun, ms: number): JobView {
+  const { output, error } = result;
+  const status = error === undefined ? 'COMPLETED' : 'FAILED';
+  return { jobId, status, output: output?.value(), error, executionTime: Math.round(ms) };
+}
