@@ -12,8 +12,7 @@ import type { ComfySettings } from './settings.ts';
 import { ComfySocket } from './socket.ts';
 
 export type { ComfyFile, InputImage, StoredImage } from './client.ts';
-export type { PromptOptions, PromptOutcome, PromptRequest, PromptTimings } from './run-prompt.ts';
-export type { Progress } from './progress.ts';
+export type { PromptOptions, PromptOutcome, PromptRequest } from './run-prompt.ts';
 
 /** A ComfyUI: its HTTP connections and its one websocket, kept for the life of the worker. */
 export class Comfy implements AsyncDisposable {

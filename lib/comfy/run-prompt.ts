@@ -35,7 +35,7 @@ export interface PromptOutcome {
 }
 
 /** Milliseconds after the call, on our clock. */
-export interface PromptTimings {
+interface PromptTimings {
   /** ComfyUI had accepted the prompt. */
   readonly queuedMs: number;
   /** It began to run. Equal to `endedMs` when that was not heard. */

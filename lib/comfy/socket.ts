@@ -1,10 +1,11 @@
 import type { Clock } from '../clock.ts';
-import { describeError, isError, WorkerError } from '../errors.ts';
+import { isError, WorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';
 import { repeated } from './repeated.ts';
+import { describeConnectionError } from './request-error.ts';
 import type { ComfySettings } from './settings.ts';
 import { SharedTask } from './shared-task.ts';
 
@@ -117,32 +118,29 @@ export class ComfySocket implements AsyncDisposable {
   }
 
   async #openAgain(signal: AbortSignal): Promise<Connection> {
-    const { clock, settings } = this.#parts;
+    const { client, settings, clock, log } = this.#parts;
     const { attempts, delayMs } = settings.reconnect;
     await clock.sleep(Math.max(0, this.#reconnectedAt + delayMs - clock.now()), signal);
     let lastError = this.#lostBecause;
     for (let attempt = 1; attempt <= attempts; attempt++) {
+      log.info({ attempt, reason: this.#lostBecause }, 'reconnecting to ComfyUI');
+      await client.probe(signal).catch((cause: unknown) => {
+        throw signal.aborted ? cause : unreachable(cause);
+      });
       try {
-        return await this.#tryAgain(attempt, signal);
+        const connection = await this.#connecting.run(signal);
+        this.#reconnectedAt = clock.now();
+        return connection;
       } catch (error) {
         signal.throwIfAborted();
-        if (isError(error) && error.message === UNREACHABLE) throw error;
-        lastError = describeError(isError(error) ? (error.cause ?? error) : error);
+        lastError = describeConnectionError(isError(error) ? (error.cause ?? error) : error);
       }
       if (attempt < attempts) await clock.sleep(delayMs, signal);
     }
-    throw new WorkerError('comfy.socket_failed', `${NOT_RECONNECTED} ${lastError}`);
-  }
-
-  async #tryAgain(attempt: number, signal: AbortSignal): Promise<Connection> {
-    const { client, clock, log } = this.#parts;
-    log.info({ attempt, reason: this.#lostBecause }, 'reconnecting to ComfyUI');
-    await client.probe(signal).catch((cause: unknown) => {
-      throw new WorkerError('comfy.socket_failed', UNREACHABLE, { cause });
-    });
-    const connection = await this.#connecting.run(signal);
-    this.#reconnectedAt = clock.now();
-    return connection;
+    throw new WorkerError(
+      'comfy.socket_failed',
+      `WebSocket communication error: Connection closed and failed to reconnect. Last error: ${lastError}`,
+    );
   }
 
   #lost({ clientId }: Connection, reason: string): void {
@@ -169,7 +167,7 @@ function closedError(): WorkerError {
   return new WorkerError('comfy.socket_failed', 'The client for ComfyUI is closed');
 }
 
-const UNREACHABLE =
-  'WebSocket communication error: ComfyUI HTTP unreachable during websocket reconnect';
-const NOT_RECONNECTED =
-  'WebSocket communication error: Connection closed and failed to reconnect. Last error:';
+function unreachable(cause: unknown): WorkerError {
+  const text = 'WebSocket communication error: ComfyUI HTTP unreachable during websocket reconnect';
+  return new WorkerError('comfy.socket_failed', text, { cause });
+}

@@ -17,10 +17,7 @@ export interface TestSettings extends Partial<Omit<ComfySettings, 'limits' | 'ur
 }
 
 /** The defaults of the worker, without a process file, and without pauses between tries. */
-export function testSettings(
-  url: string,
-  { limits, ...settings }: TestSettings = {},
-): ComfySettings {
+function testSettings(url: string, { limits, ...settings }: TestSettings = {}): ComfySettings {
   return {
     ...comfySettings(readConfig({ COMFY_URL: url })),
     pidFile: '/nonexistent/comfyui.pid',
