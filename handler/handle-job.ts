@@ -1,6 +1,6 @@
 import type { Comfy } from '../lib/comfy/comfy.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
-import type { JsonText } from '../lib/json.ts';
+import { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext } from '../lib/runpod/job.ts';
 import type { Storage } from '../lib/storage/storage.ts';
 import { collectOutputs } from './collect-outputs.ts';
@@ -59,13 +59,15 @@ async function runJob(
   await comfy.ready(signal);
   watch.lap('ready');
 
-  const lease = await stageInputs(input, parts, signal);
+  const workflow =
+    input.workflow instanceof JsonText ? input.workflow : JsonText.of(input.workflow.name);
+  const lease = await stageInputs({ images: input.images, workflow }, parts, signal);
   log.info({ images: input.images.length, ms: watch.lap('staged') }, 'Inputs staged');
 
   const files = new ArtifactFetcher({ comfy, transfers: parts.transfers, log }, signal);
   const outcome = await comfy
     .runPrompt(
-      { workflow: input.workflow, apiKey: input.apiKey ?? parts.apiKey },
+      { workflow, apiKey: input.apiKey ?? parts.apiKey },
       {
         signal,
         log,

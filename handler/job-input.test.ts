@@ -60,8 +60,11 @@ test.each([
 
 test('an input that is a string of JSON is read once, and its workflow is kept as sent', () => {
   const workflow = '{"2":{"seed":18446744073709551615},"1":{"cfg":1.0}}';
-  expect(parse(JSON.stringify(`{"workflow":${workflow}}`)).workflow.text).toBe(workflow);
-  expect(parse(`{"workflow":${workflow}}`).workflow.text).toBe(workflow);
+  expect(parse(JSON.stringify(`{"workflow":${workflow}}`)).workflow).toHaveProperty(
+    'text',
+    workflow,
+  );
+  expect(parse(`{"workflow":${workflow}}`).workflow).toHaveProperty('text', workflow);
 });
 
 test.each(['""', 'null', '0', 'false', '[]', '{}'])(

@@ -5,7 +5,8 @@ import { describeError, errnoOf, isError, WorkerError } from '../lib/errors.ts';
 import { mediaTypeOf } from '../lib/media-type.ts';
 import { decodeBase64, maybeDeclaredType } from './base64.ts';
 import type { InputLease, InputLeases } from './input-leases.ts';
-import type { InputImage, JobInput } from './job-input.ts';
+import type { JsonText } from '../lib/json.ts';
+import type { InputImage } from './job-input.ts';
 
 export interface StagingParts {
   readonly comfy: Pick<Comfy, 'uploadImage'>;
@@ -29,7 +30,7 @@ interface DecodedImage {
  * @throws WorkerError `input.upload_failed` with one line per image that failed, in input order.
  */
 export async function stageInputs(
-  input: JobInput,
+  input: { readonly images: readonly InputImage[]; readonly workflow: JsonText },
   parts: StagingParts,
   signal: AbortSignal,
 ): Promise<InputLease> {
