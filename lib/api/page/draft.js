@@ -85,8 +85,8 @@ export class Draft {
   /** The request as it is now. */
   get text() {
     const edits = [...this.#changes].map(([{ json }, text]) => toEdit(json, text));
-    const kept = (/** @type {string} */ name) => this.#isNamed(name);
-    const images = this.images.edit([...this.#pictures.values()], kept);
+    const isStale = (/** @type {string} */ name) => this.#isStale(name);
+    const images = this.images.edit([...this.#pictures.values()], isStale);
     return splice(this.#request.source, images ? [...edits, images] : edits);
   }
 
@@ -109,9 +109,10 @@ export class Draft {
     return this.nodes.flatMap(({ fields }) => fields.filter((field) => field.kind === kind));
   }
 
-  /** @param {string} name */
-  #isNamed(name) {
-    return this.imageFields.some((field) => this.plainOf(field) === name);
+  /** Whether an image of the job has given way to a picked one everywhere. @param {string} name */
+  #isStale(name) {
+    const hadIt = [...this.#pictures.keys()].some((field) => field.json.plain === name);
+    return hadIt && !this.imageFields.some((field) => this.plainOf(field) === name);
   }
 
   /** @param {string} wanted */

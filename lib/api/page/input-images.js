@@ -24,17 +24,17 @@ export function inputImages(input, workflow) {
     },
 
     /**
-     * What changes in the text when images were picked. Those no node names any more stay behind.
+     * What changes in the text when images were picked. Stale ones stay behind.
      *
      * @param {readonly Picture[]} picked
-     * @param {(name: string) => boolean} isNamed
+     * @param {(name: string) => boolean} isStale
      * @returns {Edit | undefined}
      */
-    edit(picked, isNamed) {
+    edit(picked, isStale) {
       if (picked.length === 0) return undefined;
       const replaced = new Set(picked.map(({ name }) => name));
       const kept = items.filter(
-        ({ name }) => name === undefined || (isNamed(name) && !replaced.has(name)),
+        ({ name }) => name === undefined || !(isStale(name) || replaced.has(name)),
       );
       const added = picked.map(({ name, dataUri }) => JSON.stringify({ name, image: dataUri }));
       const text = `[${[...kept.map(({ json }) => json.text), ...added].join(',')}]`;
