@@ -212,7 +212,9 @@ test('progress names the node by its title, never falls, and never comes after t
     .filter(({ status }) => status === 'IN_PROGRESS')
     .map(({ output }) => output);
   expect(progress.length).toBeGreaterThan(1);
-  expect(progress.at(-1)).toMatchObject({ node: '2', nodeTitle: 'The slow one', steps: 20 });
+  expect(progress).toContainEqual(
+    expect.objectContaining({ node: '2', nodeTitle: 'The slow one', steps: 20 }),
+  );
   const percents = progress.map(({ percent }) => Number(percent));
   expect(percents).toEqual([...percents].sort((a, b) => a - b));
 });
