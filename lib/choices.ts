@@ -14,20 +14,28 @@ export function choicesOf(description: JsonText | undefined): string[] | undefin
 export function listChoices(choices: readonly string[], wanted: string): string {
   if (choices.length === 0) return 'none';
   if (choices.length <= LISTED) return choices.join(', ');
-  const nearest = byLikeness(choices, wanted).slice(0, NEAREST);
-  return `${nearest.join(', ')} and ${choices.length - NEAREST} more`;
+  const listed = byLikeness(choices, wanted).slice(0, LISTED_OF_MANY);
+  const names = listed.map(({ choice }) => choice).join(', ');
+  return `${names} and ${choices.length - LISTED_OF_MANY} more`;
 }
 
-function byLikeness(choices: readonly string[], wanted: string): string[] {
-  const pairs = letterPairs(wanted);
-  return choices
-    .map((choice) => ({ choice, likeness: likeness(letterPairs(choice), pairs) }))
-    .sort((a, b) => b.likeness - a.likeness)
+/** Names somebody may have meant, the likeliest first; none when nothing is like it. */
+export function nearest(names: readonly string[], wanted: string, count: number): string[] {
+  return byLikeness(names, wanted)
+    .filter(({ likeness }) => likeness >= MEANT)
+    .slice(0, count)
     .map(({ choice }) => choice);
 }
 
+function byLikeness(choices: readonly string[], wanted: string) {
+  const pairs = letterPairs(wanted);
+  return choices
+    .map((choice) => ({ choice, likeness: likenessOf(letterPairs(choice), pairs) }))
+    .sort((a, b) => b.likeness - a.likeness);
+}
+
 /** Share of letter pairs two names have in common (Dice): order of words and endings matter little. */
-function likeness(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+function likenessOf(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
   const common = [...a].filter((pair) => b.has(pair)).length;
   return (2 * common) / Math.max(1, a.size + b.size);
 }
@@ -45,4 +53,6 @@ function letterPairs(name: string): ReadonlySet<string> {
 }
 
 const LISTED = 10;
-const NEAREST = 8;
+const LISTED_OF_MANY = 8;
+/** Likeness from which on a name may be a misspelling of another. */
+const MEANT = 0.4;

@@ -81,7 +81,12 @@ export const ERROR_KINDS = {
     'ComfyUI did not answer within the bounds of `COMFY_API_AVAILABLE_*` and `COMFY_STARTUP_TIMEOUT_S`, or its process is gone.',
     FAILS,
   ),
-  'comfy.rejected': kind('caller', false, 'ComfyUI answered 400 to the workflow.', FAILS),
+  'comfy.rejected': kind(
+    'caller',
+    false,
+    'ComfyUI answered 400 to the workflow, or was certain to refuse it or to die of it.',
+    FAILS,
+  ),
   'comfy.queue_failed': kind(
     'comfy',
     true,

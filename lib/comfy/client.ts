@@ -136,6 +136,11 @@ export class ComfyClient implements AsyncDisposable {
     return answer.get(classType);
   }
 
+  /** The names of all classes of nodes that are installed. */
+  async classNames(signal?: AbortSignal): Promise<string[]> {
+    return (await this.#getJson('/object_info', signal)).entries().map(([name]) => name);
+  }
+
   /** Stores an input file, replacing one of the same name. */
   async uploadImage(image: InputImage, signal?: AbortSignal): Promise<StoredImage> {
     const form = new FormData();

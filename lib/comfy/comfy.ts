@@ -1,6 +1,10 @@
 import { systemClock, type Clock } from '../clock.ts';
+import { WorkerError } from '../errors.ts';
+import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { ComfyClient, type ComfyFile, type InputImage, type StoredImage } from './client.ts';
+import { NodeCatalogue } from './node-catalogue.ts';
+import { rejectionText } from './rejection.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
 import {
   runPrompt,
@@ -21,6 +25,7 @@ export class Comfy implements AsyncDisposable {
   readonly #log: Logger;
   readonly #client: ComfyClient;
   readonly #socket: ComfySocket;
+  readonly #catalogue: NodeCatalogue;
 
   constructor(
     settings: ComfySettings,
@@ -31,6 +36,13 @@ export class Comfy implements AsyncDisposable {
     this.#log = log;
     this.#client = new ComfyClient(settings, clock);
     this.#socket = new ComfySocket({ client: this.#client, settings, clock, log });
+    this.#catalogue = new NodeCatalogue({
+      client: this.#client,
+      settings,
+      clock,
+      log,
+      connection: () => this.#socket.clientId,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,6 +73,36 @@ export class Comfy implements AsyncDisposable {
    */
   uploadImage(image: InputImage, signal: AbortSignal): Promise<StoredImage> {
     return this.#client.uploadImage(image, signal);
+  }
+
+  /**
+   * What `/object_info` says about these classes, as it was when first asked unless it is to be `fresh`; a class that is
+   * left out is not installed. Undefined when ComfyUI does not tell in time: then nothing can be said about nodes.
+   */
+  describeNodes(
+    classTypes: Iterable<string>,
+    options: { readonly signal: AbortSignal; readonly fresh?: boolean },
+  ): Promise<ReadonlyMap<string, JsonText> | undefined> {
+    return this.#catalogue.describe(classTypes, options);
+  }
+
+  /** The names of all installed classes, for suggestions; none when ComfyUI does not tell in time. */
+  nodeClasses(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#catalogue.names(signal);
+  }
+
+  /**
+   * The error for a workflow that was found unfit before ComfyUI saw it, in the words used for ComfyUI's own refusals.
+   * `nodeErrors` has the shape of the member of that name in ComfyUI's answer.
+   */
+  async refusal(
+    workflow: JsonText,
+    nodeErrors: JsonText,
+    signal: AbortSignal,
+  ): Promise<WorkerError> {
+    const nodeInfo = (classType: string) => this.#client.nodeInfo(classType, signal);
+    const answer = `{"node_errors":${nodeErrors.text}}`;
+    return new WorkerError('comfy.rejected', await rejectionText(answer, { workflow, nodeInfo }));
   }
 
   /** See `runPrompt`. */

@@ -54,7 +54,10 @@ interface Problem extends ProblemContext {
   readonly classType: string;
 }
 
-/** `execution.py`, `validate_inputs` and `validate_prompt`, make these types. */
+/**
+ * `execution.py`, `validate_inputs` and `validate_prompt`, make these types; `missing_node_type` and `output_out_of_range`
+ * come from a look of our own before a workflow is submitted.
+ */
 const TEXTS: Readonly<Record<string, (problem: Problem) => string | Promise<string>>> = {
   required_input_missing: (problem) => `required input ${input(problem)} is missing`,
   bad_linked_input: (problem) =>
@@ -71,6 +74,8 @@ const TEXTS: Readonly<Record<string, (problem: Problem) => string | Promise<stri
   exception_during_validation: uncheckable,
   exception_during_inner_validation: uncheckable,
   dependency_cycle: cycle,
+  missing_node_type: notInstalled,
+  output_out_of_range: noSuchOutput,
 };
 
 async function problemText(problem: Problem): Promise<string> {
@@ -132,6 +137,19 @@ function missingLinks({ node, workflow }: Problem): string[] {
     if (source === undefined || output?.kind !== 'number' || ids.has(shown(source))) return [];
     return [`${name} is linked to node ${shown(source)}, which is not in the workflow`];
   });
+}
+
+function notInstalled(problem: Problem): string {
+  const similar = (extra(problem, 'similar')?.items() ?? []).map(shown);
+  if (!extra(problem, 'class_type')) return 'has no class_type';
+  const meant = similar.length > 0 ? `; did you mean ${similar.join(', ')}?` : '';
+  return `this class of nodes is not installed${meant}`;
+}
+
+function noSuchOutput(problem: Problem): string {
+  const [source, output] = extra(problem, 'linked_node')?.items() ?? [];
+  const from = `output ${shown(output)} of node ${shown(source)}`;
+  return `${input(problem)} is linked to ${from}, which has ${shown(extra(problem, 'outputs'))}, counted from 0`;
 }
 
 function cycle(problem: Problem): string {

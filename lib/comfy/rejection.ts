@@ -42,7 +42,7 @@ function headlineOf(answer: JsonText): string {
 
 function lacksCheckpoint(nodeErrors: JsonText | undefined): boolean {
   return (nodeErrors?.entries() ?? []).some(([, entry]) =>
-    ['not in list', 'ckpt_name'].every((part) => entry.text.includes(part)),
+    [/not.in.list/, /ckpt_name/].every((part) => part.test(entry.text)),
   );
 }
 

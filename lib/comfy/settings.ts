@@ -63,6 +63,8 @@ export const LIMITS = {
   cancelMs: 5000,
   /** Asking `/object_info` for what would have been accepted. */
   nodeInfoMs: 10_000,
+  /** How long a job waits for what `/object_info` says about its nodes before it goes on without. */
+  catalogueMs: 3000,
   /** How long a prompt must have been nowhere before it counts as lost: a history can be late. */
   doubtMs: 3000,
   /** The same for a prompt whose post was not answered, before it is posted once more. */

@@ -19,7 +19,9 @@ export interface Link {
 }
 
 export function readGraph(workflow: JsonText): Graph {
-  const nodes = workflow.entries().map(([nodeId, node]) => [nodeId, readNode(nodeId, node)] as const);
+  const nodes = workflow
+    .entries()
+    .map(([nodeId, node]) => [nodeId, readNode(nodeId, node)] as const);
   return new Map(nodes);
 }
 
@@ -38,12 +40,17 @@ export function maybeLink(value: JsonText): Link | undefined {
   if (value.kind !== 'array') return undefined;
   const items = value.items();
   const [nodeId, output] = items;
-  if (items.length !== 2 || nodeId?.kind !== 'string' || output?.kind !== 'number') return undefined;
+  if (items.length !== 2 || nodeId?.kind !== 'string' || output?.kind !== 'number')
+    return undefined;
   return { nodeId: String(nodeId.value()), output: Number(output.text) };
 }
 
 /** `6 (CLIPTextEncode "Positive Prompt")`. */
-export function nameOf({ nodeId, title, classType = 'no class' }: Omit<GraphNode, 'inputs'>): string {
+export function nameOf({
+  nodeId,
+  title,
+  classType = 'no class',
+}: Omit<GraphNode, 'inputs'>): string {
   return title === undefined || title === '' || title === classType
     ? `${nodeId} (${classType})`
     : `${nodeId} (${classType} ${JSON.stringify(title)})`;

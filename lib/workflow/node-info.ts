@@ -28,7 +28,10 @@ export interface NodeInfo {
 export function readNodeInfo(entry: JsonText): NodeInfo {
   const input = entry.get('input');
   return {
-    inputs: [...readInputs(input?.get('required'), true), ...readInputs(input?.get('optional'), false)],
+    inputs: [
+      ...readInputs(input?.get('required'), true),
+      ...readInputs(input?.get('optional'), false),
+    ],
     outputs: entry.get('output')?.items() ?? [],
     isOutput: entry.get('output_node')?.value() === true,
     displayName: textOf(entry.get('display_name')),
