@@ -72,3 +72,19 @@ test.each(['127.0.0.1', 'localhost', '[::1]', '0x7f.1', '2130706433', '[::ffff:1
     await agent.destroy();
   },
 );
+
+test('a server that is allowed by name and port is connected to, and no other beside it', async () => {
+  await using server = await startServer();
+  await using other = await startServer();
+  const agent = createPublicAgent({ allow: [`127.0.0.1:${server.port}`] });
+  const answer = await fetch(`http://127.0.0.1:${server.port}/`, { dispatcher: agent });
+  expect(await answer.text()).toBe('secret');
+  await expect(
+    fetch(`http://127.0.0.1:${other.port}/`, { dispatcher: agent }),
+  ).rejects.toMatchObject({ cause: { code: 'EPRIVATE' } });
+  await expect(
+    fetch(`http://localhost:${server.port}/`, { dispatcher: agent }),
+  ).rejects.toMatchObject({ cause: { code: 'EPRIVATE' } });
+  expect([server.requests(), other.requests()]).toEqual([1, 0]);
+  await agent.destroy();
+});

@@ -21,18 +21,30 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
+export interface PublicAgentOptions extends Agent.Options {
+  /** Servers that may be connected to wherever they are: exactly these, as `host:port` in lower case. */
+  readonly allow?: readonly string[];
+}
+
 /** An undici agent that connects to public addresses only; every redirect and every new connection is checked again. */
-export function createPublicAgent(options: Agent.Options = {}): Agent {
+export function createPublicAgent({ allow = [], ...options }: PublicAgentOptions = {}): Agent {
   const connect = buildConnector({ timeout: CONNECT_MS, lookup: lookupPublic });
+  const connectAnywhere = buildConnector({ timeout: CONNECT_MS });
   return new Agent({
     ...options,
     connect: (target, callback) => {
       const host = withoutBrackets(target.hostname);
+      if (allow.includes(addressOfServer(target))) connectAnywhere(target, callback);
       // An address needs no lookup, so it would never be checked there.
-      if (isIP(host) !== 0 && !isPublicAddress(host)) callback(privateAddress(host, [host]), null);
-      else connect(target, callback);
+      else if (isIP(host) !== 0 && !isPublicAddress(host)) {
+        callback(privateAddress(host, [host]), null);
+      } else connect(target, callback);
     },
   });
+}
+
+function addressOfServer({ hostname, port, protocol }: buildConnector.Options): string {
+  return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
 }
 
 /** A name of which any address is private is refused as a whole: which one is taken is not ours to choose. */
