@@ -18,14 +18,14 @@ interface Variable<T> {
   readonly about: string;
 }
 
-export type Group = 'platform' | 'jobs' | 'inputs' | 'results' | 'comfy' | 'bucket' | 'log';
+export type Group = 'platform' | 'jobs' | 'inputs' | 'results' | 'comfy' | 'bucket' | 'api' | 'log';
 
 const text = z.string();
 const url = z
   .string()
   .refine((value) => URL.canParse(value), 'must be a URL, for example http://127.0.0.1:8188');
 const httpUrl = url.refine(
-  (value) => /^https?:$/.test(new URL(value).protocol),
+  (value) => !URL.canParse(value) || /^https?:$/.test(new URL(value).protocol),
   'must start with http:// or https://',
 );
 
@@ -404,6 +404,98 @@ export const VARIABLES = {
     integer(1, 604_800),
     604_800,
     'Seconds a presigned URL is valid.',
+  ),
+
+  API_HOST: variable(
+    'api',
+    maybe(text),
+    none,
+    'Where the local API listens. `--rp_api_host` wins over it. Beyond this machine only with `API_KEY`, or with `API_ALLOW_UNAUTHENTICATED`.',
+    '`127.0.0.1`; with `SERVE_API_LOCALLY`, `0.0.0.0`',
+  ),
+  API_PORT: variable(
+    'api',
+    integer(0, 65_535),
+    8000,
+    'Port of the local API; 0 is any that is free. `--rp_api_port` wins over it.',
+  ),
+  API_KEY: variable(
+    'api',
+    maybe(text),
+    none,
+    'What clients of the local API must send as `Authorization: Bearer <key>`, or as the key alone.',
+  ),
+  API_ALLOW_UNAUTHENTICATED: variable(
+    'api',
+    flag,
+    false,
+    'Let everybody who reaches the machine use the local API, without a key.',
+  ),
+  SERVE_API_LOCALLY: variable(
+    'api',
+    flag,
+    false,
+    'Serve the local API instead of taking jobs from a platform, on all addresses of the container as the Python worker did. Unlike there, `API_KEY` (or `API_ALLOW_UNAUTHENTICATED`) must then be set.',
+  ),
+  API_CORS_ORIGIN: variable(
+    'api',
+    maybe(text),
+    none,
+    'Origins, separated by commas, whose pages may call the local API from a browser; `*` is any. None when absent.',
+  ),
+  API_RATE_LIMITS: variable(
+    'api',
+    flag,
+    false,
+    "Keep to RunPod's request limits: more in ten seconds, or at once, are answered 429.",
+  ),
+  API_RUN_MAX_BYTES: variable(
+    'api',
+    integer(1024),
+    10 * 1024 * 1024,
+    'Largest body of `/run`; a larger one is answered 413.',
+  ),
+  API_RUNSYNC_MAX_BYTES: variable(
+    'api',
+    integer(1024),
+    20 * 1024 * 1024,
+    'Largest body of `/runsync`.',
+  ),
+  API_RUN_RETENTION_S: variable(
+    'api',
+    integer(1),
+    1800,
+    'Seconds a job of `/run` can be asked for after its end.',
+  ),
+  API_RUNSYNC_RETENTION_S: variable(
+    'api',
+    integer(1),
+    60,
+    'Seconds a job of `/runsync` can be asked for after its end; longer when its `wait` was longer, up to 300.',
+  ),
+  API_QUEUE_CAPACITY: variable(
+    'api',
+    integer(1),
+    1000,
+    'Jobs that may wait or run at once; more are answered 429.',
+  ),
+  API_MAX_RECORDS: variable(
+    'api',
+    integer(1),
+    10_000,
+    'Ended jobs that are remembered; the oldest is forgotten first.',
+  ),
+  API_MAX_RECORD_BYTES: variable(
+    'api',
+    integer(1024),
+    500_000_000,
+    'Inputs and outputs kept in memory. Beyond it the outputs of the oldest ended jobs are dropped, and new jobs are answered 429 when that is not enough.',
+  ),
+  API_WEBHOOK_ALLOW_PRIVATE: variable(
+    'api',
+    flag,
+    false,
+    'Let webhooks go to addresses on private networks, this machine included.',
   ),
 
   RUNPOD_LOG_LEVEL: variable(

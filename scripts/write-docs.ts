@@ -13,6 +13,7 @@ const GROUPS: Record<Group, string> = {
   results: 'Results',
   comfy: 'ComfyUI',
   bucket: 'Bucket',
+  api: 'Local API',
   log: 'Logging',
   platform: 'Set by the platform',
 };
