@@ -64,6 +64,10 @@ async function runJob(
   const lease = await stageInputs({ images: input.images, workflow }, parts, signal);
   log.info({ images: input.images.length, ms: watch.lap('staged') }, 'Inputs staged');
 
+  const makeRoom = () => {
+    lease.release();
+    context.release();
+  };
   const files = new ArtifactFetcher({ comfy, transfers: parts.transfers, log }, signal);
   const outcome = await comfy
     .runPrompt(
@@ -73,10 +77,10 @@ async function runJob(
         log,
         onProgress: (progress) => context.progress(progress),
         onOutput: (nodeId, output) => files.announce(nodeId, output),
+        onEnded: makeRoom,
       },
     )
-    .finally(() => lease.release());
-  context.release();
+    .finally(makeRoom);
   log.info(
     { promptId: outcome.promptId, ending: outcome.ending, ms: watch.lap('executed') },
     'Prompt ended',

@@ -17,6 +17,8 @@ export interface PromptObserver {
   /** ComfyUI has accepted the prompt. */
   onQueued?(): void;
   onStarted?(): void;
+  /** ComfyUI is through with the prompt and free for the next one; what came of it is still to be read. */
+  onEnded?(): void;
   onProgress?(progress: Progress): void;
   /** A node has made its output, which can be fetched while later nodes still run. Not every output comes this way. */
   onOutput?(nodeId: string, output: JsonText): void;
@@ -172,6 +174,7 @@ export class PromptWatch implements PromptListener {
 
   #finish(): void {
     this.#done = true;
+    this.#tell((observer) => observer.onEnded?.());
     this.ring();
   }
 
