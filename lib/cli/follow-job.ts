@@ -41,7 +41,7 @@ export async function followJob(
 }
 
 /** Rejects with the signal's reason as soon as it aborts; nobody is interested in the answer then. */
-export function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
   if (signal.aborted) abort();
