@@ -1,0 +1,238 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
+import { startComfySimulator } from '../simulator/comfy/simulator.ts';
+import { startRunpodSimulator } from '../simulator/runpod.ts';
+import { startScriptedEndpoint, type Asked } from './scripted-endpoint.ts';
+import { openDesk } from './test-cli.ts';
+
+const workflow = ({ stepMs = 0, node = 'ProbeSampler' } = {}) => ({
+  '1': { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 1 } },
+  '2': {
+    class_type: node,
+    inputs: { image: ['1', 0], steps: 100, step_ms: stepMs, seed: 1, note: 1, message: 'boom' },
+    _meta: { title: 'The slow one' },
+  },
+  '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'T' } },
+});
+const text = (options = {}) => JSON.stringify(workflow(options));
+
+/** The platform with a real worker, and a desk to submit from. */
+async function openOffice() {
+  const parts = new AsyncDisposableStack();
+  const comfy = parts.use(await startComfySimulator({ nodes: PROBE_NODES }));
+  const platform = parts.use(await startRunpodSimulator());
+  const machine = parts.use(
+    await openDesk({ ...platform.env, COMFY_URL: comfy.url, PROGRESS_INTERVAL_MS: '50' }),
+  );
+  machine.start([]);
+  const desk = parts.use(await openDesk());
+  const endpoint = `${platform.url}/v2/${platform.endpointId}`;
+  return {
+    comfy,
+    platform,
+    desk,
+    submit: ['submit', '-', '--endpoint', endpoint],
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+test('a job is handed over, and only its id goes to stdout', async () => {
+  await using office = await openOffice();
+  const { desk, submit, platform } = office;
+  const args = [...submit, '--webhook', 'https://example.org/done'];
+  const { code, stdout, stderr } = await desk.run(args, text());
+  expect(code).toBe(0);
+  expect(stderr).toContain('IN_QUEUE');
+  const jobId = stdout.trim();
+  expect((await platform.result(jobId)).body).toMatchObject({ output: { images: [{}] } });
+});
+
+test('a job is watched to its end: progress by node, and its image in a file', async () => {
+  await using office = await openOffice();
+  const { desk, submit } = office;
+  const { code, stdout, stderr } = await desk.run([...submit, '--watch'], text({ stepMs: 20 }));
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+  expect(stderr).toMatch(/\d+ % {2}The slow one/);
+  expect(stderr).toMatch(/COMPLETED {3}waited .* ran /);
+  expect(await readdir(join(desk.folder, 'output'))).toEqual(['T_00001_.png']);
+});
+
+test('with --sync the result comes with the answer, and nothing else is printed to stdout', async () => {
+  await using office = await openOffice();
+  const { desk, submit, platform } = office;
+  const { code, stdout } = await desk.run([...submit, '--sync', '--json'], text());
+  expect(code).toBe(0);
+  const { id, images } = JSON.parse(stdout) as { id: string; images: { path: string }[] };
+  expect(id).toMatch(/^sync-/);
+  expect(platform.job(id)?.status).toBe('COMPLETED');
+  expect(images).toHaveLength(1);
+  expect((await readFile(join(desk.folder, images[0]!.path))).subarray(1, 4).toString()).toBe(
+    'PNG',
+  );
+});
+
+test('a job that fails ends with 1 and its reason', async () => {
+  await using office = await openOffice();
+  const { desk, submit } = office;
+  const run = await desk.run([...submit, '--watch', '--quiet'], text({ node: 'ProbeFail' }));
+  expect(run.code).toBe(1);
+  expect(run.stderr).toMatch(/ProbeFail.*boom/);
+});
+
+test('a seed beyond what JavaScript can hold reaches ComfyUI with every digit', async () => {
+  await using office = await openOffice();
+  const { desk, submit, comfy } = office;
+  const args = [...submit, '--watch', '--set', '2.note=18446744073709551615'];
+  expect(await desk.run(args, text())).toMatchObject({ code: 0 });
+  expect(await (await fetch(`${comfy.url}/history`)).text()).toContain('18446744073709551615');
+});
+
+test('Ctrl-C cancels the job where it runs, and ends with 130', async () => {
+  await using office = await openOffice();
+  const { desk, submit, comfy } = office;
+  const running = desk.start([...submit, '--watch'], text({ stepMs: 50 }));
+  await running.tells(/The slow one/);
+  running.interrupt();
+  const { code, stderr } = await running.finished;
+  expect(code).toBe(130);
+  expect(stderr).toContain('CANCELLED');
+  await comfy.waitFor({ type: 'execution_interrupted' });
+});
+
+test('a job over its time is cancelled where it runs, and ends with 4', async () => {
+  await using office = await openOffice();
+  const { desk, submit, comfy } = office;
+  const args = [...submit, '--watch', '--timeout', '2'];
+  expect(await desk.run(args, text({ stepMs: 500 }))).toMatchObject({ code: 4 });
+  await comfy.waitFor({ type: 'execution_interrupted' });
+});
+
+test('an endpoint that goes away for a moment while a job is watched costs nothing', async () => {
+  await using office = await openOffice();
+  const { desk, submit, platform } = office;
+  platform.faults.next('status', { status: 502 }, 1);
+  platform.faults.next('status', 'reset', 2);
+  platform.faults.next('status', { status: 429 }, 1);
+  const { code, stderr } = await desk.run([...submit, '--watch'], text());
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/asking again: .*502/);
+});
+
+test('an endpoint that is busy when a job comes is asked again', async () => {
+  await using office = await openOffice();
+  const { desk, submit, platform } = office;
+  platform.faults.next('run', { status: 429 });
+  expect(await desk.run(submit, text())).toMatchObject({ code: 0 });
+});
+
+test('an endpoint that may have got the job is not sent it twice', async () => {
+  await using endpoint = await startScriptedEndpoint(() => ({ status: 502, body: 'bad gateway' }));
+  await using desk = await openDesk();
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], text());
+  expect(run.code).toBe(3);
+  expect(run.stderr).toMatch(/\/v2\/local\/run cannot be used: 502/);
+  expect(endpoint.asked).toHaveLength(1);
+});
+
+test('no endpoint ends with 3', async () => {
+  await using desk = await openDesk();
+  const run = await desk.run(['submit', '-', '--endpoint', 'http://127.0.0.1:9'], text());
+  expect(run.code).toBe(3);
+  expect(run.stderr).toMatch(
+    /http:\/\/127\.0\.0\.1:9\/v2\/local\/run cannot be used: ECONNREFUSED/,
+  );
+});
+
+test.each([
+  [401, 3, /check RUNPOD_API_KEY or --api-key/],
+  [404, 3, /check --endpoint/],
+  [400, 1, /answered 400 .*no input/],
+])('an endpoint that answers %i ends with %i and what it said', async (status, code, reason) => {
+  await using endpoint = await startScriptedEndpoint(() => ({
+    status,
+    body: { error: 'no input' },
+  }));
+  await using desk = await openDesk();
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url, '--watch'], text());
+  expect(run.code).toBe(code);
+  expect(run.stderr).toMatch(reason);
+});
+
+test('a job that is too large is told its size and the limit', async () => {
+  await using endpoint = await startScriptedEndpoint(() => ({ status: 413, body: {} }));
+  await using desk = await openDesk();
+  const image = 'A'.repeat(11_000_000);
+  const job = JSON.stringify({ input: { workflow: workflow(), images: [{ name: 'a', image }] } });
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], job);
+  expect(run).toMatchObject({ code: 1 });
+  expect(run.stderr).toMatch(/the job has 11\.0 MB, RunPod takes 10/);
+});
+
+const done = (output: unknown) => (asked: Asked) =>
+  asked.path.endsWith('/run')
+    ? { body: { id: 'j1', status: 'IN_QUEUE' } }
+    : { body: { id: 'j1', status: 'COMPLETED', output } };
+
+test('links are fetched, names never leave the folder, and a link that is dead ends with 5', async () => {
+  await using bucket = await startScriptedEndpoint(({ path }) =>
+    path.startsWith('/good') ? { body: Buffer.from('bytes') } : { status: 404, body: {} },
+  );
+  const item = (filename: string, path: string) => ({
+    filename,
+    type: 's3_url',
+    data: `${bucket.url}/${path}?sig=secret`,
+  });
+  const images = [
+    item('../../up.png', 'good'),
+    item('..\\..\\up.png', 'good'),
+    item('b.png', 'bad'),
+  ];
+  await using endpoint = await startScriptedEndpoint(done({ images }));
+  await using desk = await openDesk();
+  const args = ['submit', '-', '--endpoint', endpoint.url, '--watch', '--out', 'a/b'];
+  const { code, stderr } = await desk.run(args, text());
+  expect(code).toBe(5);
+  expect(stderr).toMatch(/b\.png is not saved: .*404/);
+  expect(stderr).not.toContain('secret');
+  expect((await readdir(join(desk.folder, 'a/b'))).sort()).toEqual(['up-2.png', 'up.png']);
+});
+
+test("RunPod's key is sent to RunPod only; another endpoint gets what was given for it", async () => {
+  await using endpoint = await startScriptedEndpoint(done({}));
+  await using desk = await openDesk({ RUNPOD_API_KEY: 'rpa_mine' });
+  const args = ['submit', '-', '--endpoint', `${endpoint.url}/v2/mine/run`];
+  await desk.run(args, text());
+  await desk.run([...args, '--api-key', 'local'], text());
+  expect(endpoint.asked.map(({ path, authorization }) => [path, authorization])).toEqual([
+    ['/v2/mine/run', 'Bearer'],
+    ['/v2/mine/run', 'Bearer local'],
+  ]);
+});
+
+test('what stands beside the input in a job file is sent along', async () => {
+  await using endpoint = await startScriptedEndpoint(done({}));
+  await using desk = await openDesk();
+  const job = JSON.stringify({ input: { workflow: {} }, policy: { ttl: 60_000 }, webhook: 'old' });
+  const args = ['submit', '-', '--endpoint', endpoint.url, '--webhook', 'https://example.org/x'];
+  await desk.run(args, job);
+  expect(JSON.parse(endpoint.asked[0]!.body)).toEqual({
+    input: { workflow: {} },
+    policy: { ttl: 60_000 },
+    webhook: 'https://example.org/x',
+  });
+});
+
+test.each([
+  [['--endpoint', 'abc123'], /set RUNPOD_API_KEY/],
+  [['--endpoint', 'ftp://x'], /Expected --endpoint to be an id, or a URL/],
+  [['--endpoint', 'http://127.0.0.1:9', '--webhook', 'here'], /Expected --webhook to be a URL/],
+  [['--endpoint', 'http://127.0.0.1:9', '--watch', '--sync'], /cannot be used with/],
+  [[], /required option/],
+])('submit %j ends with 2 and a reason', async (args, reason) => {
+  await using desk = await openDesk();
+  const run = await desk.run(['submit', '-', ...args], text());
+  expect(run.code).toBe(2);
+  expect(run.stderr).toMatch(reason);
+});
