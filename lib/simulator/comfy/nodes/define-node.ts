@@ -15,7 +15,7 @@ import type { Input, Values } from './inputs.ts';
 
 type Inputs = Readonly<Record<string, Input<unknown>>>;
 
-export interface Declaration<Required extends Inputs> {
+export interface Declaration<Required extends Inputs, Optional extends Inputs = Inputs> {
   readonly name: string;
   /** The name in the editor's menu, where it is another one. */
   readonly title?: string;
@@ -23,8 +23,7 @@ export interface Declaration<Required extends Inputs> {
   readonly module: string;
   readonly category: string;
   readonly inputs: Required;
-  /** Described, but not handed to `run`. */
-  readonly optional?: Inputs;
+  readonly optional?: Optional;
   readonly hidden?: readonly string[];
   /** Types of the output slots; an output is named as its type unless `outputNames` says otherwise. */
   readonly outputs?: readonly string[];
@@ -32,8 +31,9 @@ export interface Declaration<Required extends Inputs> {
   /** Shows or saves something: a root of the graph. */
   readonly shows?: true;
   readonly deprecated?: true;
+  readonly experimental?: true;
   readonly run: (
-    inputs: Values<Required>,
+    inputs: Values<Required> & Partial<Values<Optional>>,
     context: NodeContext,
   ) => NodeResult | Promise<NodeResult>;
   readonly validate?: NodeDefinition['validate'];
@@ -44,7 +44,7 @@ export interface Declaration<Required extends Inputs> {
 export type NamedNode = readonly [name: string, definition: NodeDefinition];
 
 /** A node that ComfyUI writes as a plain class. */
-export function classNode<R extends Inputs>(node: Declaration<R>): NamedNode {
+export function classNode<R extends Inputs, O extends Inputs>(node: Declaration<R, O>): NamedNode {
   return define(node, {
     describeInput: ({ type, options }, choices) => {
       const first = choices ?? type;
@@ -64,10 +64,12 @@ export function classNode<R extends Inputs>(node: Declaration<R>): NamedNode {
 }
 
 /** A node that ComfyUI writes with its newer schema. */
-export function schemaNode<R extends Inputs>(node: Declaration<R>): NamedNode {
+export function schemaNode<R extends Inputs, O extends Inputs>(node: Declaration<R, O>): NamedNode {
   return define(node, {
-    describeInput: ({ type, options = {} }, choices) =>
-      choices ? ['COMBO', { ...options, multiselect: false, options: choices }] : [type, options],
+    describeInput: ({ type, options = {}, uploads }, choices) =>
+      choices
+        ? ['COMBO', { ...options, multiselect: false, options: choices, ...uploads }]
+        : [type, options],
     describeHidden: (type) => [type],
     describeNode: (ports) => ({
       ...ports,
@@ -78,7 +80,7 @@ export function schemaNode<R extends Inputs>(node: Declaration<R>): NamedNode {
       category: node.category,
       output_node: node.shows ?? false,
       deprecated: node.deprecated ?? false,
-      experimental: false,
+      experimental: node.experimental ?? false,
       api_node: false,
     }),
   });
@@ -92,18 +94,25 @@ interface Style {
   describeNode(ports: Ports): NodeInfo;
 }
 
-function define<R extends Inputs>(node: Declaration<R>, style: Style): NamedNode {
+function define<R extends Inputs, O extends Inputs>(
+  node: Declaration<R, O>,
+  style: Style,
+): NamedNode {
   const definition: NodeDefinition = {
     info: async (host) => style.describeNode(await describePorts(node, style, host)),
-    execute: (inputs, context) => node.run(readInputs(node.inputs, inputs), context),
+    execute: (inputs, context) =>
+      node.run(
+        { ...readInputs(node.inputs, inputs), ...readOptional(node.optional, inputs) },
+        context,
+      ),
     ...(node.validate ? { validate: node.validate } : {}),
     ...(node.fingerprint ? { fingerprint: node.fingerprint } : {}),
   };
   return [node.name, definition];
 }
 
-async function describePorts<R extends Inputs>(
-  { inputs, optional, hidden, outputs = [], outputNames = outputs }: Declaration<R>,
+async function describePorts<R extends Inputs, O extends Inputs>(
+  { inputs, optional, hidden, outputs = [], outputNames = outputs }: Declaration<R, O>,
   style: Style,
   host: NodeHost,
 ): Promise<Ports> {
@@ -147,4 +156,13 @@ function readInputs<R extends Inputs>(
 ): Values<R> {
   const values = Object.entries(declared).map(([name, { read }]) => [name, read(sent[name])]);
   return Object.fromEntries(values) as Values<R>;
+}
+
+/** Those that were sent. */
+function readOptional<O extends Inputs>(
+  declared: O | undefined,
+  sent: Readonly<Record<string, unknown>>,
+): Partial<Values<O>> {
+  const given = Object.entries(declared ?? {}).filter(([name]) => sent[name] !== undefined);
+  return readInputs(Object.fromEntries(given), sent) as Partial<Values<O>>;
 }

@@ -1,8 +1,9 @@
-/** Blurring and sharpening. */
+/** Blurring, sharpening, and fewer colours. */
 
+import sharp from 'sharp';
 import type { ImageBatch } from '../node.ts';
 import { schemaNode } from './define-node.ts';
-import { float, image, int } from './inputs.ts';
+import { choice, float, image, int } from './inputs.ts';
 import { openFrame } from './pixels.ts';
 
 const MODULE = 'comfy_extras.nodes_post_processing';
@@ -39,6 +40,27 @@ const imageSharpen = schemaNode({
   run: async ({ image, sharpen_radius, sigma, alpha }) => {
     const kernel = sharpening(gaussian(sharpen_radius, sigma), alpha * 10);
     return { outputs: [await convolve(image, kernel)] };
+  },
+});
+
+/** Bayer patterns are only approximate: sharp dithers by spreading errors, and how far is all one can tell it. */
+const imageQuantize = schemaNode({
+  name: 'ImageQuantize',
+  module: MODULE,
+  category: CATEGORY,
+  inputs: {
+    image: image(),
+    colors: int({ default: 256, min: 1, max: 256, step: 1 }),
+    dither: choice(['none', 'floyd-steinberg', 'bayer-2', 'bayer-4', 'bayer-8', 'bayer-16']),
+  },
+  outputs: ['IMAGE'],
+  run: async ({ image, colors, dither }) => {
+    const options = { palette: true, colours: Math.max(2, colors), dither: +(dither !== 'none') };
+    const frames = image.frames.map(async (frame) => {
+      const png = await openFrame(image, frame).png(options).toBuffer();
+      return sharp(png).toColourspace('srgb').removeAlpha().raw().toBuffer();
+    });
+    return { outputs: [{ ...image, channels: 3, frames: await Promise.all(frames) }] };
   },
 });
 
@@ -100,4 +122,4 @@ function sharpening(weights: readonly number[], strength: number): Kernel {
   };
 }
 
-export const FILTER_NODES = [imageBlur, imageSharpen];
+export const FILTER_NODES = [imageBlur, imageSharpen, imageQuantize];

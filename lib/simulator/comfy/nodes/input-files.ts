@@ -1,10 +1,12 @@
 /** Files a node may be given: names as a workflow writes them, and what there is. */
 
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import mime from 'mime';
-import type { Folders, NodeHost } from '../node.ts';
+import type { Folders, NodeDefinition, NodeHost } from '../node.ts';
 
 /** Names of the files directly in the input folder, sorted. */
 export async function listInputFiles({ folders }: NodeHost): Promise<string[]> {
@@ -15,10 +17,13 @@ export async function listInputFiles({ folders }: NodeHost): Promise<string[]> {
     .sort();
 }
 
-export async function listInputImages(host: NodeHost): Promise<string[]> {
+/** Of those, the ones whose names say they are of a kind. */
+export async function listInputMedia(host: NodeHost, kind: MediaKind): Promise<string[]> {
   const names = await listInputFiles(host);
-  return names.filter((name) => mime.getType(name)?.startsWith('image/'));
+  return names.filter((name) => mime.getType(name)?.startsWith(`${kind}/`));
 }
+
+export type MediaKind = 'image' | 'video' | 'audio';
 
 /**
  * The path of `name` or `subfolder/name`, in the input folder unless it ends in ` [output]`, ` [temp]` or ` [input]`.
@@ -34,33 +39,45 @@ function locateInputFile(name: string, folders: Folders): string | undefined {
 /** The path of a file that is known to exist; see {@link checkInputFile}. */
 export function inputFile(name: string, folders: Folders): string {
   const path = locateInputFile(name, folders);
-  if (path === undefined) throw new Error(`Invalid image file: ${name}`);
+  if (path === undefined) throw new Error(`Invalid file: ${name}`);
   return path;
 }
 
-/** ComfyUI's complaint about a file that is not there. */
-export async function checkInputFile(
-  inputs: Readonly<Record<string, unknown>>,
-  { folders }: NodeHost,
-): Promise<Record<string, string>> {
-  const { image: name } = inputs;
-  if (typeof name !== 'string') return {}; // a link: known only when the node runs
-  const path = locateInputFile(name, folders);
-  const found = path !== undefined && (await isThere(path));
-  return found ? {} : { image: `Invalid image file: ${name}` };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  const entry = await stat(path).catch(() => undefined);
-  return entry !== undefined;
+/** ComfyUI's complaint about a file that is not there: `noun` is what it calls the file that `input` names. */
+export function checkInputFile(
+  input: string,
+  noun: MediaKind | 'latent',
+): NonNullable<NodeDefinition['validate']> {
+  return async ({ [input]: name }, { folders }) => {
+    if (typeof name !== 'string') return {}; // a link: known only when the node runs
+    const path = locateInputFile(name, folders);
+    const found = path !== undefined && (await maybeStat(path)) !== undefined;
+    return found ? {} : { [input]: `Invalid ${noun} file: ${name}` };
+  };
 }
 
 /** Changes when the file does. One that is gone only changes the text: reading it is where that becomes an error. */
-export async function hashInputFile(
-  inputs: Readonly<Record<string, unknown>>,
-  { folders }: NodeHost,
-): Promise<string> {
-  const path = locateInputFile(String(inputs.image), folders);
-  const bytes = path === undefined ? undefined : await readFile(path).catch(() => undefined);
-  return bytes ? createHash('sha256').update(bytes).digest('hex') : 'not readable';
+export function hashInputFile(input: string): NonNullable<NodeDefinition['fingerprint']> {
+  return async ({ [input]: name }, { folders }) => {
+    const path = locateInputFile(String(name), folders);
+    const hash = path === undefined ? undefined : await hashFile(path).catch(() => undefined);
+    return hash ?? 'not readable';
+  };
+}
+
+/** As {@link hashInputFile} for files too large to be read for it: changes with their time. */
+export function dateInputFile(input: string): NonNullable<NodeDefinition['fingerprint']> {
+  return async ({ [input]: name }, { folders }) => {
+    const path = locateInputFile(String(name), folders);
+    const entry = path === undefined ? undefined : await maybeStat(path);
+    return entry ? String(entry.mtimeMs) : 'not readable';
+  };
+}
+
+const maybeStat = (path: string) => stat(path).catch(() => undefined);
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
 }

@@ -1,7 +1,9 @@
 /** The inputs a node declares: how `/object_info` describes them, and how the value that arrives is read. */
 
+import type { Mesh } from '../media/glb.ts';
 import type { ImageBatch, NodeHost } from '../node.ts';
 import type {
+  Audio,
   Clip,
   Conditioning,
   Guider,
@@ -12,6 +14,7 @@ import type {
   Sampler,
   Sigmas,
   Vae,
+  Video,
 } from './values.ts';
 
 export type Options = Readonly<Record<string, unknown>>;
@@ -20,6 +23,8 @@ export interface Input<T> {
   readonly type: string;
   /** Absent and empty differ: ComfyUI's older nodes leave the second element of the description out. */
   readonly options?: Options | undefined;
+  /** That the editor may upload files to choose from: `video_upload`. Told behind the choices. */
+  readonly uploads?: Options;
   /** What a combo offers; asked anew each time, because files come and go. */
   readonly choices?: (host: NodeHost) => readonly string[] | Promise<readonly string[]>;
   readonly read: (value: unknown) => T;
@@ -45,6 +50,9 @@ export const noise = link<Noise>('NOISE');
 export const guider = link<Guider>('GUIDER');
 export const sampler = link<Sampler>('SAMPLER');
 export const sigmas = link<Sigmas>('SIGMAS');
+export const video = link<Video>('VIDEO');
+export const audio = link<Audio>('AUDIO');
+export const mesh = link<Mesh>('MESH');
 export const anything = link<unknown>('*');
 
 export const int = (options: Options): Input<number> => ({ type: 'INT', options, read: Number });
@@ -96,3 +104,9 @@ export const modelFile = (
   folder: string,
   { options, more = [] }: { readonly options?: Options; readonly more?: readonly string[] } = {},
 ): Input<string> => hostChoice(({ models }) => [...(models[folder] ?? []), ...more], options);
+
+/** Files of the input folder that a node of the newer kind loads, and lets the editor upload. */
+export const uploadedFile = (
+  choices: NonNullable<Input<string>['choices']>,
+  flag: 'video_upload' | 'audio_upload',
+): Input<string> => ({ type: 'COMBO', choices, uploads: { [flag]: true }, read: String });

@@ -7,7 +7,7 @@ import {
   hashInputFile,
   inputFile,
   listInputFiles,
-  listInputImages,
+  listInputMedia,
 } from './input-files.ts';
 import { channelOf } from './masks.ts';
 import { editFrames, mapBytes, takeChannel } from './pixels.ts';
@@ -20,14 +20,14 @@ const loadImage = classNode({
   title: 'Load Image',
   module: 'nodes',
   category: 'image',
-  inputs: { image: hostChoice(listInputImages, upload) },
+  inputs: { image: hostChoice((host) => listInputMedia(host, 'image'), upload) },
   outputs: ['IMAGE', 'MASK'],
   run: async ({ image }, { folders }) => {
     const loaded = await readImage(inputFile(image, folders));
     return { outputs: [await withoutAlpha(loaded), transparencyOf(loaded)] };
   },
-  validate: checkInputFile,
-  fingerprint: hashInputFile,
+  validate: checkInputFile('image', 'image'),
+  fingerprint: hashInputFile('image'),
 });
 
 const loadImageMask = classNode({
@@ -44,12 +44,12 @@ const loadImageMask = classNode({
     const loaded = await readImage(inputFile(image, folders));
     return { outputs: [maskFrom(loaded, channel)] };
   },
-  validate: checkInputFile,
-  fingerprint: hashInputFile,
+  validate: checkInputFile('image', 'image'),
+  fingerprint: hashInputFile('image'),
 });
 
 /** Upright and in sRGB, with alpha if the file has it; an animation becomes a batch. */
-async function readImage(path: string): Promise<ImageBatch> {
+export async function readImage(path: string): Promise<ImageBatch> {
   const { pages = 1, hasAlpha } = await sharp(path).metadata();
   const source = pages > 1 ? sharp(path, { pages: -1 }) : sharp(path).autoOrient();
   const colored = source.toColourspace('srgb');
@@ -66,7 +66,7 @@ async function readImage(path: string): Promise<ImageBatch> {
   };
 }
 
-async function withoutAlpha(image: ImageBatch): Promise<ImageBatch> {
+export async function withoutAlpha(image: ImageBatch): Promise<ImageBatch> {
   if (image.channels === 3) return image;
   return { ...(await editFrames(image, (frame) => frame.removeAlpha())), channels: 3 };
 }

@@ -1,6 +1,6 @@
 /** Loaders of models: nothing is loaded, the file's name goes on. */
 
-import { classNode } from './define-node.ts';
+import { classNode, schemaNode } from './define-node.ts';
 import { choice, clip, float, modelFile, model } from './inputs.ts';
 
 const checkpointLoader = classNode({
@@ -128,6 +128,26 @@ const loraLoaderModelOnly = classNode({
   }),
 });
 
+const controlNetLoader = classNode({
+  name: 'ControlNetLoader',
+  title: 'Load ControlNet Model',
+  module: 'nodes',
+  category: 'loaders',
+  inputs: { control_net_name: modelFile('controlnet') },
+  outputs: ['CONTROL_NET'],
+  run: ({ control_net_name: name }) => ({ outputs: [{ name }] }),
+});
+
+const upscaleModelLoader = schemaNode({
+  name: 'UpscaleModelLoader',
+  title: 'Load Upscale Model',
+  module: 'comfy_extras.nodes_upscale_model',
+  category: 'loaders',
+  inputs: { model_name: modelFile('upscale_models') },
+  outputs: ['UPSCALE_MODEL'],
+  run: ({ model_name: name }) => ({ outputs: [{ name }] }),
+});
+
 export const LOADER_NODES = [
   checkpointLoader,
   unetLoader,
@@ -136,4 +156,6 @@ export const LOADER_NODES = [
   dualClipLoader,
   loraLoader,
   loraLoaderModelOnly,
+  controlNetLoader,
+  upscaleModelLoader,
 ];

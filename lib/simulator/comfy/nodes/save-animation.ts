@@ -1,13 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import type { ImageBatch, NodeContext } from '../node.ts';
+import { encodeApng } from '../media/apng.ts';
+import type { ImageBatch, NodeContext, NodeResult } from '../node.ts';
 import { schemaNode } from './define-node.ts';
 import { boolean, choice, float, image, int, text } from './inputs.ts';
 import { describeOrigin } from './origin.ts';
-import { findOutputPlace } from './output-names.ts';
+import { findOutputPlace, type OutputPlace } from './output-names.ts';
+import { openFrame } from './pixels.ts';
+import { withPngText } from './png-text.ts';
 
-export const saveAnimatedWebp = schemaNode({
+const saveAnimatedWebp = schemaNode({
   name: 'SaveAnimatedWEBP',
   module: 'comfy_extras.nodes_images',
   category: 'image/animation',
@@ -22,16 +25,43 @@ export const saveAnimatedWebp = schemaNode({
   hidden: ['prompt', 'extra_pnginfo'],
   shows: true,
   run: async ({ images, filename_prefix: prefix, ...animation }, context) => {
-    const { folder, subfolder, nextName } = await findOutputPlace(context.folders.output, {
-      ...images,
-      prefix,
-    });
-    const filename = `${nextName(0)}.webp`;
-    await writeFile(join(folder, filename), await encodeWebp(images, animation, context));
-    const item = { filename, subfolder, type: 'output' };
-    return { ui: { images: [item], ...(images.frames.length > 1 ? { animated: [true] } : {}) } };
+    const place = await findOutputPlace(context.folders.output, { ...images, prefix });
+    const webp = await encodeWebp(images, animation, context);
+    return { ui: await showAnimation(images, place, { bytes: webp, extension: 'webp' }) };
   },
 });
+
+const saveAnimatedPng = schemaNode({
+  name: 'SaveAnimatedPNG',
+  module: 'comfy_extras.nodes_images',
+  category: 'image/animation',
+  inputs: {
+    images: image(),
+    filename_prefix: text({ default: 'ComfyUI', multiline: false }),
+    fps: float({ default: 6, min: 0.01, max: 1000, step: 0.01 }),
+    compress_level: int({ default: 4, min: 0, max: 9 }),
+  },
+  hidden: ['prompt', 'extra_pnginfo'],
+  shows: true,
+  run: async ({ images, filename_prefix: prefix, fps, compress_level }, context) => {
+    const place = await findOutputPlace(context.folders.output, { ...images, prefix });
+    const options = { compressionLevel: compress_level };
+    const pngs = images.frames.map((frame) => openFrame(images, frame).png(options).toBuffer());
+    const apng = withPngText(encodeApng(await Promise.all(pngs), fps), describeOrigin(context));
+    return { ui: await showAnimation(images, place, { bytes: apng, extension: 'png' }) };
+  },
+});
+
+async function showAnimation(
+  { frames }: ImageBatch,
+  { folder, subfolder, nextName }: OutputPlace,
+  { bytes, extension }: { readonly bytes: Buffer; readonly extension: string },
+): Promise<NonNullable<NodeResult['ui']>> {
+  const filename = `${nextName(0)}.${extension}`;
+  await writeFile(join(folder, filename), bytes);
+  const item = { filename, subfolder, type: 'output' };
+  return { images: [item], ...(frames.length > 1 ? { animated: [true] } : {}) };
+}
 
 interface Animation {
   readonly fps: number;
@@ -72,3 +102,5 @@ function exifTags(metadata: ReturnType<typeof describeOrigin>): Record<string, s
   });
   return Object.fromEntries(entries);
 }
+
+export const ANIMATION_NODES = [saveAnimatedWebp, saveAnimatedPng];

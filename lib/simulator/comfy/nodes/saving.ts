@@ -66,7 +66,8 @@ async function savePngs(
   return { ui: { images: await Promise.all(items) } };
 }
 
-function randomLetters(count: number): string {
+/** For names of temporary files. */
+export function randomLetters(count: number): string {
   return Array.from({ length: count }, () => 'abcdefghijklmnopqrstuvwxyz'[randomInt(26)]).join('');
 }
 

@@ -1,5 +1,6 @@
 /** What travels along the links of a graph, beside {@link ImageBatch}: one plain object per ComfyUI type. */
 
+import type { Sound } from '../media/flac.ts';
 import type { ImageBatch } from '../node.ts';
 
 /** One byte per pixel, 255 where the mask is 1.0. */
@@ -58,3 +59,12 @@ export interface Guider {
   readonly model: Model;
   readonly positive: Conditioning;
 }
+
+/** A file goes from node to node as its path, so that one of hundreds of megabytes is never read. */
+export type Video =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'frames'; readonly images: ImageBatch; readonly fps: number };
+
+export type Audio =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'sound'; readonly sound: Sound };

@@ -1,0 +1,84 @@
+/**
+ * H.264 without compression: every frame stands alone, and every macroblock carries its samples as they are (I_PCM).
+ * Large, but any player shows it, and there is nothing to encode. ITU-T H.264, sections 7.3.2 and 7.3.5.
+ */
+
+import { BitWriter } from './bit-writer.ts';
+import { toYuv, type YuvFrame } from './yuv.ts';
+import type { ImageBatch } from '../node.ts';
+
+export interface H264 {
+  /** The parameter sets, without start codes. */
+  readonly sequence: Buffer;
+  readonly picture: Buffer;
+  /** A NAL unit for each frame, without start codes. */
+  readonly frames: readonly Buffer[];
+  /** Even numbers: colours are told for two pixels together. */
+  readonly width: number;
+  readonly height: number;
+}
+
+export const PROFILE = { idc: 66, constraints: 0xc0, level: 51 } as const;
+
+export function encodeH264(images: ImageBatch): H264 {
+  const frames = images.frames.map((frame) => toYuv(images, frame));
+  const width = 2 * Math.ceil(images.width / 2);
+  const height = 2 * Math.ceil(images.height / 2);
+  return {
+    sequence: sequenceSet(width, height),
+    picture: pictureSet(),
+    frames: frames.map(encodeFrame),
+    width,
+    height,
+  };
+}
+
+function sequenceSet(width: number, height: number): Buffer {
+  const columns = Math.ceil(width / 16);
+  const rows = Math.ceil(height / 16);
+  const cut = [(16 * columns - width) / 2, (16 * rows - height) / 2] as const;
+  const bits = new BitWriter().bits(PROFILE.idc, 8).bits(PROFILE.constraints, 8);
+  // id, length of frame numbers, order of output as coded, one reference frame
+  bits.bits(PROFILE.level, 8).golomb(0, 0, 2, 1).bits(0, 1);
+  bits.golomb(columns - 1, rows - 1);
+  // whole frames, direct inference, the borders to cut off, no usability information
+  bits.bits(0b11, 2).bits(1, 1).golomb(0, cut[0], 0, cut[1]).bits(0, 1);
+  return unit(0x67, bits.stop().toBytes());
+}
+
+function pictureSet(): Buffer {
+  const bits = new BitWriter();
+  // ids; CAVLC; one slice group, no references; no weights; quantisation as it is
+  bits.golomb(0, 0).bits(0, 2).golomb(0, 0, 0).bits(0, 3).golomb(0, 0, 0);
+  // slices say whether they are deblocked
+  return unit(0x68, bits.bits(0b100, 3).stop().toBytes());
+}
+
+function encodeFrame({ columns, rows, macroblocks }: YuvFrame, at: number): Buffer {
+  const header = new BitWriter().golomb(0, 7, 0).bits(0, 4);
+  // two frames that stand alone in a row have different ids; no deblocking
+  header
+    .golomb(at % 2)
+    .bits(0, 2)
+    .golomb(0, 1);
+  const first = header.golomb(I_PCM).align().toBytes();
+  const next = new BitWriter().golomb(I_PCM).align().toBytes();
+  const parts = [first];
+  for (let block = 0; block < columns * rows; block++) {
+    if (block > 0) parts.push(next);
+    parts.push(macroblocks.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
+  }
+  return unit(0x65, Buffer.concat([...parts, STOP]));
+}
+
+const I_PCM = 25;
+const STOP = Buffer.from([0x80]);
+
+/** 16 by 16 of light, twice 8 by 8 of colour. */
+export const BLOCK_BYTES = 256 + 64 + 64;
+
+/** Two zero bytes and a small one would look like a start code: a three is put between them. */
+function unit(type: number, payload: Buffer): Buffer {
+  const escaped = payload.toString('latin1').replace(/\0\0(?=[\0-\x03])/g, '\0\0\x03');
+  return Buffer.concat([Buffer.from([type]), Buffer.from(escaped, 'latin1')]);
+}

@@ -1,0 +1,86 @@
+/**
+ * Latents as files: safetensors, as ComfyUI writes them. The numbers of a simulated latent are all zero; the picture it
+ * holds lies beside them in a tensor of its own.
+ */
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decodeSafetensors, encodeSafetensors, type Tensor } from '../media/safetensors.ts';
+import { classNode } from './define-node.ts';
+import { checkInputFile, hashInputFile, inputFile, listInputFiles } from './input-files.ts';
+import { hostChoice, latent, text } from './inputs.ts';
+import { describeOrigin } from './origin.ts';
+import { findOutputPlace } from './output-names.ts';
+import type { Latent } from './values.ts';
+
+const saveLatent = classNode({
+  name: 'SaveLatent',
+  module: 'nodes',
+  category: '_for_testing',
+  inputs: { samples: latent(), filename_prefix: text({ default: 'latents/ComfyUI' }) },
+  hidden: ['prompt', 'extra_pnginfo'],
+  shows: true,
+  run: async ({ samples, filename_prefix: prefix }, context) => {
+    const place = await findOutputPlace(context.folders.output, { ...samples, prefix });
+    const filename = `${place.nextName(0)}.latent`;
+    const metadata = Object.fromEntries(describeOrigin(context));
+    const file = encodeSafetensors(tensorsOf(samples), metadata);
+    await writeFile(join(place.folder, filename), file);
+    return { ui: { latents: [{ filename, subfolder: place.subfolder, type: 'output' }] } };
+  },
+});
+
+const loadLatent = classNode({
+  name: 'LoadLatent',
+  module: 'nodes',
+  category: '_for_testing',
+  inputs: {
+    latent: hostChoice(async (host) =>
+      (await listInputFiles(host)).filter((name) => name.endsWith('.latent')),
+    ),
+  },
+  outputs: ['LATENT'],
+  run: async ({ latent }, { folders }) => {
+    const file = await readFile(inputFile(latent, folders));
+    return { outputs: [latentOf(decodeSafetensors(file))] };
+  },
+  validate: checkInputFile('latent', 'latent'),
+  fingerprint: hashInputFile('latent'),
+});
+
+/** Four numbers for each square of eight by eight pixels. */
+const GRAIN = 8;
+const DEPTH = 4;
+
+function tensorsOf({ width, height, batchSize, picture }: Latent): Record<string, Tensor> {
+  const shape = [batchSize, DEPTH, height / GRAIN, width / GRAIN];
+  const bytes = new Uint8Array(4 * shape.reduce((product, length) => product * length));
+  return {
+    latent_tensor: { dtype: 'F32', shape, bytes },
+    latent_format_version_0: { dtype: 'F32', shape: [0], bytes: new Uint8Array() },
+    ...(picture
+      ? {
+          simulated_picture: {
+            dtype: 'U8',
+            shape: [picture.frames.length, height, width, picture.channels],
+            bytes: Buffer.concat(picture.frames),
+          },
+        }
+      : {}),
+  };
+}
+
+function latentOf({ latent_tensor, simulated_picture }: Record<string, Tensor>): Latent {
+  const [batchSize = 1, , rows = 1, columns = 1] = latent_tensor?.shape ?? [];
+  const size = { width: columns * GRAIN, height: rows * GRAIN };
+  if (!simulated_picture) return { ...size, batchSize };
+  const { shape, bytes } = simulated_picture;
+  const channels = shape[3] === 4 ? 4 : 3;
+  const length = size.width * size.height * channels;
+  const frames = Array.from({ length: shape[0] ?? 0 }, (_, at) =>
+    bytes.subarray(at * length, (at + 1) * length),
+  );
+  return { ...size, batchSize, picture: { ...size, channels, frames } };
+}
+
+export const LATENT_FILE_NODES = [saveLatent, loadLatent];
