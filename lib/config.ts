@@ -249,6 +249,22 @@ export const VARIABLES = {
     'found by asking ComfyUI',
   ),
 
+  PREFLIGHT: variable(
+    'inputs',
+    z
+      .string()
+      .transform((value) => value.trim().toLowerCase())
+      .pipe(z.enum(['auto', 'off'], 'must be auto or off')),
+    'auto',
+    '`auto`: a workflow that ComfyUI is certain to refuse, or would die of, is refused before it is submitted, with all that is wrong. `off`: ComfyUI alone judges.',
+  ),
+  WORKFLOWS_DIR: variable(
+    'inputs',
+    maybe(text),
+    none,
+    'Folder of workflows that jobs may call by name: `name.json`, or a module `name.ts`, `name.js` or `name.mjs` that makes one.',
+  ),
+
   RESULT_MAX_BYTES: variable(
     'results',
     integer(1024),

@@ -78,3 +78,21 @@ test('a part is written anew and every other character stays', () => {
   expect(() => changed.replacing(seed, '2')).toThrow(TypeError);
   expect(() => json.replacing(seed, '}')).toThrow(SyntaxError);
 });
+
+test('several parts are written anew at once, in any order, but not over each other', () => {
+  const json = JsonText.parse('{"a":[1, 2], "b" : 3}');
+  const [a, b] = [json.get('a')!, json.get('b')!];
+  const [one, two] = a.items();
+  const changed = json.replacingAll([
+    [b, '"long text"'],
+    [two!, '22'],
+    [one!, '11'],
+  ]);
+  expect(changed.text).toBe('{"a":[11, 22], "b" : "long text"}');
+  expect(() =>
+    json.replacingAll([
+      [a, '0'],
+      [two!, '1'],
+    ]),
+  ).toThrow(TypeError);
+});

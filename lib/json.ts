@@ -106,12 +106,22 @@ export class JsonText {
 
   /** This value with `part`, a window somewhere within it, written anew; every other character stays. */
   replacing(part: JsonText, text: string): JsonText {
-    const isWithin = part.#start >= this.#start && part.#end <= this.#end;
-    if (part.#source !== this.#source || !isWithin) {
-      throw new TypeError('Only a part of the same text can be replaced');
+    return this.replacingAll([[part, text]]);
+  }
+
+  /** The same for several parts, in any order. They must not overlap. */
+  replacingAll(edits: Iterable<readonly [part: JsonText, text: string]>): JsonText {
+    const written: string[] = [];
+    let at = this.#start;
+    for (const [part, text] of [...edits].sort(([a], [b]) => a.#start - b.#start)) {
+      const isAhead = part.#start >= at && part.#end <= this.#end;
+      if (part.#source !== this.#source || !isAhead) {
+        throw new TypeError('Only parts of the same text that do not overlap can be replaced');
+      }
+      written.push(this.#source.slice(at, part.#start), text);
+      at = part.#end;
     }
-    const before = this.#source.slice(this.#start, part.#start);
-    return JsonText.parse(before + text + this.#source.slice(part.#end, this.#end));
+    return JsonText.parse(written.join('') + this.#source.slice(at, this.#end));
   }
 
   #eachMember(visit: (name: string, member: JsonText) => void): void {

@@ -35,6 +35,12 @@ function readNode(nodeId: string, node: JsonText): GraphNode {
   };
 }
 
+/** The classes a workflow names, each once. */
+export function classTypesOf(workflow: JsonText): string[] {
+  const names = workflow.entries().map(([, node]) => textOf(node.get('class_type')) ?? '');
+  return [...new Set(names)].filter((name) => name !== '');
+}
+
 /** A link as ComfyUI sees one (`comfy_execution/graph_utils.py`, `is_link`): `["node id", number]`. */
 export function maybeLink(value: JsonText): Link | undefined {
   if (value.kind !== 'array') return undefined;

@@ -61,6 +61,16 @@ export function preflight(
   };
 }
 
+/**
+ * The nodes that kill ComfyUI's executor whatever their class is, in the shape of `node_errors`: those without inputs
+ * (`comfy_execution/caching.py` asks for them without looking).
+ */
+export function fatalNodes(workflow: JsonText): JsonText {
+  const nodes = readGraph(workflow);
+  const fatal = [...nodes.values()].filter(({ inputs }) => !inputs);
+  return nodeErrors(new Map(fatal.map(({ nodeId }) => [nodeId, [uncheckable()]])), nodes);
+}
+
 /** What makes ComfyUI refuse the whole workflow, or die of it, even in a node that nothing needs. */
 function checkNode(
   node: GraphNode,

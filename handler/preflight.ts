@@ -1,0 +1,60 @@
+import type { Comfy } from '../lib/comfy/comfy.ts';
+import { WorkerError } from '../lib/errors.ts';
+import type { JsonText } from '../lib/json.ts';
+import { classTypesOf } from '../lib/workflow/graph.ts';
+import { fatalNodes, preflight, type Findings } from '../lib/workflow/preflight.ts';
+
+export interface PreflightOptions {
+  readonly comfy: Pick<Comfy, 'describeNodes' | 'nodeClasses' | 'refusal'>;
+  readonly signal: AbortSignal;
+  /** Refuse a workflow also for what ComfyUI may let pass, or leave out. */
+  readonly strict?: boolean;
+}
+
+/**
+ * Refuses a workflow of which it is certain that ComfyUI would refuse it or die of it, and tells all that is wrong with it.
+ * When ComfyUI does not tell about its nodes, only what kills it whatever they are is looked for.
+ * @throws WorkerError `comfy.rejected`
+ */
+export async function checkWorkflow(workflow: JsonText, options: PreflightOptions): Promise<void> {
+  const { comfy, signal } = options;
+  const infos = await comfy.describeNodes(classTypesOf(workflow), { signal });
+  if (!infos) {
+    const fatal = fatalNodes(workflow);
+    if (fatal.entries().length > 0) throw await comfy.refusal(workflow, fatal, signal);
+    return;
+  }
+  const findings = preflight(workflow, infos);
+  if (isRefused(findings, options))
+    await refuseIfStillSo(workflow, { ...options, infos, findings });
+}
+
+/** What was known of the nodes may be from an earlier job, and a model or a node may have come since. */
+async function refuseIfStillSo(
+  workflow: JsonText,
+  options: PreflightOptions & {
+    readonly infos: ReadonlyMap<string, JsonText>;
+    readonly findings: Findings;
+  },
+): Promise<void> {
+  const { comfy, signal, infos, findings: earlier } = options;
+  const fresh = await comfy.describeNodes(earlier.classTypes, { signal, fresh: true });
+  if (!fresh) return;
+  const isUnknown = earlier.classTypes.some((classType) => !fresh.has(classType));
+  const names = isUnknown ? await comfy.nodeClasses(signal) : [];
+  const findings = preflight(workflow, new Map([...infos, ...fresh]), names);
+  if (!isRefused(findings, options)) return;
+  if (findings.lacksOutput) throw withoutOutput();
+  throw await comfy.refusal(workflow, findings.nodeErrors, signal);
+}
+
+function isRefused(findings: Findings, { strict = false }: PreflightOptions): boolean {
+  return findings.isRefused || (strict && findings.classTypes.length > 0);
+}
+
+function withoutOutput(): WorkerError {
+  return new WorkerError(
+    'comfy.rejected',
+    'Workflow validation failed:\n• No node gives anything out; add one that saves or previews, for example SaveImage',
+  );
+}
