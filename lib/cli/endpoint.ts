@@ -78,7 +78,7 @@ function toView(url: string, answer: unknown): JobView {
 
 const ResponseSchema = z.object({
   status: z.number(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 });
 
 function toEndpointError(url: string, { error, bytes }: { error: unknown; bytes: number }) {

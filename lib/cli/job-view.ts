@@ -6,9 +6,10 @@ const JobViewSchema = z
     id: z.string(),
     status: z.enum(['IN_QUEUE', 'IN_PROGRESS', 'COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT']),
     /** The result, or the latest progress. */
-    output: z.unknown(),
+    output: z.unknown().optional(),
     error: z
       .unknown()
+      .optional()
       .transform((error) =>
         error === undefined || typeof error === 'string' ? error : JSON.stringify(error),
       ),

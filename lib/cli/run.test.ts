@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
+import { startScriptedEndpoint } from './scripted-endpoint.ts';
 import { openDesk } from './test-cli.ts';
 
 const empty = {
@@ -122,10 +123,13 @@ test('a job over its time is interrupted and ends with 4', async () => {
 });
 
 test('no ComfyUI ends with 3 and says what to do, before anything is run', async () => {
-  await using desk = await openDesk({ COMFY_URL: 'http://127.0.0.1:9' });
+  const comfy = await startScriptedEndpoint(() => ({ body: {} }));
+  await comfy[Symbol.asyncDispose]();
+  await using desk = await openDesk({ COMFY_URL: comfy.url });
   const { code, stderr } = await desk.run(['run', '-'], JSON.stringify(sampling(0)));
   expect(code).toBe(3);
-  expect(stderr).toMatch(/No ComfyUI answers at http:\/\/127\.0\.0\.1:9 .*--simulate/);
+  expect(stderr).toContain(`No ComfyUI answers at ${comfy.url} (ECONNREFUSED)`);
+  expect(stderr).toContain('--simulate');
 });
 
 test('results that wait for the platform are left to the worker', async () => {
