@@ -36,13 +36,10 @@ export const CredentialsSchema = z.array(CredentialSchema);
 export type Credential = z.infer<typeof CredentialSchema>;
 
 /** What is to be told where `url` leads; asked anew at every redirect, so that no secret goes where it is not meant to. */
-export function authFor(url: URL, credentials: readonly Credential[]): Auth | undefined {
-  const { protocol, host, pathname, search } = url;
+export function authFor(
+  { protocol, host, pathname, search }: URL,
+  credentials: readonly Credential[],
+): Auth | undefined {
   const plain = `${protocol}//${host}${pathname}${search}`;
   return credentials.find(({ isMeant }) => isMeant(plain))?.auth;
-}
-
-/** A URL without what may be secret in it: user, password and query. For messages. */
-export function shownUrl({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname}`;
 }

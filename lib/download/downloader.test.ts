@@ -1,0 +1,378 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from '@jest/globals';
+import { isError } from '../errors.ts';
+import { startFileServer, type FileServer } from '../simulator/files.ts';
+import { startS3Simulator } from '../simulator/s3.ts';
+import { CredentialsSchema } from './credentials.ts';
+import { Downloader } from './downloader.ts';
+import type { DownloadSettings } from './settings.ts';
+
+const never = new AbortController().signal;
+const SETTINGS = {
+  maxBytes: 10_000_000,
+  timeoutMs: 20_000,
+  idleTimeoutMs: 10_000,
+  retries: 3,
+  retryDelayMs: 1,
+};
+const FILE = { patternBytes: 300_000 };
+
+interface Server {
+  readonly url: string;
+}
+
+/** A folder and a downloader that may talk to these servers. */
+async function startDownloads(
+  servers: readonly Server[],
+  settings: Partial<DownloadSettings> = {},
+) {
+  const folder = await mkdtemp(join(tmpdir(), 'download-'));
+  const allowPrivate = servers.map(({ url }) => new URL(url).host);
+  const downloader = new Downloader({ ...SETTINGS, allowPrivate, ...settings });
+  return {
+    folder,
+    get: (url: string, credentials: unknown = [], signal = never) =>
+      downloader.download(url, {
+        folder,
+        credentials: CredentialsSchema.parse(credentials),
+        signal,
+      }),
+    failure: async function (url: string, credentials: unknown = []): Promise<string> {
+      const before = await readdir(folder);
+      const error: unknown = await this.get(url, credentials).catch((reason: unknown) => reason);
+      if (!isError(error)) throw new Error('The download did not fail');
+      expect(await readdir(folder)).toEqual(before);
+      return error.message;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await downloader[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function startServer(listener: RequestListener) {
+  const server = createServer(listener);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+const rangesOf = ({ requests }: FileServer) => requests.map(({ headers }) => headers.range);
+
+test('a file comes to disk whole, with its size, its digest and its kind', async () => {
+  const png = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+    'base64',
+  );
+  await using server = await startFileServer({
+    files: {
+      '/big': { content: FILE },
+      '/a%20cat.bin': { content: FILE },
+      '/lie.txt': { content: png, mediaType: 'text/plain' },
+      '/clip': { content: FILE, mediaType: 'video/mp4; codecs=x' },
+      '/chunked.wav': { content: FILE, chunked: true },
+    },
+  });
+  await using downloads = await startDownloads([server]);
+  const big = await downloads.get(`${server.url}/big`);
+  expect(big).toMatchObject({ bytes: 300_000, digest: server.sha256('/big'), filename: 'big' });
+  const bytes = await readFile(big.path);
+  expect(createHash('sha256').update(bytes).digest('hex')).toBe(big.digest);
+  expect(await downloads.get(`${server.url}/lie.txt?x=1`)).toMatchObject({
+    mediaType: 'image/png',
+    filename: 'lie.txt',
+  });
+  expect((await downloads.get(`${server.url}/clip`)).mediaType).toBe('video/mp4');
+  expect((await downloads.get(`${server.url}/chunked.wav`)).mediaType).toBe('audio/wav');
+});
+
+test('what breaks off is continued where it broke off', async () => {
+  await using server = await startFileServer({ files: { '/half': { content: FILE } } });
+  await using downloads = await startDownloads([server]);
+  server.failNext('/half', { kind: 'drop', afterBytes: 131_072 }, 2);
+  const file = await downloads.get(`${server.url}/half`);
+  expect(file.digest).toBe(server.sha256('/half'));
+  expect(rangesOf(server)[0]).toBeUndefined();
+  expect(
+    rangesOf(server)
+      .slice(1)
+      .every((range) => /^bytes=\d+-$/.test(range ?? '')),
+  ).toBe(true);
+  expect(server.requests.at(-1)).toMatchObject({ status: 206 });
+});
+
+test.each([
+  ['cannot resume', { ranges: false }],
+  ['has another version by then', { etag: 'changing' }],
+  ['does not say which version it has', { etag: 'none' }],
+] as const)('from a server that %s everything is fetched anew', async (_, how) => {
+  await using server = await startFileServer({ files: { '/half': { content: FILE, ...how } } });
+  await using downloads = await startDownloads([server]);
+  server.failNext('/half', { kind: 'drop', afterBytes: 131_072 });
+  const file = await downloads.get(`${server.url}/half`);
+  expect(file).toMatchObject({ bytes: 300_000, digest: server.sha256('/half') });
+});
+
+test('progress is not held against a server: a file in many pieces costs no try', async () => {
+  await using server = await startFileServer({
+    files: { '/long': { content: { patternBytes: 9_000_000 } } },
+  });
+  server.failNext('/long', { kind: 'stall', afterBytes: 2_097_152 }, 4);
+  await using downloads = await startDownloads([server], { retries: 1, idleTimeoutMs: 200 });
+  const file = await downloads.get(`${server.url}/long`);
+  expect(file.digest).toBe(server.sha256('/long'));
+  expect(server.requests).toHaveLength(5);
+});
+
+test('a server that never sends all it promises is told with both numbers', async () => {
+  await using server = await startFileServer({
+    files: { '/liar': { content: FILE, ranges: false, fault: { kind: 'claim', bytes: 400_000 } } },
+  });
+  await using downloads = await startDownloads([server]);
+  expect(await downloads.failure(`${server.url}/liar`)).toMatch(
+    /\[GET\] http:.*\/liar: .* after \d+ of 400000 bytes, after 4 tries$/,
+  );
+});
+
+test('a server that stalls is left after the time allowed, and asked again for the rest', async () => {
+  await using server = await startFileServer({ files: { '/slow': { content: FILE } } });
+  await using downloads = await startDownloads([server], { idleTimeoutMs: 300 });
+  server.failNext('/slow', { kind: 'stall', afterBytes: 131_072 });
+  expect((await downloads.get(`${server.url}/slow`)).digest).toBe(server.sha256('/slow'));
+  expect(rangesOf(server)).toEqual([undefined, 'bytes=131072-']);
+  server.failNext('/slow', { kind: 'hang' }, 9);
+  expect(await downloads.failure(`${server.url}/slow`)).toMatch(/did not answer in time, after 4/);
+});
+
+test('a trickle that would take for ever ends when the time for a file is up', async () => {
+  await using server = await startFileServer({
+    files: { '/drip': { content: FILE, fault: { kind: 'slow', bytesPerSecond: 100 } } },
+  });
+  await using downloads = await startDownloads([server], { timeoutMs: 500 });
+  expect(await downloads.failure(`${server.url}/drip`)).toMatch(
+    /was not fetched within 0\.5 s \(DOWNLOAD_TIMEOUT_S\)$/,
+  );
+});
+
+test('a file that is too large is refused before a byte of it, or when it passes the limit', async () => {
+  await using server = await startFileServer({
+    files: { '/told': { content: FILE }, '/untold': { content: FILE, chunked: true } },
+  });
+  await using downloads = await startDownloads([server], { maxBytes: 200_000 });
+  expect(await downloads.failure(`${server.url}/told`)).toMatch(
+    /has 300000 bytes, and at most 200000 bytes are fetched \(DOWNLOAD_MAX_BYTES\)$/,
+  );
+  expect(await downloads.failure(`${server.url}/untold`)).toMatch(/has more, and at most 200000/);
+  expect(server.requests).toHaveLength(2);
+});
+
+test('what is compressed although nobody asked is unpacked; cut off, or a bomb, it is an error', async () => {
+  const zeros = gzipSync(Buffer.alloc(5_000_000));
+  await using server = await startServer((request, response) => {
+    const body = request.url === '/cut' ? zeros.subarray(0, 2000) : zeros;
+    response.writeHead(200, { 'content-encoding': 'gzip' }).end(body);
+  });
+  await using downloads = await startDownloads([server], { retries: 0 });
+  expect(await downloads.get(`${server.url}/zeros`)).toMatchObject({ bytes: 5_000_000 });
+  expect(await downloads.failure(`${server.url}/cut`)).toMatch(/compressed answer ended early/);
+  await using strict = await startDownloads([server], { retries: 0, maxBytes: 1_000_000 });
+  expect(await strict.failure(`${server.url}/bomb`)).toMatch(/at most 1000000 bytes/);
+});
+
+test.each([
+  [404, {}, /404 Not Found$/, 1],
+  [410, {}, /410 Gone$/, 1],
+  [403, {}, /403 Forbidden; what lets us in goes into input\.credentials$/, 1],
+  [503, { 'retry-after': '0' }, /503 Service Unavailable, after 4 tries$/, 4],
+  [429, {}, /429 Too Many Requests, after 4 tries$/, 4],
+] as const)(
+  '%i is told, and asked again only where that helps',
+  async (status, headers, text, asked) => {
+    await using server = await startFileServer({
+      files: { '/x': { content: FILE, fault: { kind: 'refuse', status, headers } } },
+    });
+    await using downloads = await startDownloads([server]);
+    expect(await downloads.failure(`${server.url}/x?secret=1`)).toMatch(text);
+    expect(server.requests).toHaveLength(asked);
+  },
+);
+
+test('an empty file is an error', async () => {
+  await using server = await startFileServer({ files: { '/0': { content: new Uint8Array() } } });
+  await using downloads = await startDownloads([server]);
+  expect(await downloads.failure(`${server.url}/0`)).toMatch(/: the file is empty$/);
+});
+
+test('a stopped job leaves nothing behind', async () => {
+  await using server = await startFileServer({
+    files: { '/x': { content: FILE, fault: { kind: 'stall', afterBytes: 1000 } } },
+  });
+  await using downloads = await startDownloads([server]);
+  const stop = new AbortController();
+  const download = downloads.get(`${server.url}/x`, [], stop.signal);
+  stop.abort(new Error('stopped'));
+  await expect(download).rejects.toThrow('stopped');
+  expect(await readdir(downloads.folder)).toEqual([]);
+});
+
+const NOT_PUBLIC = /the host is not on the public internet/;
+
+test.each([
+  'http://169.254.169.254/latest/meta-data/',
+  'http://127.0.0.1:1/',
+  'http://localhost:8188/',
+  'http://[::1]:8188/',
+  'http://[::ffff:169.254.169.254]/',
+  'http://0x7f000001/',
+  'http://2130706433/',
+  'http://100.64.0.1/',
+])('%s is not fetched, and not tried again', async (url) => {
+  await using downloads = await startDownloads([]);
+  expect(await downloads.failure(url)).toMatch(NOT_PUBLIC);
+});
+
+test.each(['file:///etc/passwd', 'ftp://example.com/a', 'data:text/plain,a', 'gopher://x', '/a'])(
+  '%s is no URL that is fetched',
+  async (url) => {
+    await using downloads = await startDownloads([]);
+    expect(await downloads.failure(url)).toMatch(/https:\/\/(,| and| or)/);
+  },
+);
+
+test('a redirect is followed, also to another server that may be fetched from', async () => {
+  await using other = await startFileServer({ files: { '/file': { content: FILE } } });
+  await using server = await startFileServer({
+    files: {
+      '/a': { redirect: { to: '/b', status: 301 } },
+      '/b': { redirect: { to: `${other.url}/file`, status: 307 } },
+    },
+  });
+  await using downloads = await startDownloads([server, other]);
+  expect(await downloads.get(`${server.url}/a`)).toMatchObject({ digest: other.sha256('/file') });
+});
+
+test.each([
+  ['http://169.254.169.254/latest/meta-data/', NOT_PUBLIC],
+  ['http://127.0.0.1:8188/', NOT_PUBLIC],
+  ['//[::1]/x', NOT_PUBLIC],
+  ['file:///etc/passwd', /redirects from http:\/\/ to file:\/\/, which is not followed$/],
+  ['/loop', /redirects more than 10 times$/],
+  ['http://', /redirects to something that is no URL$/],
+])('a redirect to %s is not followed', async (to, message) => {
+  await using server = await startFileServer({ files: { '/loop': { redirect: { to } } } });
+  await using downloads = await startDownloads([server]);
+  expect(await downloads.failure(`${server.url}/loop`)).toMatch(message);
+});
+
+test.each([
+  [
+    { type: 'bearer', token: 's3cret' },
+    { kind: 'bearer', token: 's3cret' },
+  ],
+  [
+    { type: 'basic', username: 'me', password: 's3cret' },
+    { kind: 'basic', user: 'me', password: 's3cret' },
+  ],
+  [
+    { type: 'header', header_name: 'X-Key', header_value: 's3cret' },
+    { kind: 'header', name: 'X-Key', value: 's3cret' },
+  ],
+  [
+    { type: 'query', query_param: 'key', query_value: 's3cret' },
+    { kind: 'query', name: 'key', value: 's3cret' },
+  ],
+] as const)('credentials %j let in', async (auth, needs) => {
+  await using server = await startFileServer({ files: { '/in/x': { content: FILE, needs } } });
+  await using downloads = await startDownloads([server]);
+  const given = [{ url_pattern: `${server.url}/**`, auth }];
+  expect(await downloads.get(`${server.url}/in/x`, given)).toMatchObject({ bytes: 300_000 });
+  const elsewhere = [{ url_pattern: `${server.url}/*`, auth }];
+  const message = await downloads.failure(`${server.url}/in/x?key=s3cret2`, elsewhere);
+  expect(message).toMatch(/401 Unauthorized; what lets us in/);
+  expect(message).not.toContain('s3cret');
+});
+
+test('user and password in a URL let in, and are shown nowhere', async () => {
+  const needs = { kind: 'basic', user: 'me', password: 'p:w' } as const;
+  await using server = await startFileServer({ files: { '/x': { content: FILE, needs } } });
+  await using downloads = await startDownloads([server]);
+  const { host } = new URL(server.url);
+  expect(await downloads.get(`http://me:p%3Aw@${host}/x`)).toMatchObject({ bytes: 300_000 });
+  expect(await downloads.failure(`http://me:wrong@${host}/x`)).not.toMatch(/wrong|me:/);
+});
+
+test('credentials do not travel with a redirect to another server', async () => {
+  await using other = await startFileServer({ files: { '/file': { content: FILE } } });
+  await using server = await startFileServer({
+    files: { '/a': { redirect: { to: `${other.url}/file` } } },
+  });
+  await using downloads = await startDownloads([server, other]);
+  const auth = { type: 'bearer', token: 's3cret' };
+  await downloads.get(`${server.url}/a`, [{ url_pattern: `${server.url}/**`, auth }]);
+  expect(server.requests[0]?.headers.authorization).toBe('Bearer s3cret');
+  expect(other.requests[0]?.headers.authorization).toBeUndefined();
+});
+
+test("s3:// is fetched from the store the credentials name, signed, and refused with the store's own code", async () => {
+  await using s3 = await startS3Simulator({ buckets: ['assets'] });
+  const auth = {
+    type: 's3',
+    access_key_id: s3.accessKeyId,
+    secret_access_key: s3.secretAccessKey,
+    endpoint: s3.url,
+  };
+  await using downloads = await startDownloads([s3]);
+  await putObject(s3, 'assets', 'a folder/clip.mp4');
+  const credentials = [{ url_pattern: 's3://assets/**', auth }];
+  const file = await downloads.get('s3://assets/a folder/clip.mp4', credentials);
+  expect(file).toMatchObject({ bytes: 5, filename: 'clip.mp4', mediaType: 'video/mp4' });
+  const wrong = [{ url_pattern: 's3://**', auth: { ...auth, secret_access_key: 'wr0ng' } }];
+  const message = await downloads.failure('s3://assets/a folder/clip.mp4', wrong);
+  expect(message).toMatch(/403 Forbidden \(SignatureDoesNotMatch\)/);
+  expect(message).not.toMatch(/wr0ng|Signature=/);
+  expect(await downloads.failure('s3://assets/none', credentials)).toMatch(
+    /404 Not Found \(NoSuchKey\)/,
+  );
+  const bearer = [{ url_pattern: 's3://**', auth: { type: 'bearer', token: 't' } }];
+  expect(await downloads.failure('s3://assets/none', bearer)).toMatch(/s3:\/\/ needs "s3"$/);
+});
+
+async function putObject(
+  s3: Awaited<ReturnType<typeof startS3Simulator>>,
+  bucket: string,
+  key: string,
+) {
+  const { PutObjectCommand, S3Client } = await import('@aws-sdk/client-s3');
+  const { url: endpoint, accessKeyId, secretAccessKey } = s3;
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+  });
+  await client.send(
+    new PutObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      Body: 'bytes',
+      ContentType: 'binary/octet-stream',
+    }),
+  );
+  client.destroy();
+}
