@@ -27,8 +27,6 @@ export async function openDesk(environment: Record<string, string> = {}): Promis
     const child = spawn(process.execPath, [resolve('handler/index.ts'), ...args], {
       cwd: folder,
       env: {
-        PATH: process.env.PATH,
-        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
         COMFY_PID_FILE: join(folder, 'no.pid'),
         RESULT_SPOOL_DIR: join(folder, 'spool'),
         ...environment,
