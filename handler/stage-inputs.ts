@@ -9,7 +9,7 @@ import type { JsonText } from '../lib/json.ts';
 import type { InputImage } from './job-input.ts';
 
 export interface StagingParts {
-  readonly comfy: Pick<Comfy, 'uploadImage'>;
+  readonly comfy: Pick<Comfy, 'storeInput'>;
   readonly leases: InputLeases;
   /** Uploads side by side. */
   readonly transfers: number;
@@ -109,7 +109,8 @@ async function uploadImage(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    await comfy.uploadImage(image, signal);
+    const { name, mediaType, bytes } = image;
+    await comfy.storeInput({ name, mediaType, content: new Blob([bytes]) }, signal);
     return undefined;
   } catch (error) {
     if (isTimeout(error)) return `Timeout uploading ${image.name}`;

@@ -1,10 +1,15 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { isWorkerError } from '../errors.ts';
 import { isTimeout } from './request-error.ts';
 import { ScriptedComfy } from './scripted-comfy.ts';
 import { never, openComfy } from './test-comfy.ts';
 
-const image = { name: 'a b.jpg', bytes: new Uint8Array([1, 2, 3]), mediaType: 'image/jpeg' };
+const content = new Blob([new Uint8Array([1, 2, 3])]);
+const image = { name: 'a b.jpg', content, mediaType: 'image/jpeg' };
+const here = { signal: never, folder: tmpdir(), memoryBytes: 1024 };
 const file = { filename: 'rö t_1.png', subfolder: 'a b/c', type: 'output' };
 
 test('an image is uploaded with its name and media type, and the name ComfyUI gave it is returned', async () => {
@@ -13,7 +18,7 @@ test('an image is uploaded with its name and media type, and the name ComfyUI ga
   scripted.script('POST /upload', () => ({
     body: '{"name":"a b (1).jpg","subfolder":"","type":"input"}',
   }));
-  expect(await comfy.uploadImage(image, never)).toEqual({
+  expect(await comfy.storeInput(image, never)).toEqual({
     name: 'a b (1).jpg',
     subfolder: '',
     type: 'input',
@@ -34,14 +39,14 @@ test('an upload whose connection broke is sent again', async () => {
     message.socket.resetAndDestroy();
     return undefined;
   });
-  expect((await comfy.uploadImage(image, never)).name).toBe('x');
+  expect((await comfy.storeInput(image, never)).name).toBe('x');
 });
 
 test('a refused upload says so in the words clients know', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /upload', () => ({ status: 400 }));
-  await expect(comfy.uploadImage(image, never)).rejects.toMatchObject({
+  await expect(comfy.storeInput(image, never)).rejects.toMatchObject({
     code: 'comfy.request_failed',
     message: `400 Client Error: Bad Request for url: ${scripted.url}/upload/image`,
   });
@@ -51,7 +56,7 @@ test('an upload that is not answered in time can be told from one that failed', 
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { requestTimeoutMs: 20 });
   scripted.script('POST /upload', () => undefined);
-  const error: unknown = await comfy.uploadImage(image, never).catch((reason: unknown) => reason);
+  const error: unknown = await comfy.storeInput(image, never).catch((reason: unknown) => reason);
   expect(isWorkerError(error, 'comfy.request_failed')).toBe(true);
   expect(isTimeout(error)).toBe(true);
 });
@@ -61,10 +66,35 @@ test('a file is asked for as a form would, and comes byte for byte', async () =>
   await using comfy = openComfy(scripted.url);
   const bytes = Buffer.from([0, 255, 10, 13, 26]);
   scripted.script('GET /view', () => ({ body: bytes }));
-  expect(Buffer.from(await comfy.fetchFile(file, never))).toEqual(bytes);
+  const fetched = await comfy.fetchFile(file, here);
+  expect(Buffer.from(await fetched.arrayBuffer())).toEqual(bytes);
   expect(scripted.requests[0]!.path).toBe(
     '/view?filename=r%C3%B6+t_1.png&subfolder=a+b%2Fc&type=output',
   );
+});
+
+test('a file that is not small comes into the folder, one that is cut short leaves nothing there', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  await using parts = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'fetched-'));
+  parts.defer(() => rm(folder, { recursive: true }));
+  const options = { signal: never, folder, memoryBytes: 3 };
+
+  scripted.script('GET /view', () => ({ body: Buffer.from('four') }));
+  const content = await comfy.fetchFile(file, options);
+  expect(await content.text()).toBe('four');
+  const files = await readdir(folder);
+  expect(files).toHaveLength(1);
+
+  scripted.script('GET /view', (_, message) => {
+    message.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this');
+    return undefined;
+  });
+  await expect(comfy.fetchFile(file, options)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+  });
+  expect(await readdir(folder)).toEqual(files);
 });
 
 test('a file cut short is asked for again, and is a failure when that does not help', async () => {
@@ -74,7 +104,7 @@ test('a file cut short is asked for again, and is a failure when that does not h
     message.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this');
     return undefined;
   });
-  await expect(comfy.fetchFile(file, never)).rejects.toMatchObject({
+  await expect(comfy.fetchFile(file, here)).rejects.toMatchObject({
     code: 'comfy.request_failed',
   });
   expect(scripted.count('GET /view')).toBe(3);
@@ -87,7 +117,7 @@ test.each([
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /view', () => reply);
-  await expect(comfy.fetchFile(file, never)).rejects.toThrow(text);
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(text);
   expect(scripted.count('GET /view')).toBe(1);
 });
 
@@ -100,19 +130,19 @@ test('an abort ends a request with its own reason', async () => {
     job.abort(reason);
     return undefined;
   });
-  await expect(comfy.fetchFile(file, job.signal)).rejects.toBe(reason);
+  await expect(comfy.fetchFile(file, { ...here, signal: job.signal })).rejects.toBe(reason);
 });
 
 test('nobody listening is said as Python says it', async () => {
   await using comfy = openComfy('http://127.0.0.1:9');
-  await expect(comfy.fetchFile(file, never)).rejects.toThrow(/\[Errno \d+\] Connection refused$/);
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(/\[Errno \d+\] Connection refused$/);
 });
 
 test('a path before ComfyUI is kept, and a password in the address is not told', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(`http://me:secret@127.0.0.1:${scripted.port}/proxied/`);
   scripted.script('GET /proxied', () => ({ status: 403 }));
-  await expect(comfy.fetchFile(file, never)).rejects.toThrow(
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(
     /^403 Client Error: Forbidden for url: http:\/\/127.0.0.1:\d+\/proxied\/view/,
   );
 });

@@ -1,11 +1,13 @@
 import { STATUS_CODES } from 'node:http';
-import { FormData, Pool, type Dispatcher } from 'undici';
+import { Pool, type Dispatcher, type FormData } from 'undici';
 import type { Clock } from '../clock.ts';
-import { describeError, WorkerError } from '../errors.ts';
+import { describeError, isWorkerError, WorkerError } from '../errors.ts';
 import { JsonText } from '../json.ts';
+import { receiveFile, type ReceiveOptions } from './received-file.ts';
 import { repeated } from './repeated.ts';
 import { connectionError, statusError } from './request-error.ts';
 import type { ComfySettings, Limits } from './settings.ts';
+import { uploadForm } from './upload-form.ts';
 import { within } from './within.ts';
 
 /** An answer read to its end, whatever its status. */
@@ -29,11 +31,15 @@ export interface ComfyFile {
   readonly type: string;
 }
 
-/** An input file on its way to ComfyUI. */
+/** An input file on its way to ComfyUI: of any kind, although ComfyUI calls it an image. */
 export interface InputImage {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly content: Blob;
   readonly mediaType: string;
+  /** Within the input folder; made when it is not there. */
+  readonly subfolder?: string;
+  /** It is a mask: what is stored is this image with the transparency of the one uploaded. */
+  readonly maskOf?: ComfyFile;
 }
 
 /** Where ComfyUI put an uploaded file; the name may differ from the one that was asked for. */
@@ -44,6 +50,7 @@ export interface StoredImage {
 }
 
 type Body = string | FormData;
+type Method = 'GET' | 'HEAD' | 'POST';
 
 /**
  * ComfyUI over HTTP. Failures are {@link WorkerError}s: `comfy.request_failed` for a status or a connection (`isTimeout`
@@ -141,29 +148,62 @@ export class ComfyClient implements AsyncDisposable {
     return (await this.#getJson('/object_info', signal)).entries().map(([name]) => name);
   }
 
+  /** ComfyUI's version, as `/system_stats` tells it; undefined for those that do not. */
+  async version(signal?: AbortSignal): Promise<string | undefined> {
+    const path = '/system_stats';
+    const bound = {
+      ms: this.#limits.nodeInfoMs,
+      what: `[GET] ${path}`,
+      clock: this.#clock,
+      signal,
+    };
+    const stats = await within(bound, (inTime) => this.#getJson(path, inTime));
+    const version = stats.get('system')?.get('comfyui_version')?.value();
+    return typeof version === 'string' ? version : undefined;
+  }
+
+  /** What a path of ComfyUI's answers, if it does within ten seconds. */
+  json(path: string, signal?: AbortSignal): Promise<JsonText> {
+    const ms = this.#limits.nodeInfoMs;
+    const bound = { ms, what: `[GET] ${path}`, clock: this.#clock, signal };
+    return within(bound, (inTime) => this.#getJson(path, inTime));
+  }
+
+  /** Whether ComfyUI can give out this file. */
+  async hasFile(file: ComfyFile, signal?: AbortSignal): Promise<boolean> {
+    const query = new URLSearchParams({ ...file });
+    const look = () => this.#send('HEAD', `/view?${query.toString()}`, undefined, signal);
+    return (await repeated(look, signal)).status === 200;
+  }
+
   /** Stores an input file, replacing one of the same name. */
   async uploadImage(image: InputImage, signal?: AbortSignal): Promise<StoredImage> {
-    const form = new FormData();
-    form.append('image', new File([image.bytes], image.name, { type: image.mediaType }));
-    form.append('overwrite', 'true');
-    const answer = await repeated(() => this.#send('POST', '/upload/image', form, signal), signal);
+    const form = uploadForm(image);
+    const path = image.maskOf ? '/upload/mask' : '/upload/image';
+    const answer = await repeated(() => this.#send('POST', path, form, signal), signal);
     return storedImage(expectSuccess(answer));
   }
 
   /** The bytes of a file. An empty one is a failure: ComfyUI has not finished it, or could not. */
-  async fetchFile(file: ComfyFile, signal?: AbortSignal): Promise<Uint8Array> {
+  async fetchFile(file: ComfyFile, options: ReceiveOptions): Promise<Blob> {
     const query = new URLSearchParams({
       filename: file.filename,
       subfolder: file.subfolder,
       type: file.type,
     });
-    const answer = await repeated(
-      () => this.#send('GET', `/view?${query.toString()}`, undefined, signal),
-      signal,
-    );
-    const { body, url } = expectSuccess(answer);
-    if (body.length > 0) return body;
+    const path = `/view?${query.toString()}`;
+    const content = await repeated(() => this.#receive(path, options), options.signal);
+    if (content.size > 0) return content;
+    const url = this.urlOf(path);
     throw new WorkerError('comfy.request_failed', `[GET] ${url}: the file is empty (0 bytes)`);
+  }
+
+  #receive(path: string, options: ReceiveOptions): Promise<Blob> {
+    const read = async (response: Dispatcher.ResponseData, url: string) => {
+      if (response.statusCode >= 400) throw statusError(await readAnswer(response, url));
+      return receiveFile(response, options);
+    };
+    return this.#exchange(this.#request('GET', path, undefined, options.signal), read);
   }
 
   async #getJson(path: string, signal?: AbortSignal): Promise<JsonText> {
@@ -172,28 +212,29 @@ export class ComfyClient implements AsyncDisposable {
     );
   }
 
-  async #send(
-    method: 'GET' | 'POST',
-    path: string,
-    body?: Body,
-    signal?: AbortSignal,
-  ): Promise<Answer> {
-    const url = this.urlOf(path);
+  #send(method: Method, path: string, body?: Body, signal?: AbortSignal): Promise<Answer> {
+    return this.#exchange(this.#request(method, path, body, signal), readAnswer);
+  }
+
+  async #exchange<T>(
+    request: Dispatcher.RequestOptions & { readonly signal?: AbortSignal },
+    read: (response: Dispatcher.ResponseData, url: string) => Promise<T>,
+  ): Promise<T> {
+    const url = this.#url.origin + request.path;
     try {
-      const response = await this.#pool.request(this.#request(method, path, body, signal));
-      return await readAnswer(response, url);
+      return await read(await this.#pool.request(request), url);
     } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw connectionError(error, method, url);
+      if (request.signal?.aborted) throw request.signal.reason;
+      throw isWorkerError(error) ? error : connectionError(error, request.method, url);
     }
   }
 
   #request(
-    method: 'GET' | 'POST',
+    method: Method,
     path: string,
     body: Body | undefined,
     signal: AbortSignal | undefined,
-  ): Dispatcher.RequestOptions {
+  ): Dispatcher.RequestOptions & { readonly signal?: AbortSignal } {
     return {
       method,
       path: this.#url.pathname.replace(/\/$/, '') + path,

@@ -6,6 +6,7 @@ import { ComfyClient, type ComfyFile, type InputImage, type StoredImage } from '
 import { NodeCatalogue } from './node-catalogue.ts';
 import { rejectionText } from './rejection.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
+import type { ReceiveOptions } from './received-file.ts';
 import {
   runPrompt,
   type PromptOptions,
@@ -13,7 +14,9 @@ import {
   type PromptRequest,
 } from './run-prompt.ts';
 import type { ComfySettings } from './settings.ts';
+import { SharedFolder } from './shared-folder.ts';
 import { ComfySocket } from './socket.ts';
+import { storeInput } from './store-input.ts';
 
 export type { ComfyFile, InputImage, StoredImage } from './client.ts';
 export type { PromptOptions, PromptOutcome, PromptRequest } from './run-prompt.ts';
@@ -24,6 +27,7 @@ export class Comfy implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #client: ComfyClient;
+  readonly #inputFolder: SharedFolder;
   readonly #socket: ComfySocket;
   readonly #catalogue: NodeCatalogue;
 
@@ -35,6 +39,7 @@ export class Comfy implements AsyncDisposable {
     this.#clock = clock;
     this.#log = log;
     this.#client = new ComfyClient(settings, clock);
+    this.#inputFolder = new SharedFolder(this.#client, settings.inputDir);
     this.#socket = new ComfySocket({ client: this.#client, settings, clock, log });
     this.#catalogue = new NodeCatalogue({
       client: this.#client,
@@ -68,11 +73,17 @@ export class Comfy implements AsyncDisposable {
   }
 
   /**
-   * Stores an input image, replacing one of the same name. Use the name it returns.
-   * @throws WorkerError `comfy.request_failed` (`isTimeout` tells whether it was only slow) or `comfy.protocol`.
+   * Stores an input file, replacing one of the same name; one that is too large to upload goes over the disk both see.
+   * @throws WorkerError `comfy.request_failed` (`isTimeout` tells whether it was only slow), `comfy.protocol` or
+   * `input.upload_failed`.
    */
-  uploadImage(image: InputImage, signal: AbortSignal): Promise<StoredImage> {
-    return this.#client.uploadImage(image, signal);
+  storeInput(image: InputImage, signal: AbortSignal): Promise<StoredImage> {
+    return storeInput(image, { client: this.#client, folder: this.#inputFolder }, signal);
+  }
+
+  /** ComfyUI's input folder as this worker sees it; undefined when it does not. */
+  inputFolder(signal: AbortSignal): Promise<string | undefined> {
+    return this.#inputFolder.path(signal);
   }
 
   /**
@@ -116,11 +127,22 @@ export class Comfy implements AsyncDisposable {
     return runPrompt(request, options, parts);
   }
 
+  /** ComfyUI's version; undefined when it cannot be had, which is no reason to fail. */
+  async version(signal: AbortSignal): Promise<string | undefined> {
+    try {
+      return await this.#client.version(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#log.debug({ err: error }, 'ComfyUI did not tell its version');
+      return undefined;
+    }
+  }
+
   /**
-   * The bytes of an output, exactly as ComfyUI has them.
+   * The bytes of an output, exactly as ComfyUI has them; large ones in a file in the caller's folder.
    * @throws WorkerError `comfy.request_failed` for a status of 400 or more, a broken connection, or an empty file.
    */
-  fetchFile(file: ComfyFile, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#client.fetchFile(file, signal);
+  fetchFile(file: ComfyFile, options: ReceiveOptions): Promise<Blob> {
+    return this.#client.fetchFile(file, options);
   }
 }

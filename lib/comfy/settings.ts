@@ -5,6 +5,8 @@ export interface ComfySettings {
   readonly url: string;
   /** File with ComfyUI's process id; looked at only when `url` is on this machine. */
   readonly pidFile: string;
+  /** ComfyUI's input folder on this machine; asked for when it is not known and needed. */
+  readonly inputDir?: string | undefined;
   readonly availability: {
     readonly intervalMs: number;
     /** Looks before giving up; 0 leaves it to the rules in `readiness.ts`. */
@@ -27,6 +29,7 @@ export function comfySettings(config: Config): ComfySettings {
   return {
     url: config.COMFY_URL,
     pidFile: config.COMFY_PID_FILE,
+    inputDir: config.COMFY_INPUT_DIR,
     availability: {
       intervalMs: config.COMFY_API_AVAILABLE_INTERVAL_MS,
       maxRetries: config.COMFY_API_AVAILABLE_MAX_RETRIES,

@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { isError } from '../errors.ts';
+import type { JsonText } from '../json.ts';
+import type { ComfyClient, InputImage } from './client.ts';
+
+/**
+ * ComfyUI's input folder, when it lies on a disk that this worker sees as well. Nothing is taken for it before a file
+ * put there has been read back through ComfyUI.
+ */
+export class SharedFolder {
+  readonly #client: ComfyClient;
+  readonly #configured: string | undefined;
+  #path: string | undefined;
+
+  /** @param configured the only place to look at; without it ComfyUI is asked. */
+  constructor(client: ComfyClient, configured: string | undefined) {
+    this.#client = client;
+    this.#configured = configured;
+  }
+
+  /** Where it is; undefined when it is not to be reached. Once found it is not looked for again. */
+  async path(signal: AbortSignal): Promise<string | undefined> {
+    if (this.#path !== undefined) return this.#path;
+    const places = this.#configured === undefined ? await this.#likely(signal) : [this.#configured];
+    for (const place of places) {
+      if (await this.#isSeenByComfy(place, signal)) return (this.#path = place);
+    }
+    return undefined;
+  }
+
+  /** Puts a file there. ComfyUI sees all of it or nothing, and a prompt that reads the old one keeps it. */
+  async put(
+    folder: string,
+    { name, subfolder = '', content }: InputImage,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const target = join(folder, subfolder, name);
+    const part = join(dirname(target), `.${randomUUID()}.part`);
+    await mkdir(dirname(target), { recursive: true });
+    try {
+      await pipeline(content.stream(), createWriteStream(part, { flags: 'wx' }), { signal });
+      await rename(part, target);
+    } catch (error) {
+      await rm(part, { force: true });
+      throw signal.aborted ? signal.reason : error;
+    }
+  }
+
+  /** By its arguments, else beside its other folders, else beside its program. */
+  async #likely(signal: AbortSignal): Promise<string[]> {
+    const stats = await this.#maybeJson('/system_stats', signal);
+    const argv = (stats?.get('system')?.get('argv')?.items() ?? []).map((item) =>
+      String(item.value()),
+    );
+    const folders = await this.#maybeJson('/internal/folder_paths', signal);
+    const customNodes = folders?.get('custom_nodes')?.items()[0]?.value();
+    const base = valueOf(argv, '--base-directory');
+    const found = [
+      valueOf(argv, '--input-directory'),
+      base && join(base, 'input'),
+      typeof customNodes === 'string' ? join(dirname(customNodes), 'input') : undefined,
+      argv[0] && join(dirname(argv[0]), 'input'),
+    ];
+    const places = found.filter((place) => place !== undefined && isAbsolute(place));
+    return [...new Set(places.map((place) => resolve(place ?? '')))];
+  }
+
+  /** Not every ComfyUI tells. */
+  async #maybeJson(path: string, signal: AbortSignal): Promise<JsonText | undefined> {
+    try {
+      return await this.#client.json(path, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  async #isSeenByComfy(folder: string, signal: AbortSignal): Promise<boolean> {
+    const filename = `worker-probe-${randomUUID()}`;
+    const path = join(folder, filename);
+    try {
+      await writeFile(path, filename, { flag: 'wx' });
+      return await this.#client.hasFile({ filename, subfolder: '', type: 'input' }, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isError(error)) throw error;
+      return false; // There is no such folder, or it is not ours to write to.
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+}
+
+/** `--name value` or `--name=value`. */
+function valueOf(argv: readonly string[], name: string): string | undefined {
+  const joined = argv.find((arg) => arg.startsWith(`${name}=`));
+  if (joined !== undefined) return joined.slice(name.length + 1);
+  const at = argv.indexOf(name);
+  return at < 0 ? undefined : argv[at + 1];
+}
