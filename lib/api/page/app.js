@@ -4,6 +4,7 @@ import { announce, byId } from './dom.js';
 import { Draft } from './draft.js';
 import { FormView } from './form-view.js';
 import { HistoryView } from './history-view.js';
+import { stateOf } from './job-state.js';
 import { JobView } from './job-view.js';
 import { Jobs } from './jobs.js';
 import { askForKey } from './key-dialog.js';
@@ -24,6 +25,7 @@ let draft;
 /** @type {Job | undefined} */
 let shown;
 
+const TITLE = document.title;
 const api = new Api({ askForKey });
 const form = new FormView({ onRun: run });
 const jobView = new JobView({ goTo: (nodeId) => form.goTo(nodeId) });
@@ -91,6 +93,7 @@ function show(job) {
   const ids = new Set(draft?.nodes.map(({ id }) => id));
   const problems = toProblems(job.messages, ids);
   jobView.show(job, problems);
+  document.title = job.isOver ? TITLE : `${stateOf(job).word} · ${TITLE}`;
   if (job.origin !== draft) return;
   form.showProblems(problems);
   form.showWorking(job.isOver ? undefined : job.progress?.node);

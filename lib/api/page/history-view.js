@@ -91,8 +91,8 @@ class Entry {
     this.#show.setAttribute('aria-current', String(isShown));
     if (this.#job.isOver && document.activeElement === this.#cancel) this.#show.focus();
     this.#cancel.hidden = this.#job.isOver;
-    const picture = this.#job.files.find(({ kind, isLink }) => kind === 'image' && !isLink);
-    if (picture && this.#thumbnail.hidden) this.#thumbnail.src = picture.url;
+    const picture = this.#job.files.find(({ kind, blob }) => kind === 'image' && blob);
+    if (picture?.blob && this.#thumbnail.hidden) this.#thumbnail.src = picture.blob;
     this.#thumbnail.hidden = picture === undefined;
   }
 }

@@ -19,6 +19,7 @@ export class JobView {
   #preview = h('img', { class: 'preview', alt: 'Preview of the picture so far' });
   #problems = h('ul', { class: 'problems' });
   #files = h('div', { class: 'files' });
+  #nothing = h('p', { class: 'hint' }, NOTHING_MADE);
   #goTo;
   #announced = '';
   /** @type {Job | undefined} */
@@ -43,8 +44,8 @@ export class JobView {
     this.#showPreview(job);
     this.#problems.replaceChildren(...problems.map((problem) => this.#problemItem(problem)));
     this.#problems.hidden = problems.length === 0;
-    if (job.files.length > 0 && this.#files.childElementCount === 0)
-      this.#files.replaceChildren(...job.files.map(fileCard));
+    if (this.#files.childElementCount === 0) this.#showResults(job);
+    this.#nothing.hidden = job.status !== 'COMPLETED' || this.#files.childElementCount > 0;
     this.#announce(state.spoken);
   }
 
@@ -60,6 +61,7 @@ export class JobView {
       this.#problems,
       this.#preview,
       this.#files,
+      this.#nothing,
     );
   }
 
@@ -77,6 +79,11 @@ export class JobView {
   #showPreview({ preview, isOver }) {
     this.#preview.hidden = isOver || preview === undefined;
     if (preview !== undefined) this.#preview.src = preview;
+  }
+
+  /** @param {Job} job */
+  #showResults({ files, texts }) {
+    this.#files.append(...files.map(fileCard), ...texts.map((text) => h('pre', {}, text)));
   }
 
   /** @param {Problem} problem */
@@ -110,3 +117,6 @@ function lineOf(status, progress) {
   const steps = progress.steps ? `, step ${progress.step} of ${progress.steps}` : '';
   return `${progress.nodeTitle ?? 'Working'}${steps}`;
 }
+
+const NOTHING_MADE =
+  'The workflow ended without a file to keep. Previews are thrown away; a “Save Image” node keeps pictures.';

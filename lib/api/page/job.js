@@ -1,5 +1,5 @@
 import { ApiError } from './api.js';
-import { previewOf, progressOf, warningsOf } from './output.js';
+import { previewOf, progressOf, textsOf, warningsOf } from './output.js';
 import { toFiles } from './result-files.js';
 import { Turns } from './turns.js';
 
@@ -21,6 +21,8 @@ export class Job extends EventTarget {
   end;
   /** @type {readonly ResultFile[]} */
   files = [];
+  /** @type {readonly string[]} */
+  texts = [];
   /** @type {readonly string[]} */
   warnings = [];
   /** @type {string | undefined} Why there is no telling how the job is. */
@@ -85,6 +87,7 @@ export class Job extends EventTarget {
       this.#api.status(this.#id, this.#signal),
     );
     this.files = toFiles(output);
+    this.texts = textsOf(output);
     this.#show({ end, warnings: warningsOf(output), status: end.status, preview: undefined });
   }
 

@@ -37,7 +37,8 @@ export class NodeCard {
     for (const control of this.element.querySelectorAll('[data-field]')) {
       const name = control.getAttribute('data-field');
       const isNamed = problems.some(({ text }) => text.split(/[\s:]/, 1)[0] === name);
-      control.toggleAttribute('aria-invalid', isNamed);
+      if (isNamed) control.setAttribute('aria-invalid', 'true');
+      else control.removeAttribute('aria-invalid');
     }
   }
 }

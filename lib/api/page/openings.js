@@ -17,6 +17,7 @@ export function listenForFiles({ onFile, onText, onPicture }) {
   for (const button of document.querySelectorAll('[data-opens]'))
     button.addEventListener('click', () => chooser.click());
   listenForDrops(onFile);
+  preparePasteButton(onText);
   document.addEventListener('paste', (event) => {
     const [file] = event.clipboardData?.files ?? [];
     const text = event.clipboardData?.getData('text/plain') ?? '';
@@ -42,6 +43,15 @@ function listenForDrops(onFile) {
     const [file] = event.dataTransfer?.files ?? [];
     if (file) onFile(file);
   });
+}
+
+/** For phones, where there are no keys to paste with. Browsers have no clipboard for pages on insecure connections. */
+/** @param {(text: string) => void} onText */
+function preparePasteButton(onText) {
+  const button = byId('paste', HTMLButtonElement);
+  button.hidden = !('clipboard' in navigator);
+  const paste = () => navigator.clipboard.readText().then(onText, () => (button.hidden = true));
+  button.addEventListener('click', () => void paste());
 }
 
 /** @param {EventTarget | null} target */

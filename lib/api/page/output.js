@@ -39,6 +39,14 @@ export function warningsOf(output) {
     .filter((text) => typeof text === 'string');
 }
 
+/** What nodes have shown as text. @param {unknown} output @returns {string[]} */
+export function textsOf(output) {
+  const { texts } = membersOf(output);
+  return (Array.isArray(texts) ? texts : []).flatMap(
+    (told) => maybe('string', membersOf(told).text) ?? [],
+  );
+}
+
 /**
  * @param {unknown} value
  * @returns {Readonly<Record<string, unknown>>}

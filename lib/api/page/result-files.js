@@ -1,10 +1,10 @@
 /**
  * @typedef {object} ResultFile A file a job made.
  * @property {string} name
- * @property {string} url a blob of this page, or a link into a bucket
  * @property {'image' | 'video' | 'audio' | 'other'} kind
- * @property {boolean} isLink the bytes are elsewhere
- * @property {number} [bytes]
+ * @property {string | undefined} blob a URL of this page, when the bytes came along
+ * @property {string} place where the bytes are otherwise: a link, or a path
+ * @property {number} bytes of the blob
  */
 
 /**
@@ -21,30 +21,30 @@ export function toFiles(output) {
 
 /** Gives the memory of a job's files back. @param {readonly ResultFile[]} files */
 export function forgetFiles(files) {
-  for (const { url, isLink } of files) if (!isLink) URL.revokeObjectURL(url);
+  for (const { blob } of files) if (blob !== undefined) URL.revokeObjectURL(blob);
 }
 
 /**
  * @param {object} value
- * @returns {value is { filename: string, data: string, type?: unknown }}
+ * @returns {value is { filename: string, type: string, data: string }}
  */
 function isFile(value) {
-  if (!('filename' in value && 'data' in value)) return false;
-  return typeof value.filename === 'string' && typeof value.data === 'string';
+  if (!('filename' in value && 'type' in value && 'data' in value)) return false;
+  return [value.filename, value.type, value.data].every((member) => typeof member === 'string');
 }
 
 /**
- * @param {{ filename: string, data: string }} file
+ * @param {{ filename: string, type: string, data: string }} file
  * @returns {ResultFile}
  */
-function toFile({ filename, data }) {
+function toFile({ filename, type, data }) {
   const name = filename.replace(/^.*[\\/]/, '');
   const mediaType = mediaTypeOf(name);
   const kind = kindOf(mediaType);
-  if (/^https?:/.test(data)) return { name, url: data, kind, isLink: true };
+  if (type !== 'base64') return { name, kind, blob: undefined, place: data, bytes: 0 };
   const bytes = decode(withoutHead(data));
-  const url = URL.createObjectURL(new Blob([bytes], { type: mediaType }));
-  return { name, url, kind, isLink: false, bytes: bytes.length };
+  const blob = URL.createObjectURL(new Blob([bytes], { type: mediaType }));
+  return { name, kind, blob, place: '', bytes: bytes.length };
 }
 
 /** @param {string} data */

@@ -4,7 +4,6 @@ import { splice } from './splice.js';
 /**
  * The same request for a terminal and for a program.
  *
- * @import { Edit } from './splice.js'
  * @typedef {object} Address
  * @property {string} base where the page was loaded from, with a slash at its end
  * @property {boolean} needsKey
@@ -38,7 +37,7 @@ export function sdkSnippet(request, { base, needsKey }) {
     '',
     `const runpod = runpodSdk(${key}, { baseUrl: '${base}v2' });`,
     `const endpoint = runpod.endpoint('local');`,
-    `const job = await endpoint.runSync(${withRawNumbers(withPlaceholders(request))});`,
+    `const job = await endpoint.runSync(${withExactNumbers(withPlaceholders(request))});`,
     `console.log(job.status, job.output);`,
   ].join('\n');
 }
@@ -55,27 +54,25 @@ function withPlaceholders(request) {
   return splice(request, edits).trim();
 }
 
-/** A program would round a seed beyond 2^53; `JSON.rawJSON` sends it as it is. @param {string} request */
-function withRawNumbers(request) {
-  return splice(request, rawNumbers(JsonText.parse(request)));
+/**
+ * A program would round a seed beyond 2^53, and the SDK knows no way around; but the worker also takes an input as text.
+ *
+ * @param {string} request
+ */
+function withExactNumbers(request) {
+  const input = JsonText.parse(request).get('input');
+  if (!input || !isRounded(input)) return request;
+  return splice(request, [{ start: input.start, end: input.end, text: literal(input.text) }]);
 }
 
-/**
- * @param {JsonText} json
- * @returns {Edit[]}
- */
-function rawNumbers(json) {
-  if (json.kind === 'number') return isExact(json.text) ? [] : [rawNumber(json)];
-  return [...json.items(), ...json.entries().map(([, member]) => member)].flatMap(rawNumbers);
+/** @param {JsonText} json @returns {boolean} */
+function isRounded(json) {
+  if (json.kind === 'number')
+    return /^-?\d+$/.test(json.text) && !Number.isSafeInteger(Number(json.text));
+  return [...json.items(), ...json.entries().map(([, member]) => member)].some(isRounded);
 }
 
-/**
- * @param {JsonText} json
- * @returns {Edit}
- */
-const rawNumber = ({ start, end, text }) => ({ start, end, text: `JSON.rawJSON('${text}')` });
-
-/** @param {string} text */
-const isExact = (text) => !/^-?\d+$/.test(text) || Number.isSafeInteger(Number(text));
+/** A text as JavaScript writes it, over several lines where that is possible. @param {string} text */
+const literal = (text) => (/`|\$\{/.test(text) ? JSON.stringify(text) : `String.raw\`${text}\``);
 
 const SHOWN_CHARACTERS = 400;

@@ -17,8 +17,13 @@ test('a key is read from the environment, never written out', () => {
   expect(sdkSnippet(REQUEST, there)).toContain('runpodSdk(process.env.API_KEY,');
 });
 
-test('a seed that a program would round is kept raw', () => {
-  expect(sdkSnippet(REQUEST, HERE)).toContain(`"seed":JSON.rawJSON('18446744073709551615')`);
+test('an input with a seed that a program would round is sent as text', () => {
+  expect(sdkSnippet(REQUEST, HERE)).toContain('runSync({"input":String.raw`{"workflow":');
+  expect(sdkSnippet(REQUEST.replace('$HOME', '`${x}`'), HERE)).toContain(
+    String.raw`runSync({"input":"{\"workflow\":`,
+  );
+  const small = REQUEST.replace('18446744073709551615', '7');
+  expect(sdkSnippet(small, HERE)).toContain(`runSync(${small})`);
 });
 
 test('a large image is named, not shown', () => {
