@@ -52,6 +52,7 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
+  isolated('api', 'comfy', 'storage', 'simulator'),
   isolated('runpod', 'comfy', 'storage', 'simulator'),
   isolated('comfy', 'runpod', 'storage', 'simulator'),
   isolated('storage', 'runpod', 'comfy', 'simulator'),

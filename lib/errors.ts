@@ -130,6 +130,18 @@ export const ERROR_KINDS = {
     'A node raised, or nothing that could be returned was made.',
     'The job fails if nothing was collected; otherwise the text is in `errors`.',
   ),
+  'comfy.partly_accepted': kind(
+    'caller',
+    false,
+    'ComfyUI took only a part of the workflow, and `output.strict` asks for all of it.',
+    'The prompt is removed from the queue or interrupted, and the job fails; `details` tells what is wrong.',
+  ),
+  'output.node_unknown': kind(
+    'caller',
+    false,
+    '`output.nodes` names a node that is not in the workflow; the message lists the nodes there are.',
+    'Nothing is run.',
+  ),
   'job.timeout': kind(
     'caller',
     true,

@@ -1,0 +1,197 @@
+import type { JsonText } from '../json.ts';
+import type { Logger } from '../log.ts';
+import { Bell } from '../runpod/bell.ts';
+import type { Job, PreviewImage } from '../runpod/job.ts';
+import { JobStream } from './job-stream.ts';
+import type { RunRequest } from './run-request.ts';
+import type { RunKind } from './settings.ts';
+
+/**
+ *     IN_QUEUE ── taken ──► IN_PROGRESS ── result ──► COMPLETED, FAILED
+ *        │  ▲                    │ └─ executionTimeout ──► TIMED_OUT
+ *        │  └── retry, from FAILED and TIMED_OUT
+ *        └── cancel ──► CANCELLED ◄── cancel
+ *
+ * A job whose `ttl` is over, or that was purged from the queue, is not in any state: its record is gone.
+ */
+export type JobStatus = 'IN_QUEUE' | 'IN_PROGRESS' | EndStatus;
+export type EndStatus = 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TIMED_OUT';
+
+export interface Ending {
+  readonly status: EndStatus;
+  readonly output?: JsonText | undefined;
+  readonly error?: string | undefined;
+}
+
+export interface RecordOptions {
+  readonly jobId: string;
+  readonly kind: RunKind;
+  readonly request: RunRequest;
+  readonly retentionMs: number;
+  readonly now: number;
+  readonly log: Logger;
+}
+
+/** What is known of a job. Times are those of the clock, in milliseconds. */
+export class JobRecord {
+  readonly jobId: string;
+  readonly kind: RunKind;
+  readonly webhook: string | undefined;
+  readonly retentionMs: number;
+  readonly executionTimeoutMs: number | undefined;
+  /** Rings at every change. */
+  readonly changed = new Bell();
+  readonly submittedAt: number;
+  stream = new JobStream();
+  /** When the record is forgotten, whatever the state. */
+  ttlEndsAt: number;
+  retries = 0;
+  #request: RunRequest | undefined;
+  #status: JobStatus = 'IN_QUEUE';
+  #queuedAt: number;
+  #startedAt: number | undefined;
+  #endedAt: number | undefined;
+  #workerId: string | undefined;
+  #output: Buffer | undefined;
+  #error: string | undefined;
+  readonly #log: Logger;
+
+  constructor({ jobId, kind, request, retentionMs, now, log }: RecordOptions) {
+    this.jobId = jobId;
+    this.kind = kind;
+    this.webhook = request.webhook;
+    this.retentionMs = retentionMs;
+    this.executionTimeoutMs = request.policy.executionTimeoutMs;
+    this.submittedAt = this.#queuedAt = now;
+    this.ttlEndsAt = now + request.policy.ttlMs;
+    this.#request = request;
+    this.#log = log;
+  }
+
+  get status(): JobStatus {
+    return this.#status;
+  }
+
+  get isOver(): boolean {
+    return this.#status !== 'IN_QUEUE' && this.#status !== 'IN_PROGRESS';
+  }
+
+  /** Whether it failed in a way that another try may mend, and still has what is needed for one. */
+  get canRetry(): boolean {
+    const failed = this.#status === 'FAILED' || this.#status === 'TIMED_OUT';
+    return failed && this.#request !== undefined;
+  }
+
+  get endedAt(): number | undefined {
+    return this.#endedAt;
+  }
+
+  get workerId(): string | undefined {
+    return this.#workerId;
+  }
+
+  /** JSON text of the result, or of the latest progress. */
+  get output(): Buffer | undefined {
+    return this.#output;
+  }
+
+  get error(): string | undefined {
+    return this.#error;
+  }
+
+  /** `input` as it was sent, while it is kept. */
+  get input(): JsonText | undefined {
+    return this.#request?.input;
+  }
+
+  /** What the record holds in memory, near enough. */
+  get bytes(): number {
+    return (
+      (this.#request?.source.length ?? 0) + (this.#output?.length ?? 0) + this.stream.bytes + 1000
+    );
+  }
+
+  /** Milliseconds in the queue; undefined as long as it is there. */
+  get delayMs(): number | undefined {
+    if (this.#startedAt === undefined) return undefined;
+    return Math.max(0, Math.round(this.#startedAt - this.#queuedAt));
+  }
+
+  /** Milliseconds from start to end, or until now. */
+  executionMs(now: number): number | undefined {
+    if (this.#startedAt === undefined) return undefined;
+    return Math.max(0, Math.round((this.#endedAt ?? now) - this.#startedAt));
+  }
+
+  /** The job as the worker gets it. */
+  toJob(): Job {
+    if (!this.#request) throw new TypeError(`The request of job ${this.jobId} is no longer kept`);
+    const { input, source } = this.#request;
+    return { jobId: this.jobId, input, source };
+  }
+
+  taken(workerId: string, now: number): void {
+    this.#workerId = workerId;
+    this.#startedAt = now;
+    this.#become('IN_PROGRESS');
+  }
+
+  progressed(value: JsonText): void {
+    if (this.#status !== 'IN_PROGRESS') return;
+    this.#output = Buffer.from(value.text);
+    this.stream.setProgress(this.#output);
+    this.changed.ring();
+  }
+
+  streamed(value: JsonText): void {
+    const { dropped } = this.stream;
+    this.stream.addValue(value);
+    if (dropped === 0 && this.stream.dropped > 0) {
+      this.#log.warn('Nobody fetches the stream of the job; its oldest values are dropped');
+    }
+    this.changed.ring();
+  }
+
+  previewed(image: PreviewImage): void {
+    this.stream.setPreview(image);
+    this.changed.ring();
+  }
+
+  ended({ status, output, error }: Ending, now: number): void {
+    this.#endedAt = now;
+    this.#output = output && Buffer.from(output.text);
+    this.#error = error;
+    this.#become(status);
+  }
+
+  /** Back to the queue, with what came of the last try forgotten. */
+  requeued(now: number): void {
+    this.retries++;
+    this.#queuedAt = now;
+    this.#startedAt = this.#endedAt = this.#workerId = undefined;
+    this.#output = this.#error = undefined;
+    this.stream = new JobStream();
+    this.#become('IN_QUEUE');
+  }
+
+  /** The request of a job that will not be run again. */
+  dropRequest(): void {
+    this.#request = undefined;
+  }
+
+  /** Gives up the output to save memory, and says so in its place. */
+  dropOutput(): void {
+    this.dropRequest();
+    this.stream = new JobStream();
+    if (!this.#output) return;
+    const size = this.#output.length.toLocaleString('en-US');
+    this.#output = undefined;
+    this.#error ??= `The output (${size} bytes) is no longer kept: API_MAX_RECORD_BYTES was reached. Fetch results sooner, use a bucket, or raise it`;
+  }
+
+  #become(status: JobStatus): void {
+    this.#log.debug({ from: this.#status, to: status }, 'The state of the job changed');
+    this.#status = status;
+    this.changed.ring();
+  }
+}

@@ -1,0 +1,86 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Logger } from '../log.ts';
+import { answerNotFound, errorHandler } from './answers.ts';
+import type { ComfyWatch } from './api-worker.ts';
+import { keepBodiesAsText } from './body.ts';
+import { describeApi, useSchemas } from './describe.ts';
+import { addOverviewRoutes } from './endpoint-routes.ts';
+import { guard } from './guards.ts';
+import { addJobRoutes } from './job-routes.ts';
+import { keepToLimits } from './limits.ts';
+import type { Metrics } from './metrics.ts';
+import { addOperatorRoutes } from './operator-routes.ts';
+import { addPageRoutes } from './page-routes.ts';
+import type { RouteParts } from './route-parts.ts';
+import { addRunRoutes } from './run-routes.ts';
+import type { ApiSettings } from './settings.ts';
+
+export interface ServerParts extends RouteParts {
+  readonly settings: ApiSettings;
+  readonly comfy: ComfyWatch;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+/** All routes on one server that does not listen yet. */
+export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
+  const { settings, log, version } = parts;
+  const app = fastify({
+    forceCloseConnections: 'idle',
+    requestTimeout: SLOWEST_REQUEST_MS,
+    routerOptions: { maxParamLength: 300, ignoreTrailingSlash: true },
+  });
+  app.setErrorHandler(errorHandler(log));
+  app.setNotFoundHandler(answerNotFound);
+  useSchemas(app);
+  keepBodiesAsText(app);
+  await allowOrigins(app, settings);
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-content-type-options', 'nosniff');
+    guard(request, settings);
+    done();
+  });
+  if (settings.rateLimits) await keepToLimits(app);
+  await describeApi(app, { version, hasKey: settings.key !== undefined });
+  addEndpoint(app, parts);
+  await app.register(
+    hidden((scope) => addEndpoint(scope, parts)),
+    { prefix: '/v2/:endpointId' },
+  );
+  addOperatorRoutes(app, parts);
+  await addPageRoutes(app);
+  return app;
+}
+
+function addEndpoint(app: FastifyInstance, parts: RouteParts): void {
+  addRunRoutes(app, parts);
+  addJobRoutes(app, parts);
+  addOverviewRoutes(app, parts);
+}
+
+/** The same routes again: documentation shows them once. */
+function hidden(addRoutes: (scope: FastifyInstance) => void) {
+  return (scope: FastifyInstance, _options: object, done: () => void): void => {
+    scope.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, hide: true };
+    });
+    addRoutes(scope);
+    done();
+  };
+}
+
+/** Before everything else: the question whether it may ask comes from the browser, without a key. */
+async function allowOrigins(app: FastifyInstance, { corsOrigins }: ApiSettings): Promise<void> {
+  if (corsOrigins.length === 0) return;
+  const { default: cors } = await import('@fastify/cors');
+  await app.register(cors, {
+    origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
+    allowedHeaders: ['authorization', 'content-type'],
+    exposedHeaders: ['retry-after'],
+    maxAge: 600,
+  });
+}
+
+/** Sending a body may take this long. */
+const SLOWEST_REQUEST_MS = 300_000;
