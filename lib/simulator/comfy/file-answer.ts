@@ -1,25 +1,20 @@
-import { open, type FileHandle } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
-import type { Answer } from './answers.ts';
+import { stat } from 'node:fs/promises';
+import type { Answer, FilePart } from './answers.ts';
 
 type Headers = Readonly<Record<string, string | undefined>>;
 
-/** A file with what HTTP offers for files: `ETag`, `Last-Modified`, conditions, one range. */
+/** A file with what HTTP offers for files: `ETag`, `Last-Modified`, conditions, one range. Not read, only named. */
 export async function answerFile(path: string, type: string, asked: Headers): Promise<Answer> {
-  const file = await open(path);
-  try {
-    const stats = await file.stat({ bigint: true });
-    const headers = {
-      'content-type': type,
-      'accept-ranges': 'bytes',
-      etag: etagOf(stats),
-      'last-modified': stats.mtime.toUTCString(),
-    };
-    if (isUnchanged(asked, headers)) return { status: 304, headers, body: Buffer.alloc(0) };
-    return await answerPart(file, Number(stats.size), headers, asked);
-  } finally {
-    await file.close();
-  }
+  const stats = await stat(path, { bigint: true });
+  const headers = {
+    'content-type': type,
+    'accept-ranges': 'bytes',
+    etag: etagOf(stats),
+    'last-modified': stats.mtime.toUTCString(),
+  };
+  if (isUnchanged(asked, headers)) return { status: 304, headers, body: Buffer.alloc(0) };
+  return answerPart({ path, start: 0, end: Number(stats.size) }, headers, asked);
 }
 
 const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${size.toString(16)}"`;
@@ -34,23 +29,21 @@ function isUnchanged(asked: Headers, headers: { etag: string; 'last-modified': s
 const isTag = (asked: string, etag: string) =>
   asked.trim() === '*' || asked.trim().replace(/^W\//, '') === etag;
 
-async function answerPart(
-  file: FileHandle,
-  size: number,
+function answerPart(
+  whole: FilePart,
   headers: Readonly<Record<string, string>>,
   asked: Headers,
-): Promise<Answer> {
+): Answer {
+  const size = whole.end;
   const range = maybeRange(asked.range, size);
-  if (!range) return { status: 200, headers, body: await file.readFile() };
+  if (!range) return { status: 200, headers, body: whole };
   const [start, end] = range;
   if (start >= size) {
     const unsatisfied = { ...headers, 'content-range': `bytes */${size}` };
     return { status: 416, headers: unsatisfied, body: Buffer.alloc(0) };
   }
-  const body = Buffer.alloc(end - start);
-  await file.read(body, 0, body.length, start);
   const partial = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${size}` };
-  return { status: 206, headers: partial, body };
+  return { status: 206, headers: partial, body: { ...whole, start, end } };
 }
 
 /** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`; anything else counts as no range. */

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { existsSync, openAsBlob } from 'node:fs';
+import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
@@ -135,3 +135,41 @@ test('a picture can be asked for without its alpha, as alpha alone, and smaller'
   }
   expect(types).toEqual(['image/jpeg', 'image/webp', 'image/webp']);
 });
+
+const MEGABYTE = 1024 * 1024;
+
+test('95 MB go up and come back without being in memory, and nothing is left of the upload', async () => {
+  await using comfy = await startComfySimulator();
+  const source = join(comfy.folders.temp, 'source.bin');
+  await writeFile(source, '');
+  await truncate(source, 95 * MEGABYTE);
+  const form = new FormData();
+  form.set('image', await openAsBlob(source), 'large.mp4');
+  using watch = watchMemory();
+  expect((await fetch(`${comfy.url}/upload/image`, { method: 'POST', body: form })).status).toBe(
+    200,
+  );
+  const response = await view(comfy, 'filename=large.mp4&type=input');
+  let bytes = 0;
+  for await (const piece of response.body!) bytes += (piece as Uint8Array).length;
+  expect(bytes).toBe(95 * MEGABYTE);
+  expect(watch.mostBytes()).toBeLessThan(60 * MEGABYTE);
+  expect(await readdir(comfy.folders.temp)).toEqual(['source.bin']);
+});
+
+test('more than 100 MiB are refused, and nothing is left of them', async () => {
+  await using comfy = await startComfySimulator();
+  const refused = await upload(comfy, Buffer.alloc(100 * MEGABYTE));
+  expect(refused.status).toBe(413);
+  expect(await readdir(comfy.folders.temp)).toEqual([]);
+  expect(await readdir(comfy.folders.input)).toEqual([]);
+});
+
+/** Buffers beyond those there were, seen at every turn of the event loop. */
+function watchMemory() {
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  const look = () => (most = Math.max(most, process.memoryUsage().arrayBuffers - before));
+  const timer = setInterval(look, 1);
+  return { mostBytes: () => most, [Symbol.dispose]: () => clearInterval(timer) };
+}

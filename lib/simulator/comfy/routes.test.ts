@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { dirname } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { get, post, samplerGraph, submit, textGraph } from './probe-client.ts';
 import { PROBE_NODES } from './probe-nodes.ts';
@@ -162,4 +163,16 @@ test('it says that it is simulated', async () => {
   });
   const { headers } = await fetch(`${comfy.url}/queue`);
   expect(headers.get('x-simulated')).toBe('comfyui-worker');
+});
+
+test('the folders of models and custom nodes are told, beside each other and not under /api', async () => {
+  await using comfy = await start();
+  const folders = (await (await fetch(`${comfy.url}/internal/folder_paths`)).json()) as object;
+  const root = dirname(comfy.folders.input);
+  expect(folders).toMatchObject({
+    vae: [`${root}/models/vae`],
+    custom_nodes: [`${root}/custom_nodes`],
+  });
+  expect(folders).not.toHaveProperty('input');
+  expect((await fetch(`${comfy.url}/api/internal/folder_paths`)).status).toBe(404);
 });

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { empty, internalError, json, text, type Answer } from './answers.ts';
 import { SERVER_FEATURES } from './features.ts';
 import { promptTuple, type HistoryEntry } from './history.ts';
@@ -19,7 +20,9 @@ export interface Exchange {
   /** What stands at `:id` in the path. */
   readonly id: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** The request's body, whole or as it comes; only once. */
   readonly body: () => Promise<Buffer>;
+  readonly stream: () => AsyncIterable<Buffer>;
 }
 
 type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
@@ -29,10 +32,12 @@ interface Route {
   readonly path: string;
   /** There is no form without `/api`. */
   readonly apiOnly?: true;
+  /** There is no form with `/api`. */
+  readonly bareOnly?: true;
   readonly handle: Handle;
 }
 
-/** Every path also exists under `/api`. HEAD is answered wherever GET is. */
+/** Nearly every path also exists under `/api`. HEAD is answered wherever GET is. */
 const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/', handle: () => page() },
   { method: 'GET', path: '/prompt', handle: ({ comfy }) => json(execInfo(comfy)) },
@@ -61,6 +66,7 @@ const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/models/:id', handle: listModels },
   { method: 'GET', path: '/embeddings', handle: listEmbeddings },
   { method: 'GET', path: '/extensions', handle: () => json([]) },
+  { method: 'GET', path: '/internal/folder_paths', bareOnly: true, handle: folderPaths },
   { method: 'GET', path: '/ws', handle: () => text(400, 'No WebSocket UPGRADE hdr: None') },
 ];
 
@@ -81,6 +87,7 @@ export function findRoute(method: string, path: string): [handle: Handle, id: st
   const bare = inApi ? path.slice('/api'.length) : path;
   for (const { route, pattern } of COMPILED) {
     if (route.method !== wanted || (route.apiOnly && !inApi)) continue;
+    if (route.bareOnly && inApi) continue;
     const found = pattern.exec(bare);
     if (found) return [route.handle, decodeURIComponent(found[1] ?? '')];
   }
@@ -188,4 +195,12 @@ function listModels({ comfy, id }: Exchange): Answer {
 function listEmbeddings({ comfy }: Exchange): Answer {
   const names = comfy.catalogue.host.models.embeddings ?? [];
   return json(names.map((name) => name.replace(/\.[^.]*$/, '')));
+}
+
+/** Where models of each kind, and custom nodes, would lie: beside `input`, which is not told itself. */
+function folderPaths({ comfy }: Exchange): Answer {
+  const root = dirname(comfy.catalogue.host.folders.input);
+  const place = (name: string) =>
+    name === 'custom_nodes' ? join(root, name) : join(root, 'models', name);
+  return json(new Map(MODEL_FOLDERS.map((name) => [name, [place(name)]])));
 }

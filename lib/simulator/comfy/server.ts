@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
-import { empty, internalError, readBody, send, text, type Answer } from './answers.ts';
+import { empty, internalError, send, text, TooLarge, within, type Answer } from './answers.ts';
 import type { AnswerFault } from './faults.ts';
 import { MAX_UPLOAD_BYTES } from './features.ts';
 import { isForeignOrigin } from './origin-guard.ts';
@@ -16,8 +17,6 @@ export interface Listening {
   /** 0 for any that is free. */
   readonly port: number;
 }
-
-class TooLarge extends Error {}
 
 /** ComfyUI's HTTP and websocket server, in front of one process. */
 export class ComfyServer {
@@ -91,7 +90,8 @@ export class ComfyServer {
         query: target.searchParams,
         id,
         headers: request.headers as Record<string, string | undefined>,
-        body: () => bodyOf(request),
+        stream: () => within(request, MAX_UPLOAD_BYTES),
+        body: () => buffer(within(request, MAX_UPLOAD_BYTES)),
       });
     } catch (error) {
       return error instanceof TooLarge ? text(413, error.message) : internalError();
@@ -110,9 +110,10 @@ export class ComfyServer {
     if (fault?.how === 'delay') await sleep(fault.delayMs ?? 0, undefined, { ref: false });
     if (response.destroyed) return;
     const slow = isView ? this.#comfy.faults.view : undefined;
-    if (fault?.how === 'break') send(response, text(fault.status ?? 500, 'Broken on purpose'));
+    if (fault?.how === 'break')
+      await send(response, text(fault.status ?? 500, 'Broken on purpose'));
     else if (slow) await sendSlowly(response, answer, slow);
-    else send(response, answer);
+    else await send(response, answer);
   }
 
   #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
@@ -160,12 +161,3 @@ const targetOf = ({ url = '/' }: IncomingMessage) =>
   URL.parse(url, 'http://simulator') ?? new URL('http://simulator');
 
 const withoutApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
-  const body = await readBody(request, MAX_UPLOAD_BYTES);
-  if (body) return body;
-  const size = request.headers['content-length'] ?? 'unknown';
-  throw new TooLarge(
-    `Maximum request body size ${MAX_UPLOAD_BYTES} exceeded, actual body size ${size}`,
-  );
-}

@@ -1,0 +1,58 @@
+import { expect, test } from '@jest/globals';
+import { boundaryOf, readForm } from './multipart.ts';
+
+/** The text in pieces of a size. */
+async function* inPieces(text: string, bytes: number): AsyncGenerator<Buffer> {
+  const all = Buffer.from(text);
+  for (let at = 0; at < all.length; at += bytes) {
+    await Promise.resolve();
+    yield all.subarray(at, at + bytes);
+  }
+}
+
+/** Name, file name and content of each part. */
+async function parts(text: string, bytes = text.length): Promise<string[][]> {
+  const found: [name: string, filename: string, content: string][] = [];
+  for await (const token of readForm(inPieces(text, bytes), 'b')) {
+    const last = found.at(-1);
+    if (token.kind === 'part') found.push([token.name, token.filename ?? '-', '']);
+    else if (last) last[2] += token.bytes.toString();
+  }
+  return found;
+}
+
+const part = (disposition: string, content: string) =>
+  `--b\r\nContent-Disposition: form-data; ${disposition}\r\nX: y\r\n\r\n${content}\r\n`;
+
+test.each([1, 2, 7, 1000])('a form is read in pieces of %d bytes', async (bytes) => {
+  const form =
+    part('name="image"; filename="a.png"', 'one\r\n--\r\n--c') +
+    part('name=type', '') +
+    '--b--\r\n';
+  expect(await parts(form, bytes)).toEqual([
+    ['image', 'a.png', 'one\r\n--\r\n--c'],
+    ['type', '-', ''],
+  ]);
+});
+
+test.each([
+  ['filename="we\\"ird.png"', 'we"ird.png'],
+  ['filename="we%22ird.png"', 'we%22ird.png'],
+  ['filename="blå;x.png"', 'blå;x.png'],
+  ["filename=x.png; filename*=UTF-8''bl%C3%A5.png", 'blå.png'],
+  ['filename=""', ''],
+])('a file called %s is %s', async (written, name) => {
+  const [found] = await parts(part(`name="image"; ${written}`, 'x') + '--b--');
+  expect(found).toEqual(['image', name, 'x']);
+});
+
+test('a form without its last boundary is an error, as is one without any', async () => {
+  await expect(parts(part('name="a"', 'x'))).rejects.toThrow('ends too early');
+  await expect(parts('hello')).rejects.toThrow('ends too early');
+});
+
+test('the boundary is read with quotes and without', () => {
+  expect(boundaryOf('multipart/form-data; boundary=abc')).toBe('abc');
+  expect(boundaryOf('multipart/form-data; charset=utf-8; boundary="a b"')).toBe('a b');
+  expect(() => boundaryOf('multipart/form-data')).toThrow('no boundary');
+});
