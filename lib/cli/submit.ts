@@ -1,12 +1,13 @@
 import { systemClock } from '../clock.ts';
-import { describeError, errnoOf, WorkerError } from '../errors.ts';
+import { describeError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import { cancellable } from './cancellable.ts';
 import { concludeJob } from './conclude.ts';
 import { parseEndpoint, type EndpointAddress } from './endpoint-address.ts';
-import { openEndpoint, statusOf, type Endpoint } from './endpoint.ts';
+import { openEndpoint, type Endpoint } from './endpoint.ts';
 import { exitCode } from './exit-codes.ts';
 import { followJob } from './follow-job.ts';
+import { handOver } from './hand-over.ts';
 import type { JobOptions } from './job-options.ts';
 import { withMember } from './job-text.ts';
 import { hasEnded, type JobView } from './job-view.ts';
@@ -69,37 +70,6 @@ function withWebhook(job: JsonText, webhook: string | undefined): JsonText {
   );
 }
 
-interface HandOver {
-  readonly signal: AbortSignal;
-  /** How long the endpoint may wait for the result in its answer. */
-  readonly waitMs?: number;
-}
-
-/**
- * Again only when the endpoint cannot have got the job: a job sent twice is run twice. Once sent it is not let go of, not
- * even by Ctrl-C: the answer has the id it can be cancelled by.
- */
-async function handOver(
-  endpoint: Endpoint,
-  job: JsonText,
-  { signal, ...wait }: HandOver,
-): Promise<JobView> {
-  for (let tries = 1; ; tries++) {
-    signal.throwIfAborted();
-    try {
-      return await endpoint.run(job, wait);
-    } catch (error) {
-      if (tries === MOST_TRIES || !neverArrived(error)) throw error;
-      await systemClock.sleep(PAUSE_MS * 2 ** tries, signal);
-    }
-  }
-}
-
-function neverArrived(error: unknown): boolean {
-  const code = errnoOf((error as Error).cause) ?? '';
-  return NEVER_CONNECTED.has(code) || statusOf(error) === 429;
-}
-
 function told(screen: Screen, { jobId, status }: JobView, json: boolean): number {
   screen.data(json ? JSON.stringify({ id: jobId, status }) : jobId);
   return exitCode('done');
@@ -149,13 +119,6 @@ async function cancel(endpoint: Endpoint, jobId: string, screen: Screen): Promis
   }
 }
 
-const NEVER_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 const MOST_TRIES = 4;
 const PAUSE_MS = 250;
 /** Long enough for a job of seconds, short enough for somebody who presses Ctrl-C. */

@@ -13,7 +13,7 @@ export interface Desk extends AsyncDisposable {
   run(args: readonly string[], input?: string): Promise<Finished>;
 }
 
-export interface Finished {
+interface Finished {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -45,7 +45,7 @@ export async function openDesk(environment: Record<string, string> = {}): Promis
   };
 }
 
-export class Running {
+class Running {
   readonly finished: Promise<Finished>;
   readonly #child: ChildProcess;
   readonly #told = new EventTarget();
