@@ -2,8 +2,7 @@ import pLimit from 'p-limit';
 import { describeError } from '../lib/errors.ts';
 import { Base64 } from '../lib/json-body.ts';
 import type { Storage } from '../lib/storage/storage.ts';
-import type { Artifact } from './fetch-artifacts.ts';
-import type { ResultItem } from './result.ts';
+import type { Artifact, DeliveredFile } from './artifact.ts';
 
 export interface DeliveryParts {
   /** Where files go; absent: into the result itself. */
@@ -15,7 +14,7 @@ export interface DeliveryParts {
 }
 
 export interface Delivered {
-  readonly items: readonly ResultItem[];
+  readonly files: readonly DeliveredFile[];
   readonly problems: readonly string[];
 }
 
@@ -26,7 +25,7 @@ export async function deliver(
   parts: DeliveryParts,
 ): Promise<Delivered> {
   const { storage } = parts;
-  if (!storage) return { items: artifacts.map(inline), problems: [] };
+  if (!storage) return { files: await Promise.all(artifacts.map(inline)), problems: [] };
 
   const limit = pLimit(parts.transfers);
   const room = { bytes: parts.maxResultBytes - RESERVED_BYTES };
@@ -36,9 +35,9 @@ export async function deliver(
   const uploaded = await Promise.all(uploads);
   job.signal.throwIfAborted();
 
-  const outcomes = uploaded.map((outcome) => fallBack(outcome, room));
+  const outcomes = await Promise.all(uploaded.map((outcome) => fallBack(outcome, room)));
   return {
-    items: outcomes.flatMap(({ item }) => item ?? []),
+    files: outcomes.flatMap(({ file }) => file ?? []),
     problems: outcomes.flatMap(({ problem }) => problem ?? []),
   };
 }
@@ -47,12 +46,13 @@ export async function deliver(
 const RESERVED_BYTES = 256 * 1024;
 
 interface Outcome {
-  readonly item?: ResultItem;
+  readonly file?: DeliveredFile;
   readonly problem?: string;
 }
 
-function inline({ filename, bytes }: Artifact): ResultItem {
-  return { filename, type: 'base64', data: new Base64(bytes) };
+async function inline(artifact: Artifact): Promise<DeliveredFile> {
+  const bytes = new Uint8Array(await artifact.content.arrayBuffer());
+  return { artifact, type: 'base64', data: new Base64(bytes) };
 }
 
 interface Upload extends Outcome {
@@ -65,23 +65,27 @@ async function upload(
   index: number,
   { jobId, signal }: { readonly jobId: string; readonly signal: AbortSignal },
 ): Promise<Upload> {
-  const { filename, bytes, mediaType } = artifact;
+  const { filename, content, mediaType } = artifact;
   try {
+    const bytes = new Uint8Array(await content.arrayBuffer());
     const url = await storage.put({ jobId, filename, index, bytes, mediaType }, signal);
-    return { artifact, item: { filename, type: 's3_url', data: url } };
+    return { artifact, file: { artifact, type: 's3_url', data: url } };
   } catch (error) {
     return { artifact, problem: `Error uploading ${filename} to S3: ${describeError(error)}` };
   }
 }
 
-/** A file the bucket refused is in memory still: it goes into the result while there is room. */
-function fallBack({ artifact, item, problem }: Upload, room: { bytes: number }): Outcome {
-  if (item) return { item };
-  const { encodedLength } = new Base64(artifact.bytes);
+/** A file the bucket refused is here still: it goes into the result while there is room. */
+async function fallBack(
+  { artifact, file, problem }: Upload,
+  room: { bytes: number },
+): Promise<Outcome> {
+  if (file) return { file };
+  const encodedLength = 4 * Math.ceil(artifact.content.size / 3);
   if (encodedLength > room.bytes) {
     const sizes = `${encodedLength} bytes, ${Math.max(room.bytes, 0)} free`;
     return { problem: `${problem}. It is too large to be returned as base64 (${sizes}).` };
   }
   room.bytes -= encodedLength;
-  return { item: inline(artifact), ...(problem ? { problem } : {}) };
+  return { file: await inline(artifact), ...(problem ? { problem } : {}) };
 }

@@ -1,17 +1,25 @@
 import type { Comfy } from '../lib/comfy/comfy.ts';
+import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext } from '../lib/runpod/job.ts';
 import type { Storage } from '../lib/storage/storage.ts';
 import { collectOutputs } from './collect-outputs.ts';
+import type { Converter } from './convert.ts';
 import { deliver } from './deliver.ts';
 import { ArtifactFetcher } from './fetch-artifacts.ts';
 import { InputLeases } from './input-leases.ts';
+import type { ImageLimits } from './input-look.ts';
 import { startDeadline } from './job-deadline.ts';
 import { parseInput } from './job-input.ts';
+import { chooseOutputs } from './output-choice.ts';
+import { describeFiles } from './output-details.ts';
+import { toOutputs } from './output-items.ts';
+import { toReport } from './result-report.ts';
 import { type Result, toFailure, toResult } from './result.ts';
 import { stageInputs } from './stage-inputs.ts';
 import { Stopwatch, type Timings } from './stopwatch.ts';
+import { openWorkFolder } from './work-folder.ts';
 
 export interface JobParts {
   readonly comfy: Comfy;
@@ -22,17 +30,21 @@ export interface JobParts {
   readonly transfers: number;
   readonly maxResultBytes: number;
   readonly jobTimeoutMs: number;
+  readonly converter: Converter;
+  readonly downloader: Downloader;
+  readonly imageLimits: ImageLimits;
   /** The ComfyUI behind this worker is the embedded stand-in: results say so. */
   readonly simulated?: boolean;
   /** Told how long each stretch of a job took, when its result is ready. */
   readonly onTimings?: (jobId: string, timings: Timings) => void;
 }
 
-type LineParts = JobParts & { readonly leases: InputLeases };
+/** `warm`: a workflow has run since this worker started. */
+type LineParts = JobParts & { readonly leases: InputLeases; warm: boolean };
 
 /** The job line with its parts. Its one `catch` turns whatever went wrong into a result. */
 export function createJobHandler(jobParts: JobParts): Handler {
-  const parts = { ...jobParts, leases: new InputLeases() };
+  const parts = { ...jobParts, leases: new InputLeases(), warm: false };
   return async (job, context) => {
     using deadline = startDeadline(job, context.signal, parts.jobTimeoutMs);
     try {
@@ -61,17 +73,26 @@ async function runJob(
 
   const workflow =
     input.workflow instanceof JsonText ? input.workflow : JsonText.of(input.workflow.name);
-  const lease = await stageInputs({ images: input.images, workflow }, parts, signal);
+  const choice = chooseOutputs(workflow, input.output);
+  await using folder = await openWorkFolder();
+  const staged = await stageInputs(input, parts, { workflow, workFolder: folder.path, signal });
   log.info({ images: input.images.length, ms: watch.lap('staged') }, 'Inputs staged');
 
   const makeRoom = () => {
-    lease.release();
+    staged.release();
     context.release();
   };
-  const files = new ArtifactFetcher({ comfy, transfers: parts.transfers, log }, signal);
+  await using files = new ArtifactFetcher(
+    { comfy, transfers: parts.transfers, log, workFolder: folder.path, choice },
+    signal,
+  );
   const outcome = await comfy
     .runPrompt(
-      { workflow, apiKey: input.apiKey ?? parts.apiKey },
+      {
+        workflow: staged.workflow,
+        apiKey: input.apiKey ?? parts.apiKey,
+        strict: input.output.strict,
+      },
       {
         signal,
         log,
@@ -86,19 +107,31 @@ async function runJob(
     'Prompt ended',
   );
 
-  const collected = collectOutputs(outcome);
+  const collected = collectOutputs(outcome, choice);
   const fetched = await files.collect(collected.records);
   watch.lap('fetched');
 
-  const delivered = await deliver(fetched.artifacts, { jobId: job.jobId, signal }, parts);
-  const problems = [...collected.problems, ...fetched.problems, ...delivered.problems];
+  const converted = await parts.converter.convert(fetched.artifacts, input.output.convert, {
+    folder: folder.path,
+    signal,
+  });
+  const delivered = await deliver(converted.artifacts, { jobId: job.jobId, signal }, parts);
+  const problems = [collected, fetched, converted, delivered].flatMap((step) => step.problems);
   log.info(
-    { images: delivered.items.length, problems: problems.length, ms: watch.lap('delivered') },
-    'Images delivered',
+    { files: delivered.files.length, problems: problems.length, ms: watch.lap('delivered') },
+    'Files delivered',
   );
 
   parts.onTimings?.(job.jobId, watch.timings);
-  return toResult(outcome, { items: delivered.items, problems });
+  const { groupBy, details, expect } = input.output;
+  const described = details ? await describeFiles(delivered.files, { choice, signal }) : [];
+  const outputs = toOutputs(delivered.files, collected.texts, { groupBy, details: described });
+  const result = toResult(outcome, { outputs, problems, expect });
+  const isFirst = !parts.warm;
+  parts.warm = true;
+  if (!details) return result;
+  const comfyVersion = await comfy.version(signal);
+  return { ...result, ...toReport(outcome, { laps: watch.timings, isFirst, comfyVersion }) };
 }
 
 function logFailure(error: unknown, { log }: JobContext): void {

@@ -3,6 +3,8 @@ import { Comfy } from '../lib/comfy/comfy.ts';
 import { comfySettings } from '../lib/comfy/settings.ts';
 import { systemClock } from '../lib/clock.ts';
 import { invalidConfig, readConfig, type Config } from '../lib/config.ts';
+import { Downloader } from '../lib/download/downloader.ts';
+import { downloadSettings } from '../lib/download/settings.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
 import { createLog, type Logger } from '../lib/log.ts';
@@ -16,6 +18,8 @@ import { listenForShutdown } from '../lib/runpod/shutdown.ts';
 import { startWorker, type DeliverySettings, type Worker } from '../lib/runpod/worker.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
 import { VERSION } from '../lib/version.ts';
+import { Converter, converterSettings } from './convert.ts';
+import { imageLimits } from './input-settings.ts';
 import { createJobHandler, type JobParts } from './handle-job.ts';
 
 export interface MainOptions {
@@ -102,6 +106,9 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
     transfers: config.COMFY_TRANSFERS,
     maxResultBytes: config.RESULT_MAX_BYTES,
     jobTimeoutMs: config.JOB_TIMEOUT_S * 1000,
+    converter: new Converter(converterSettings(config)),
+    downloader: parts.use(new Downloader(downloadSettings(config))),
+    imageLimits: imageLimits(config),
     ...(storage ? { storage } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
     ...extra,

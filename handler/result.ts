@@ -1,50 +1,67 @@
 import type { PromptOutcome } from '../lib/comfy/comfy.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { Base64 } from '../lib/json-body.ts';
+import type { OutputOptions } from './input-options.ts';
+import type { OutputDetails } from './output-details.ts';
+import { maybeMissing } from './output-expect.ts';
+import { present, type Outputs } from './output-items.ts';
+import type { ResultReport } from './result-report.ts';
 
 /** One delivered file, with the keys in the order clients see. */
-export interface ResultItem {
+export interface ResultItem extends Partial<OutputDetails> {
   readonly filename: string;
-  readonly type: 'base64' | 's3_url';
+  /** How `data` is to be read. */
+  readonly type: string;
   readonly data: string | Base64;
 }
 
 /**
- * What a handler returns for a job. `errors` goes with images, `details` with `error`; the runtime moves `error` beside
+ * What a handler returns for a job. `errors` goes with outputs, `details` with `error`; the runtime moves `error` beside
  * `output`, which is what makes the platform count the job as failed.
  */
-export type Result =
-  | { images: readonly ResultItem[]; errors?: readonly string[] }
-  | { status: 'success_no_images'; images: readonly [] }
-  | { error: string; details?: readonly string[]; images?: readonly ResultItem[] };
+export type Result = Partial<ResultReport> &
+  (
+    | (Outputs & { readonly errors?: readonly string[] })
+    | { readonly status: 'success_no_images'; readonly images: readonly [] }
+    | ({ readonly error: string; readonly details?: readonly string[] } & Partial<Outputs>)
+  );
 
 export interface ResultParts {
-  readonly items: readonly ResultItem[];
+  readonly outputs: Outputs;
   /** What went wrong after the prompt had ended, in order. */
   readonly problems: readonly string[];
+  readonly expect?: OutputOptions['expect'];
 }
 
 /** The shapes clients know; see `docs/switching.md`. */
-export function toResult(outcome: PromptOutcome, { items, problems }: ResultParts): Result {
-  if (outcome.ending === 'interrupted') return interrupted(outcome.problems, items, problems);
+export function toResult(outcome: PromptOutcome, parts: ResultParts): Result {
+  const { outputs, problems, expect } = parts;
+  if (outcome.ending === 'interrupted') return interrupted(outcome.problems, parts);
   const errors = [...outcome.problems, ...problems];
-  if (items.length > 0) return errors.length > 0 ? { images: items, errors } : { images: items };
-  if (errors.length > 0) return { error: 'Job processing failed', details: errors };
+  const missing = maybeMissing(outputs, expect);
+  if (missing !== undefined) return failed(missing, errors, outputs);
+  if (hasFiles(outputs) || (outputs.texts && errors.length === 0))
+    return { ...outputs, ...present({ errors }) };
+  if (errors.length > 0) return failed('Job processing failed', errors, outputs);
   return { status: 'success_no_images', images: [] };
 }
 
 /** Never a success: somebody cut the work short. What was saved before is handed over all the same. */
 function interrupted(
   outcomeProblems: readonly string[],
-  items: readonly ResultItem[],
-  problems: readonly string[],
+  { outputs, problems }: ResultParts,
 ): Result {
-  const details = [...outcomeProblems.slice(0, -1), ...problems];
-  return {
-    error: outcomeProblems.at(-1) ?? 'Workflow execution interrupted',
-    ...(details.length > 0 ? { details } : {}),
-    ...(items.length > 0 ? { images: items } : {}),
-  };
+  const error = outcomeProblems.at(-1) ?? 'Workflow execution interrupted';
+  return failed(error, [...outcomeProblems.slice(0, -1), ...problems], outputs);
+}
+
+function failed(error: string, details: readonly string[], outputs: Outputs): Result {
+  return { error, ...present({ details }), ...present(outputs) };
+}
+
+/** Texts alone do not make up for a workflow that failed. */
+function hasFiles({ images, videos, audio, files }: Outputs): boolean {
+  return [images, videos, audio, files].some((some) => some !== undefined && some.length > 0);
 }
 
 /** An error on the line, as the caller sees it: the text, never a stack or a path. */

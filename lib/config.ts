@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { WorkerError } from './errors.ts';
@@ -18,7 +18,8 @@ interface Variable<T> {
   readonly about: string;
 }
 
-export type Group = 'platform' | 'jobs' | 'inputs' | 'results' | 'comfy' | 'bucket' | 'api' | 'log';
+export type Group =
+  'platform' | 'jobs' | 'inputs' | 'outputs' | 'results' | 'comfy' | 'bucket' | 'api' | 'log';
 
 const text = z.string();
 const url = z
@@ -263,6 +264,32 @@ export const VARIABLES = {
     maybe(text),
     none,
     'Folder of workflows that jobs may call by name: `name.json`, or a module `name.ts`, `name.js` or `name.mjs` that makes one.',
+  ),
+
+  CONVERT_SIDE_BY_SIDE: variable(
+    'outputs',
+    integer(1, 64),
+    () => Math.min(availableParallelism(), 3),
+    'Pictures converted at once (`output.convert`), of all jobs together. More than 3 only help when `UV_THREADPOOL_SIZE`, 4 by default, is larger still: one of those threads is for files and names.',
+    'as many as there are cores, at most 3',
+  ),
+  CONVERT_MAX_BYTES: variable(
+    'outputs',
+    integer(1),
+    67_108_864,
+    'Largest picture that is converted, in bytes; a larger one comes as it was, with an entry in `errors`.',
+  ),
+  CONVERT_MAX_PIXELS: variable(
+    'outputs',
+    integer(1),
+    134_217_728,
+    'Largest picture that is converted, in pixels of all its frames.',
+  ),
+  CONVERT_TIMEOUT_S: variable(
+    'outputs',
+    integer(1),
+    120,
+    'Seconds the conversion of one picture may take.',
   ),
 
   RESULT_MAX_BYTES: variable(

@@ -10,6 +10,7 @@ import { ERROR_KINDS } from '../lib/errors.ts';
 const GROUPS: Record<Group, string> = {
   jobs: 'Jobs',
   inputs: 'Inputs',
+  outputs: 'Outputs',
   results: 'Results',
   comfy: 'ComfyUI',
   bucket: 'Bucket',

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { WorkerError } from '../errors.ts';
@@ -82,11 +83,12 @@ test('the files of a prompt come byte for byte, and can be fetched as they are a
   await comfy.runPrompt({ workflow: picture() }, { ...options, onOutput });
   expect(announced).toEqual(['3', 'p_00001_.png']);
   const file = { filename: announced[1]!, subfolder: '', type: 'output' };
-  expect(
-    Buffer.from(await comfy.fetchFile(file, never))
-      .subarray(1, 4)
-      .toString(),
-  ).toBe('PNG');
+  const content = await comfy.fetchFile(file, {
+    signal: never,
+    folder: tmpdir(),
+    memoryBytes: 100_000,
+  });
+  expect(await content.slice(1, 4).text()).toBe('PNG');
 });
 
 test('a fully cached prompt gives the pictures of the one before', async () => {

@@ -9,6 +9,7 @@ import {
   interruptedText,
   type NodeFailure,
 } from './node-failure.ts';
+import { NodeTimes } from './node-times.ts';
 import { ProgressMeter, type Progress } from './progress.ts';
 import type { PromptListener } from './socket.ts';
 
@@ -40,6 +41,7 @@ export class PromptWatch implements PromptListener {
   readonly #log: Logger;
   readonly #observer: PromptObserver;
   readonly #meter: ProgressMeter;
+  readonly #times = new NodeTimes();
   readonly #warnings: string[] = [];
   #failure: string | undefined;
   #interrupted: string | undefined;
@@ -79,6 +81,11 @@ export class PromptWatch implements PromptListener {
     return this.#endedAt;
   }
 
+  /** Milliseconds each node took, as far as it was heard. */
+  get nodeMs(): Readonly<Record<string, number>> {
+    return this.#times.byNode;
+  }
+
   /** Milliseconds since anything was heard. */
   get silentMs(): number {
     return this.#clock.now() - this.#lastHeardAt;
@@ -105,6 +112,7 @@ export class PromptWatch implements PromptListener {
 
   onEvent(event: PromptEvent): void {
     this.#lastHeardAt = this.#clock.now();
+    this.#times.record(event, this.#lastHeardAt);
     this.#record(event);
     const progress = this.#meter.record(event);
     if (progress) this.#tell((observer) => observer.onProgress?.(progress));

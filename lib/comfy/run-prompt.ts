@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { isWorkerError } from '../errors.ts';
+import { isWorkerError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { cancelPrompt } from './cancel.ts';
@@ -17,6 +17,8 @@ export interface PromptRequest {
   readonly workflow: JsonText;
   /** Key for API nodes: any JSON, forwarded as it was sent. */
   readonly apiKey?: JsonText | undefined;
+  /** A workflow of which ComfyUI takes only a part is an error, and not run. */
+  readonly strict?: boolean | undefined;
 }
 
 export interface PromptOptions extends PromptObserver {
@@ -46,6 +48,8 @@ interface PromptTimings {
   readonly readMs: number;
   /** From start to end by ComfyUI's own clock. */
   readonly executionMs: number | undefined;
+  /** How long each node was at work, by node id. Cached nodes are not there. */
+  readonly nodes: Readonly<Record<string, number>>;
 }
 
 export interface RunParts {
@@ -83,6 +87,7 @@ export async function runPrompt(
   if (socket.clientId !== clientId) run.watch.onLost(clientId);
   try {
     const warnings = await submit({ ...request, clientId }, run, listening);
+    if (request.strict && warnings.length > 0) throw partlyAccepted(warnings);
     const queuedAt = clock.now();
     const entry = await followPrompt(run);
     return toOutcome(run, { entry, warnings, calledAt, queuedAt });
@@ -149,8 +154,17 @@ function toOutcome(
       endedMs: endedAt - calledAt,
       readMs: readAt - calledAt,
       executionMs: executionMs(entry),
+      nodes: watch.nodeMs,
     },
   };
+}
+
+function partlyAccepted(warnings: readonly string[]): WorkerError {
+  return new WorkerError(
+    'comfy.partly_accepted',
+    'ComfyUI would run only a part of the workflow, and output.strict asks for all of it',
+    { details: warnings },
+  );
 }
 
 /** A refused prompt never ran, and a lost one does no longer. */

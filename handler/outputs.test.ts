@@ -1,0 +1,153 @@
+import { expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import type { Group } from './output-media.ts';
+import { pictures, sampling, startRig } from './test-rig.ts';
+
+/** What comes out of a workflow, and how callers choose: the whole line, against the embedded ComfyUI. */
+
+interface Item {
+  readonly filename: string;
+  readonly data: string;
+  readonly [detail: string]: unknown;
+}
+
+interface Made {
+  readonly error?: string;
+  readonly output?: Partial<Record<Group | 'texts', readonly Item[]>> & {
+    readonly details?: readonly string[];
+    readonly errors?: readonly string[];
+    readonly timings?: Readonly<Record<string, unknown>>;
+    readonly versions?: Readonly<Record<string, string>>;
+  };
+}
+
+type Rig = Awaited<ReturnType<typeof startRig>>;
+
+/** Two pictures, a video as VideoHelperSuite shows it, a text and a preview. */
+function mixed() {
+  return {
+    ...pictures({ count: 2 }),
+    '3': {
+      class_type: 'ProbeVideo',
+      inputs: { image: ['1', 0], filename_prefix: 'clip' },
+      _meta: { title: 'Make the clip' },
+    },
+    '4': { class_type: 'ProbeText', inputs: { text: 'a caption' } },
+    '5': {
+      class_type: 'PreviewImage',
+      inputs: { images: ['1', 0] },
+      _meta: { title: 'Make the clip' },
+    },
+  };
+}
+
+async function run(
+  rig: Rig,
+  output: object | undefined,
+  workflow: object = mixed(),
+): Promise<Made> {
+  return await rig.run({ workflow, ...(output ? { output } : {}) });
+}
+
+const names = (items: readonly Item[] | undefined) => items?.map(({ filename }) => filename);
+
+test('a video, a text and pictures come back, each where it belongs', async () => {
+  await using rig = await startRig();
+  const { output, error } = await run(rig, undefined);
+  expect(error).toBeUndefined();
+  expect(names(output?.images)).toEqual(['T_00001_.png', 'T_00002_.png']);
+  expect(output?.videos).toEqual([
+    {
+      filename: 'clip_00001.mp4',
+      type: 'base64',
+      data: Buffer.from('not really a video').toString('base64'),
+    },
+  ]);
+  expect(output?.texts).toEqual([{ nodeId: '4', key: 'text', text: 'a caption' }]);
+  expect(output).not.toHaveProperty('audio');
+  expect(output).not.toHaveProperty('errors');
+});
+
+test('nodes are chosen by id and by title, and previews come when they are asked for', async () => {
+  await using rig = await startRig();
+  const byId = await run(rig, { nodes: [2] });
+  expect(Object.keys(byId.output ?? {})).toEqual(['images']);
+  const byTitle = await run(rig, { nodes: ['Make the clip'] });
+  expect(byTitle.output).toMatchObject({ images: [], videos: [{ filename: 'clip_00001.mp4' }] });
+  const previews = await run(rig, { nodes: ['5'], includeTemp: true });
+  expect(names(previews.output?.images)?.[0]).toMatch(/^ComfyUI_temp_/);
+});
+
+test('a node nobody knows fails before anything runs, with the nodes there are', async () => {
+  await using rig = await startRig();
+  const { error } = await run(rig, { nodes: ['2', 'Make the film'] });
+  expect(error).toMatch(/^output\.nodes asks for "Make the film", which is neither/);
+  expect(error).toContain('\n  3 (ProbeVideo "Make the clip")');
+  const history = await fetch(`${rig.comfy.url}/history`);
+  expect(await history.json()).toEqual({});
+});
+
+test('details tell of each file what it is and who made it, and of the job how long it took', async () => {
+  await using rig = await startRig();
+  const first = await run(rig, { details: true });
+  expect(first.output?.images?.[0]).toMatchObject({
+    nodeId: '2',
+    subfolder: '',
+    mediaType: 'image/png',
+    width: 32,
+    height: 32,
+  });
+  const [video] = first.output?.videos ?? [];
+  expect(video).toEqual({
+    filename: 'clip_00001.mp4',
+    type: 'base64',
+    data: expect.any(String),
+    nodeId: '3',
+    title: 'Make the clip',
+    subfolder: '',
+    mediaType: 'video/mp4',
+    bytes: 18,
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+  expect(first.output?.timings).toMatchObject({ start: 'cold', executingMs: expect.any(Number) });
+  expect(Object.keys(first.output?.timings?.nodes ?? {})).toEqual(
+    expect.arrayContaining(['1', '2']),
+  );
+  expect(first.output?.versions?.comfyui).toMatch(/^\d+\.\d+/);
+  const second = await run(rig, { details: true });
+  expect(second.output?.timings?.start).toBe('warm');
+});
+
+test('fewer outputs than expected is a failure that keeps what came', async () => {
+  await using rig = await startRig();
+  const { error, output } = await run(rig, { expect: { images: 3, videos: 1 } });
+  expect(error).toBe(
+    'Expected 3 images, 1 video; what came is 2 images (T_00001_.png, T_00002_.png), 1 video (clip_00001.mp4), 1 text (node 4)',
+  );
+  expect(output?.images).toHaveLength(2);
+});
+
+test('with strict a workflow of which ComfyUI takes only a part fails, and the rest is not run', async () => {
+  await using rig = await startRig({ comfy: { speed: 1 } });
+  const workflow = {
+    ...sampling({ steps: 10_000, stepMs: 20 }),
+    '9': { class_type: 'SaveImage', inputs: { filename_prefix: 'none' } },
+  };
+  const { error, output } = await run(rig, { strict: true }, workflow);
+  expect(error).toMatch(/only a part of the workflow/);
+  expect(output?.details?.join()).toMatch(/Node 9 .*SaveImage.*images/);
+  expect((await run(rig, undefined, pictures())).output?.images).toHaveLength(1);
+});
+
+test('pictures come converted and no larger than asked, and everything else as it was', async () => {
+  await using rig = await startRig();
+  const convert = { format: 'webp', quality: 60, maxWidth: 16 };
+  const { output, error } = await run(rig, { convert, details: true });
+  expect(error).toBeUndefined();
+  expect(names(output?.images)).toEqual(['T_00001_.webp', 'T_00002_.webp']);
+  const [image] = output?.images ?? [];
+  expect(image).toMatchObject({ mediaType: 'image/webp', width: 16, height: 16 });
+  const made = Buffer.from(String(image?.data), 'base64');
+  expect(await sharp(made).metadata()).toMatchObject({ format: 'webp', width: 16 });
+  expect(output?.videos?.[0]?.filename).toBe('clip_00001.mp4');
+});
