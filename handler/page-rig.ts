@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
-import { test } from '@jest/globals';
+import { afterAll, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
+import { findBrowser, launchBrowser } from './browser.ts';
 import { startApiRig, type ApiRig, type ApiRigOptions } from './api-rig.ts';
 
 /** What the tests of the page share: a real browser before the real API, worker and ComfyUI in one process. */
@@ -16,9 +16,7 @@ export interface PageRigOptions extends ApiRigOptions {
   readonly expected?: RegExp;
 }
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => existsSync(path),
-);
+const CHROMIUM = findBrowser();
 
 /** A test that needs a browser; without one it is skipped, and says what to install. */
 export const browserTest = CHROMIUM === undefined ? skipped() : test;
@@ -38,9 +36,14 @@ export async function startPageRig({
 }: PageRigOptions = {}): Promise<PageRig> {
   const parts = new AsyncDisposableStack();
   const api = parts.use(await startApiRig(options));
-  const browser = await launchBrowser();
-  parts.defer(() => browser.close());
-  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
+  const context = await (
+    await theBrowser()
+  ).newContext({
+    viewport: { width, height: 900 },
+    colorScheme,
+  });
+  parts.defer(() => context.close());
+  const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const complaints = listen(page);
   await page.goto(api.url);
@@ -65,21 +68,11 @@ function listen(page: Page): string[] {
   return complaints;
 }
 
-export async function launchBrowser(): Promise<Browser> {
-  const { chromium } = await import('playwright-core');
-  return chromium.launch({
-    ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
-    args: QUIET,
-  });
-}
+let launched: Promise<Browser> | undefined;
 
-/** A browser that asks nobody for anything but the page. */
-const QUIET = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+/** One for all tests of a file: every test gets a profile of its own in it. */
+const theBrowser = () => (launched ??= launchBrowser(CHROMIUM ?? ''));
+
+afterAll(async () => {
+  await (await launched)?.close();
+});
