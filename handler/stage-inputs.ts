@@ -1,136 +1,116 @@
-import { hash } from 'node:crypto';
+import { join } from 'node:path';
 import pLimit from 'p-limit';
 import type { Comfy } from '../lib/comfy/comfy.ts';
-import { describeError, errnoOf, isError, WorkerError } from '../lib/errors.ts';
-import { mediaTypeOf } from '../lib/media-type.ts';
-import { decodeBase64, maybeDeclaredType } from './base64.ts';
-import type { InputLease, InputLeases } from './input-leases.ts';
+import type { Downloader } from '../lib/download/downloader.ts';
+import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
-import type { InputImage } from './job-input.ts';
+import { ContentFetcher } from './input-content.ts';
+import type { InputLease, InputLeases, InputUse } from './input-leases.ts';
+import { findLinks, replaceLink, type InputLink } from './input-links.ts';
+import type { ImageLimits } from './input-look.ts';
+import { wantedFile, wantedImage, wantedLink } from './input-wanted.ts';
+import type { JobInput } from './job-input.ts';
+import { obtainInputs, type Obtained, type ObtainedInput } from './obtain-inputs.ts';
+import { targetOf, uploadInputs } from './upload-inputs.ts';
 
 export interface StagingParts {
-  readonly comfy: Pick<Comfy, 'storeInput'>;
+  readonly comfy: Pick<Comfy, 'storeInput' | 'inputFolder' | 'describeNodes'>;
   readonly leases: InputLeases;
-  /** Uploads side by side. */
+  readonly downloader: Downloader;
+  readonly imageLimits: ImageLimits;
+  /** Downloads, and then uploads, side by side. */
   readonly transfers: number;
 }
 
-/** A decoded image, or why it is none; in the order they were sent. */
-type Decoded = DecodedImage | { readonly problem: string };
-
-interface DecodedImage {
-  readonly name: string;
-  readonly bytes: Buffer;
-  readonly mediaType: string;
+export interface StagingOptions {
+  readonly workflow: JsonText;
+  /** Where fetched files lie until the job ends; the caller removes it. */
+  readonly workFolder: string;
+  readonly signal: AbortSignal;
 }
 
+/** The lease on the names, to be released when the prompt has ended, with the workflow that is to run. */
+export interface Staged extends InputLease {
+  /** As it came, but for URLs that stood for files: there the names are that those have in ComfyUI. */
+  readonly workflow: JsonText;
+}
+
+type Sent = Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>;
+
 /**
- * Decodes and uploads all images of a job. Every one is tried, so that a caller learns of all problems at once.
- * @returns the lease on the names, to be released when the prompt has ended.
- * @throws WorkerError `input.upload_failed` with one line per image that failed, in input order.
+ * Puts everything a job brings or names into ComfyUI's input folder. Every file is tried, so that a caller learns of all
+ * problems at once.
+ * @throws WorkerError `input.upload_failed` with one line per file that failed, in the order they were sent.
  */
 export async function stageInputs(
-  input: { readonly images: readonly InputImage[]; readonly workflow: JsonText },
+  sent: Sent,
   parts: StagingParts,
-  signal: AbortSignal,
-): Promise<InputLease> {
-  const decoded = input.images.map(decodeImage);
-  const lease = await parts.leases.acquire(
-    { writes: digestsOf(decoded), texts: textsIn(input.workflow.value()) },
-    signal,
+  { workflow, workFolder, signal }: StagingOptions,
+): Promise<Staged> {
+  const limit = pLimit(parts.transfers);
+  const links = await findLinks(workflow, parts.comfy, signal);
+  const { downloader, imageLimits: limits } = parts;
+  const { credentials, strict } = sent;
+  const fetcher = new ContentFetcher({ downloader, workFolder, credentials, signal });
+  const obtained = await obtainInputs(
+    [...sent.images.map(wantedImage), ...sent.files.map(wantedFile), ...links.map(wantedLink)],
+    { fetcher, limits, strict, limit },
   );
+  signal.throwIfAborted();
+  const staged = await replaceLinks(workflow, obtained, { comfy: parts.comfy, signal });
+  const lease = await parts.leases.acquire(useOf(obtained, staged), signal);
   try {
-    const problems = await uploadAll(decoded, parts, signal);
-    if (problems.length === 0) return lease;
-    throw new WorkerError('input.upload_failed', 'Failed to upload one or more input images', {
-      details: problems,
-    });
+    const problems = await uploadInputs(obtained, { comfy: parts.comfy, limit, signal });
+    if (problems.length > 0) throw stagingFailed(problems, sent);
+    return { workflow: staged, release: () => lease.release() };
   } catch (error) {
     lease.release();
     throw error;
   }
 }
 
-function decodeImage({ name, image }: InputImage): Decoded {
-  const shown = typeof name === 'string' ? name : JSON.stringify(name);
-  if (typeof name !== 'string' || name === '') {
-    return {
-      problem: `Unexpected error uploading ${shown}: Expected name to be a non-empty string, got ${shown}`,
-    };
-  }
-  if (typeof image !== 'string') {
-    return {
-      problem: `Unexpected error uploading ${shown}: Expected image to be a base64 string, got ${kindOf(image)}`,
-    };
-  }
-  try {
-    return {
-      name,
-      bytes: decodeBase64(image),
-      mediaType: maybeDeclaredType(image) ?? mediaTypeOf(name),
-    };
-  } catch (error) {
-    return { problem: `Error decoding base64 for ${name}: ${describeError(error)}` };
-  }
+function stagingFailed(details: readonly string[], { images }: Sent): WorkerError {
+  const what =
+    images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
+  return new WorkerError('input.upload_failed', `Failed to ${what}`, { details });
 }
 
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
-}
-
-/** Different names side by side; equal names one after the other, so that the last one sent is the one that stays. */
-async function uploadAll(
-  decoded: readonly Decoded[],
-  parts: StagingParts,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const limit = pLimit(parts.transfers);
-  const lastOfName = new Map<string, Promise<unknown>>();
-  const uploads = decoded.map(async (image) => {
-    if ('problem' in image) return image.problem;
-    const before = lastOfName.get(image.name);
-    const upload = (async () => {
-      await before;
-      return limit(() => uploadImage(image, parts, signal));
-    })();
-    lastOfName.set(image.name, upload);
-    return upload;
-  });
-  const problems = await Promise.all(uploads);
-  signal.throwIfAborted();
-  return problems.filter((problem) => problem !== undefined);
-}
-
-/** @returns what went wrong, in the words clients know. */
-async function uploadImage(
-  image: DecodedImage,
-  { comfy }: StagingParts,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  try {
-    const { name, mediaType, bytes } = image;
-    await comfy.storeInput({ name, mediaType, content: new Blob([bytes]) }, signal);
-    return undefined;
-  } catch (error) {
-    if (isTimeout(error)) return `Timeout uploading ${image.name}`;
-    return `Error uploading ${image.name}: ${describeError(error)}`;
+async function replaceLinks(
+  workflow: JsonText,
+  obtained: readonly Obtained[],
+  options: { readonly comfy: StagingParts['comfy']; readonly signal: AbortSignal },
+): Promise<JsonText> {
+  let replaced = workflow;
+  for (const one of obtained) {
+    if (!('link' in one)) continue;
+    replaced = replaceLink(replaced, one.link, await placeOf(one, one.link, options));
   }
+  return replaced;
 }
 
-function isTimeout(error: unknown): boolean {
-  return (
-    /TIMEOUT|ETIMEDOUT/.test(errnoOf(error) ?? '') ||
-    (isError(error) && error.name === 'TimeoutError')
-  );
+/** What the loader is to be told. A path it can only take from where ComfyUI itself runs unless the folder is known. */
+async function placeOf(
+  input: ObtainedInput,
+  { by }: InputLink,
+  { comfy, signal }: { readonly comfy: StagingParts['comfy']; readonly signal: AbortSignal },
+): Promise<string> {
+  if (by === 'name') return targetOf(input);
+  return join((await comfy.inputFolder(signal)) ?? 'input', targetOf(input));
 }
 
-function digestsOf(decoded: readonly Decoded[]): Map<string, string> {
-  const digests = new Map<string, string>();
-  for (const image of decoded) {
-    if ('bytes' in image) digests.set(image.name, hash('sha1', image.bytes, 'base64'));
-  }
-  return digests;
+/** What this job writes and reads in the input folder, so that no other gets in its way. */
+function useOf(obtained: readonly Obtained[], workflow: JsonText): InputUse {
+  const inputs = obtained.filter((one) => 'content' in one);
+  const originals = inputs.flatMap(({ maskOf }) => maskOf?.filename ?? []);
+  return {
+    writes: new Map(inputs.map((input) => [targetOf(input), digestOf(input)])),
+    texts: [...textsIn(workflow.value()), ...originals],
+  };
+}
+
+/** Of a mask, what is stored depends on its image as well. */
+function digestOf({ content, maskOf }: ObtainedInput): string {
+  return maskOf ? `${content.digest} on ${JSON.stringify(maskOf)}` : content.digest;
 }
 
 /** Every string of a workflow, at any depth. */

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { isError } from '../errors.ts';
+import { isError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import type { ComfyClient, InputImage } from './client.ts';
 
@@ -38,7 +38,8 @@ export class SharedFolder {
     { name, subfolder = '', content }: InputImage,
     signal: AbortSignal,
   ): Promise<void> {
-    const target = join(folder, subfolder, name);
+    const target = resolve(folder, subfolder, name);
+    if (!target.startsWith(resolve(folder) + sep)) throw outside(name);
     const part = join(dirname(target), `.${randomUUID()}.part`);
     await mkdir(dirname(target), { recursive: true });
     try {
@@ -95,6 +96,12 @@ export class SharedFolder {
     }
   }
 }
+
+const outside = (name: string) =>
+  new WorkerError(
+    'input.upload_failed',
+    `The name ${JSON.stringify(name)} leads out of the input folder`,
+  );
 
 /** `--name value` or `--name=value`. */
 function valueOf(argv: readonly string[], name: string): string | undefined {
