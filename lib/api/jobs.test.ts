@@ -3,7 +3,7 @@ import { ManualClock } from '../clock.ts';
 import { Bell } from '../runpod/bell.ts';
 import type { Job, JobContext } from '../runpod/job.ts';
 import { Gate } from '../runpod/test-worker.ts';
-import { startTestApi } from './test-api.ts';
+import { startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });
 
@@ -253,10 +253,10 @@ test('a handler that returns nothing to keep completes without an output', async
 test('A24: the latest progress is the output of a running job, and none comes after the result', async () => {
   const go = new Bell();
   await using api = await startTestApi({
-    handler: async (_job, { progress }) => {
-      progress({ percent: 40 });
+    handler: async (_job, context) => {
+      context.progress({ percent: 40 });
       await go.rung();
-      progress({ percent: 99 });
+      context.progress({ percent: 99 });
       return 'result';
     },
   });
@@ -384,8 +384,3 @@ test('who still waits when the API is closed is answered', async () => {
   await api[Symbol.asyncDispose]();
   expect((await waiting).status).toBe(200);
 });
-
-/** Looks again with every turn of the event loop; jest's time limit is the bound. */
-async function until(look: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
-}

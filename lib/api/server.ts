@@ -41,6 +41,12 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     guard(request, settings);
     done();
   });
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, routeOptions } = request;
+    const ms = Math.round(reply.elapsedTime);
+    log.debug({ method, route: routeOptions.url, status: reply.statusCode, ms }, 'Answered');
+    done();
+  });
   if (settings.rateLimits) await keepToLimits(app);
   await describeApi(app, { version, hasKey: settings.key !== undefined });
   addEndpoint(app, parts);

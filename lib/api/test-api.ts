@@ -145,6 +145,11 @@ export interface Hooked {
   readonly at: number;
 }
 
+/** Looks again with every turn of the event loop; the time limit of the test is the bound. */
+export async function until(look: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A server that webhooks are sent to, answering with one status after the other. */
 export async function startHook(statuses: readonly number[] = [200]) {
   const received = new Events<Hooked>();

@@ -25,7 +25,7 @@ export interface JobContext {
    */
   progress(value: unknown): void;
   /** Shows a picture on its way. Present when somebody wants to see it; returns at once, and the latest one wins. */
-  preview?(image: PreviewImage): void;
+  readonly preview?: (image: PreviewImage) => void;
   /** Gives the job's place to the next one, before the job's own result is ready. May be called more than once. */
   release(): void;
 }

@@ -1,0 +1,187 @@
+import { expect, test } from '@jest/globals';
+import { request } from 'node:http';
+import type { Job } from '../runpod/job.ts';
+import { Gate } from '../runpod/test-worker.ts';
+import { startTestApi } from './test-api.ts';
+
+const echo = (job: Job) => ({ got: job.input.value() });
+const kind = (job: Job) => ({ kind: job.input.kind });
+
+test.each([
+  ['', 'Expected a body of JSON'],
+  ['{"input":', 'Expected a body of JSON'],
+  ['[1]', 'value of kind array'],
+  ['"text"', 'value of kind string'],
+  ['{"prompt":"x"}', 'the body has "prompt"'],
+  ['{}', 'no keys'],
+  ['{"input":null}', 'that is not null'],
+  ['{"input":1,"webhook":"no url"}', 'webhook: '],
+  ['{"input":1,"webhook":"ftp://x"}', 'webhook: '],
+  ['{"input":1,"policy":{"executionTimeout":1}}', 'policy.executionTimeout: '],
+  ['{"input":1,"policy":{"ttl":"long"}}', 'policy.ttl: '],
+  ['{"input":1,"policy":7}', 'policy: '],
+])('A30: a body of %j is 400 with what is wrong', async (text, problem) => {
+  await using api = await startTestApi({ handler: echo });
+  const { status, headers, body } = await api.call('/run', { text });
+  expect([status, headers.get('content-type')]).toEqual([400, 'application/json; charset=utf-8']);
+  expect(body.error).toContain(problem);
+});
+
+test('A30: unknown fields, and empty ones, are ignored', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const extras = { timeout: 5, webhook: '', policy: { executionTimeout: 0 }, s3Config: null };
+  expect((await api.ended(await api.run(1, extras))).status).toBe('COMPLETED');
+  expect((await api.ended(await api.run(1, { policy: null, webhook: null }))).status).toBe(
+    'COMPLETED',
+  );
+});
+
+test.each([
+  ['text', 'string'],
+  [[1, 2], 'array'],
+  [3.5, 'number'],
+  [false, 'boolean'],
+  [{}, 'object'],
+])('A31: an input of %j is accepted', async (input, expected) => {
+  await using api = await startTestApi({ handler: kind });
+  expect((await api.ended(await api.run(input))).output).toEqual({ kind: expected });
+});
+
+test.each([
+  undefined,
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+  'text/plain',
+  'application/octet-stream',
+])('A32: a body with content type %s is read as JSON', async (contentType) => {
+  await using api = await startTestApi({ handler: echo });
+  const { status, text } = await post(`${api.url}/runsync`, '{"input":"ä"}', contentType);
+  expect(status).toBe(200);
+  expect(text).toContain('"output":{"got":"ä"}');
+});
+
+test('a byte order mark before the JSON is no reason to refuse it', async () => {
+  await using api = await startTestApi({ handler: echo });
+  expect((await api.call('/runsync', { text: '\uFEFF{"input":1}' })).status).toBe(200);
+});
+
+test('the input reaches the handler character for character', async () => {
+  const input = '{"12":{"seed":18446744073709551615, "weight":1.0,"e":1e3},\n "3":"\\u00e4/"}';
+  await using api = await startTestApi({ handler: (job) => ({ text: job.input.text }) });
+  const { body } = await api.call('/runsync', { text: `{"input":${input}}` });
+  expect(body.output).toEqual({ text: input });
+});
+
+test('the policy and the bucket of a request reach the handler', async () => {
+  await using api = await startTestApi({
+    handler: (job) => ({ s3: job.source.get('s3Config')?.value() }),
+  });
+  const s3Config = { accessId: 'a', accessSecret: 's', bucketName: 'b', endpointUrl: 'http://e' };
+  const ended = await api.ended(await api.run(1, { s3Config }));
+  expect(ended.output).toEqual({ s3: s3Config });
+  expect(ended).not.toHaveProperty('s3Config');
+});
+
+const MB = 1024 * 1024;
+
+test.each([
+  ['/run', 9, 200],
+  ['/run', 11, 413],
+  ['/runsync', 19, 200],
+  ['/runsync', 21, 413],
+  ['/run', 100, 413],
+])('A34: %s takes a body of %i MB with %i', async (path, size, expected) => {
+  await using api = await startTestApi({ handler: () => 'ok' });
+  const text = `{"input":"${'x'.repeat(size * MB)}"}`;
+  const { status, body } = await api.call(path, { text });
+  expect(status).toBe(expected);
+  if (expected === 413) expect(body.error).toContain('The body is larger than');
+});
+
+test('A34: a body that does not say its length is refused when it grows too large', async () => {
+  await using api = await startTestApi({ handler: echo });
+  let sent = 0;
+  const body = new ReadableStream({
+    pull: (controller) => {
+      if (++sent > 30) controller.close();
+      else controller.enqueue(new TextEncoder().encode('x'.repeat(MB)));
+    },
+  });
+  const init: RequestInit = { method: 'POST', body, duplex: 'half' };
+  expect((await fetch(`${api.url}/run`, init)).status).toBe(413);
+});
+
+test('after a refused body the connection goes on', async () => {
+  await using api = await startTestApi({ handler: echo });
+  await api.call('/run', { text: 'x'.repeat(11 * MB) });
+  expect((await api.call('/runsync', { body: { input: 1 } })).status).toBe(200);
+});
+
+test('A41: a full queue answers 429 with Retry-After, and takes jobs again when there is room', async () => {
+  const gate = new Gate();
+  await using api = await startTestApi({ handler: gate.handler, capacity: 1 });
+  const first = await api.run(1);
+  const refused = await api.call('/run', { body: { input: 2 } });
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '5']);
+  expect(refused.body.error).toContain('queue is full');
+  await gate.finish(first);
+  await api.ended(first);
+  const second = await api.run(2);
+  await gate.finish(second);
+  expect((await api.ended(second)).status).toBe('COMPLETED');
+});
+
+test('limits of rate are off by default, and those of the platform when turned on', async () => {
+  await using open = await startTestApi({ handler: echo });
+  for (let count = 0; count < 5; count++) {
+    expect((await open.call('/purge-queue', { method: 'POST' })).status).toBe(200);
+  }
+  await using api = await startTestApi({
+    handler: echo,
+    environment: { API_RATE_LIMITS: 'true' },
+  });
+  const purge = (prefix: string) => api.call(`${prefix}/purge-queue`, { method: 'POST' });
+  expect((await purge('')).status).toBe(200);
+  expect((await purge('/v2/ep')).status).toBe(200);
+  const refused = await purge('');
+  expect(refused.status).toBe(429);
+  expect(refused.body.error).toContain('more than 2 requests in 10 s');
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await api.call('/runsync', { body: { input: 1 } })).status).toBe(200);
+  expect((await api.call('/health')).status).toBe(200);
+});
+
+test('unknown paths and methods are 404 with an error in JSON', async () => {
+  await using api = await startTestApi({ handler: echo });
+  for (const path of ['/nothing', '/v2/ep/nothing', '/run', '/v2/ep/%00', '/page/../config.ts']) {
+    const { status, body } = await api.call(path);
+    expect([path, status, typeof body.error]).toEqual([path, 404, 'string']);
+  }
+});
+
+test('a URL that cannot be read is 400 in JSON', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const { status, body } = await api.call('/status/%zz');
+  expect([status, typeof body.error]).toEqual([400, 'string']);
+});
+
+interface Plain {
+  readonly status: number | undefined;
+  readonly text: string;
+}
+
+/** A request as bare as it gets: `fetch` adds a content type of its own. */
+function post(url: string, body: string, contentType?: string): Promise<Plain> {
+  return new Promise((resolve, reject) => {
+    const headers = contentType === undefined ? {} : { 'content-type': contentType };
+    const sent = request(url, { method: 'POST', headers }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, text: Buffer.concat(chunks).toString() }),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
