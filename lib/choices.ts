@@ -55,4 +55,4 @@ function letterPairs(name: string): ReadonlySet<string> {
 const LISTED = 10;
 const LISTED_OF_MANY = 8;
 /** Likeness from which on a name may be a misspelling of another. */
-const MEANT = 0.4;
+const MEANT = 0.5;

@@ -29,15 +29,16 @@ export function complaint(
   return { type, isCertain, extra: Object.fromEntries(asJson) as Complaint['extra'] };
 }
 
-/** ComfyUI's `node_errors`, values as they were sent. */
+/** ComfyUI's `node_errors`: nodes in the order of the workflow, values as they were sent. */
 export function nodeErrors(complaints: Complaints, graph: Graph): JsonText {
-  const entries = [...complaints].map(([nodeId, errors]) => {
-    const classType = graph.get(nodeId)?.classType;
+  const entries = [...graph.values()].flatMap(({ nodeId, classType }) => {
+    const errors = complaints.get(nodeId);
+    if (!errors) return [];
     const entry = [
       ['class_type', JSON.stringify(classType ?? null)],
       ['errors', arrayText(errors.map(errorText))],
     ] as const;
-    return [nodeId, objectText(entry)] as const;
+    return [[nodeId, objectText(entry)] as const];
   });
   return JsonText.parse(objectText(entries));
 }

@@ -92,14 +92,14 @@ test('everything is told at once, each with its node', () => {
   );
   expect(isRefused).toBe(true);
   expect(complaints(nodeErrors)).toEqual([
-    '2 missing_node_type',
-    '5 missing_node_type',
-    '6 missing_node_type',
-    '3 required_input_missing filename_prefix',
-    '7 exception_during_validation',
     '1 value_smaller_than_min width',
     '1 invalid_input_type height',
+    '2 missing_node_type',
+    '3 required_input_missing filename_prefix',
     '4 value_not_in_list ckpt_name',
+    '5 missing_node_type',
+    '6 missing_node_type',
+    '7 exception_during_validation',
   ]);
   expect(nodeErrors.get('2')?.text).toContain('"similar":["KSampler"]');
 });
