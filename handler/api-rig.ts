@@ -15,7 +15,7 @@ import {
   type SimulatorOptions,
 } from '../lib/simulator/comfy/simulator.ts';
 import { VERSION } from '../lib/version.ts';
-import { startJobs } from './main.ts';
+import { startJobs } from './start-jobs.ts';
 
 /** The real API and the real line before an embedded ComfyUI, on real sockets, in one process. */
 export interface ApiRig extends AsyncDisposable {

@@ -9,7 +9,9 @@ import { createLog, type Logger } from '../lib/log.ts';
 import type { Job } from '../lib/runpod/job.ts';
 import { LocalQueue } from '../lib/runpod/local-queue.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
-import { main, startJobs, type MainOptions } from './main.ts';
+import { startEmbeddedComfy } from './embedded-comfy.ts';
+import { main, type MainOptions } from './main.ts';
+import { startJobs } from './start-jobs.ts';
 import type { Timings } from './stopwatch.ts';
 
 type Environment = MainOptions['environment'];
@@ -60,14 +62,6 @@ async function runJob(
     }),
   );
   return { result: await queue.submit(job, { signal, onProgress }), ...told };
-}
-
-async function startEmbeddedComfy() {
-  const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
-    import('../lib/simulator/comfy/simulator.ts'),
-    import('../lib/simulator/comfy/nodes/models.ts'),
-  ]);
-  return startComfySimulator({ models: SIMULATED_MODELS });
 }
 
 /** To stderr, and only errors unless more is asked for: the command itself tells how its job goes. */

@@ -166,22 +166,40 @@ test('W55 --test_input runs one job and ends with 0, or 1 when it fails', async 
   }
 });
 
-test('--test_input wins over test_input.json, which is used when there is no other job', async () => {
-  await using setup = await startProcess();
-  await writeFile(
-    join(setup.folder, 'test_input.json'),
-    JSON.stringify({ input: { workflow: pictures({ prefix: 'file' }) } }),
-  );
+test('W56 no platform and no job: the local API is served, and says where', async () => {
+  await using setup = await startProcess([], { API_PORT: '0' });
   const worker = setup.start();
+  while (!worker.output.includes('The local API is ready'))
+    await once(worker.child.stdout!, 'data');
+  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(worker.output)?.[0] ?? '';
+  const answer = await fetch(`${url}/runsync`, {
+    method: 'POST',
+    body: JSON.stringify({ input: { workflow: pictures() } }),
+  });
+  expect(await answer.json()).toMatchObject({
+    status: 'COMPLETED',
+    output: { images: [{ filename: 'T_00001_.png' }] },
+  });
+  worker.child.kill('SIGTERM');
   expect(await worker.ended).toBe(0);
-  expect(worker.output).toContain('file_00001_.png');
 });
 
-test('W56 no platform and no job: the process ends with 1 and says what to do', async () => {
-  await using setup = await startProcess();
-  const worker = setup.start();
+test('the embedded ComfyUI is never put behind a platform', async () => {
+  await using setup = await startProcess(['--simulate', '--rp_serve_api']);
+  const worker = setup.startRemote();
   expect(await worker.ended).toBe(1);
-  expect(worker.output).toContain('RUNPOD_WEBHOOK_GET_JOB');
+  expect(worker.output).toContain('--simulate is refused');
+});
+
+test('W54 a ComfyUI that has died before the first job: the platform is told, nothing is taken, the process ends with 1', async () => {
+  await using setup = await startProcess();
+  const pidFile = join(setup.folder, 'comfyui.pid');
+  await writeFile(pidFile, '999999999');
+  const told = setup.platform.nextPing();
+  const worker = setup.start({ ...setup.platform.env, COMFY_PID_FILE: pidFile });
+  expect((await told).query).toMatchObject({ status: 'unhealthy', check: 'comfyui' });
+  expect(await worker.ended).toBe(1);
+  expect(setup.platform.takes).toHaveLength(0);
 });
 
 test('settings that do not parse stop the start, all of them named', async () => {

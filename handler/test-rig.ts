@@ -15,7 +15,7 @@ import {
   type RunpodSimulator,
   type RunpodSimulatorOptions,
 } from '../lib/simulator/runpod.ts';
-import { startJobs, type Jobs } from './main.ts';
+import { startJobs, type Jobs } from './start-jobs.ts';
 
 /** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */
 export interface Rig extends AsyncDisposable {

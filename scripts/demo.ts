@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { startJobs } from '../handler/main.ts';
+import { startJobs } from '../handler/start-jobs.ts';
 import type { Timings } from '../handler/stopwatch.ts';
 import { imagesOf } from '../lib/cli/images.ts';
 import { maybeStep, ProgressBar } from '../lib/cli/progress-bar.ts';

@@ -50,7 +50,9 @@ export async function waitUntilReachable(waiting: Waiting): Promise<void> {
 }
 
 /** @throws WorkerError `comfy.unreachable` when the process of a ComfyUI on this machine has ended. */
-export async function expectProcess(waiting: Omit<Waiting, 'signal'>): Promise<'absent' | 'alive'> {
+export async function expectProcess(
+  waiting: Pick<Waiting, 'settings' | 'log'>,
+): Promise<'absent' | 'alive'> {
   const { url, pidFile } = waiting.settings;
   const state = isLocal(new URL(url)) ? await processState(pidFile) : 'absent';
   if (state === 'gone') throw unreachable(waiting, { process: state, pidFile });
@@ -65,7 +67,10 @@ function maxLooks(
   return process === 'alive' ? Infinity : LOOKS_WITHOUT_PROCESS_FILE;
 }
 
-function unreachable({ settings, log }: Omit<Waiting, 'signal'>, tried: object): WorkerError {
+function unreachable(
+  { settings, log }: Pick<Waiting, 'settings' | 'log'>,
+  tried: object,
+): WorkerError {
   log.warn(tried, 'ComfyUI is not reachable');
   const { host } = new URL(settings.url);
   return new WorkerError(

@@ -12,6 +12,8 @@ export interface Arguments {
   readonly debug: boolean;
   /** `--rp_serve_api`, with its port, host and concurrency; undefined when not asked for. */
   readonly serveApi: ApiArguments | undefined;
+  /** `--simulate`: the embedded ComfyUI instead of a real one. */
+  readonly simulate: boolean;
 }
 
 interface ApiArguments {
@@ -33,6 +35,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     logLevel: flags.level('rp_log_level'),
     debug: flags.isSet('rp_debugger'),
     serveApi: flags.api(),
+    simulate: flags.isSet('simulate'),
   };
   if (problems.length > 0) throw invalidConfig(problems);
   return found;
@@ -99,6 +102,7 @@ const OPTIONS = {
   rp_api_host: { type: 'string' },
   rp_api_concurrency: { type: 'string' },
   rp_debugger: { type: 'boolean' },
+  simulate: { type: 'boolean' },
 } as const;
 
 type Name = keyof typeof OPTIONS;

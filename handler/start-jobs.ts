@@ -1,0 +1,76 @@
+import { Comfy } from '../lib/comfy/comfy.ts';
+import { comfySettings } from '../lib/comfy/settings.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { Config } from '../lib/config.ts';
+import { Downloader } from '../lib/download/downloader.ts';
+import { downloadSettings } from '../lib/download/settings.ts';
+import { JsonText } from '../lib/json.ts';
+import type { Logger } from '../lib/log.ts';
+import type { JobQueue } from '../lib/runpod/queue.ts';
+import { startWorker, type DeliverySettings, type Worker } from '../lib/runpod/worker.ts';
+import { openStorage } from '../lib/storage/open-storage.ts';
+import { Converter, converterSettings } from './convert.ts';
+import { createJobHandler, type JobParts } from './handle-job.ts';
+import { imageLimits } from './input-settings.ts';
+
+export interface JobsOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly queue: JobQueue;
+  readonly onJobsChange?: (jobIds: readonly string[]) => void;
+  /** What a caller inside this process (the demo, a test) adds to the parts of a job. */
+  readonly extra?: Pick<JobParts, 'simulated' | 'onTimings'>;
+}
+
+/** A worker with everything its jobs need. Disposed, it ends at once; `worker.stop()` lets it finish. */
+export interface Jobs extends AsyncDisposable {
+  readonly worker: Worker;
+  readonly comfy: Comfy;
+}
+
+/** Builds the line of a job and starts to take jobs from `queue`. */
+export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): Jobs {
+  const parts = new AsyncDisposableStack();
+  const comfy = parts.use(new Comfy(comfySettings(config), { log }));
+  const storage = parts.use(openStorage(config, { clock: systemClock, log }));
+  const handler = createJobHandler({
+    comfy,
+    transfers: config.COMFY_TRANSFERS,
+    maxResultBytes: config.RESULT_MAX_BYTES,
+    jobTimeoutMs: config.JOB_TIMEOUT_S * 1000,
+    converter: new Converter(converterSettings(config)),
+    downloader: parts.use(new Downloader(downloadSettings(config))),
+    imageLimits: imageLimits(config),
+    ...(storage ? { storage } : {}),
+    ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
+    ...extra,
+  });
+  const worker = parts.use(
+    startWorker({
+      queue,
+      handler,
+      log,
+      concurrency: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+      progressIntervalMs: config.PROGRESS_INTERVAL_MS,
+      maxResultBytes: config.RESULT_MAX_BYTES,
+      ...(storage ? {} : { tooLargeHint: SET_A_BUCKET }),
+      delivery: deliveryOf(config),
+      reporter: { hostname: config.RUNPOD_POD_HOSTNAME, podId: config.RUNPOD_POD_ID ?? 'unknown' },
+      refreshWorker: config.REFRESH_WORKER,
+      ...(onJobsChange ? { onJobsChange } : {}),
+    }),
+  );
+  return { worker, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+const SET_A_BUCKET =
+  'set BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY to get links instead, or make smaller images';
+
+function deliveryOf(config: Config): DeliverySettings {
+  return {
+    timeoutMs: config.RESULT_DELIVERY_TIMEOUT_S * 1000,
+    backlog: config.RESULT_BACKLOG,
+    backlogBytes: config.RESULT_BACKLOG_BYTES,
+    spoolDir: config.RESULT_SPOOL_DIR,
+  };
+}
