@@ -14,8 +14,8 @@ export interface ConnectionOptions {
   readonly log: Logger;
   /** Gets every text frame, on the socket's own turn: it must be quick and must not throw. */
   readonly onText: (frame: Buffer) => void;
-  /** Called for binary frames, which are dropped: previews are not needed, only the sign of life. */
-  readonly onBinary: () => void;
+  /** Gets every binary frame, in the same way. */
+  readonly onBinary: (frame: Buffer) => void;
   /** Called once, when a connection that was open has ended for whatever reason. */
   readonly onLost: (connection: Connection, reason: string) => void;
 }
@@ -117,7 +117,7 @@ export class Connection implements AsyncDisposable {
     socket.on('message', (data, isBinary) => {
       this.#heard();
       this.#trace(data, isBinary);
-      if (isBinary) onBinary();
+      if (isBinary) onBinary(data as Buffer);
       else onText(data as Buffer);
     });
     socket.on('pong', () => this.#heard());

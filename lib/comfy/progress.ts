@@ -37,6 +37,11 @@ export class ProgressMeter {
     this.#total = [...this.#nodes.values()].reduce((sum, { weight }) => sum + weight, 0);
   }
 
+  /** The node at work, once there is one. */
+  get node(): string | undefined {
+    return this.#node === '' ? undefined : this.#node;
+  }
+
   /** Takes note of an event; the progress after it, or undefined when nothing has changed. */
   record(event: PromptEvent): Progress | undefined {
     this.#take(event);

@@ -10,6 +10,7 @@ import {
   type NodeFailure,
 } from './node-failure.ts';
 import { NodeTimes } from './node-times.ts';
+import { parsePreview, type Preview } from './preview.ts';
 import { ProgressMeter, type Progress } from './progress.ts';
 import type { PromptListener } from './socket.ts';
 
@@ -21,6 +22,8 @@ export interface PromptObserver {
   /** ComfyUI is through with the prompt and free for the next one; what came of it is still to be read. */
   onEnded?(): void;
   onProgress?(progress: Progress): void;
+  /** A picture on its way. ComfyUI sends them only when it was started with a preview method. */
+  onPreview?: ((preview: Preview) => void) | undefined;
   /** A node has made its output, which can be fetched while later nodes still run. Not every output comes this way. */
   onOutput?(nodeId: string, output: JsonText): void;
 }
@@ -122,8 +125,11 @@ export class PromptWatch implements PromptListener {
     if (this.#deaf) this.ring();
   }
 
-  onBinary(): void {
-    if (this.#startedAt !== undefined) this.#lastHeardAt = this.#clock.now();
+  /** The frame does not say whose it is: it belongs to the one prompt that runs. */
+  onBinary(frame: Buffer): void {
+    if (this.#startedAt === undefined) return;
+    this.#lastHeardAt = this.#clock.now();
+    if (this.#observer.onPreview && !this.ended) this.#preview(frame);
   }
 
   onLost(clientId: string): void {
@@ -168,6 +174,13 @@ export class PromptWatch implements PromptListener {
     const rung = new Promise<void>((resolve) => (this.#wake = resolve));
     await Promise.race([rung, this.#clock.sleep(ms, timer.signal).catch(() => undefined)]);
     timer.abort();
+  }
+
+  #preview(frame: Buffer): void {
+    const preview = parsePreview(frame);
+    const nodeId = this.#meter.node;
+    const known = nodeId === undefined ? {} : { nodeId };
+    if (preview) this.#tell((observer) => observer.onPreview?.({ ...preview, ...known }));
   }
 
   #record(event: PromptEvent): void {

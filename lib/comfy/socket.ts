@@ -15,7 +15,7 @@ export interface PromptListener {
   /** Something changed in ComfyUI's queue. */
   onStatus(): void;
   /** A frame that belongs to whatever runs. */
-  onBinary(): void;
+  onBinary(frame: Buffer): void;
   /** The connection of this client id is gone; with its id, nothing will come any more. */
   onLost(clientId: string): void;
 }
@@ -108,7 +108,7 @@ export class ComfySocket implements AsyncDisposable {
         clock,
         log,
         onText: (frame) => this.#dispatch(frame),
-        onBinary: () => this.#eachListener((listener) => listener.onBinary()),
+        onBinary: (frame) => this.#eachListener((listener) => listener.onBinary(frame)),
         onLost: (lost, reason) => this.#lost(lost, reason),
       },
       signal,
