@@ -85,7 +85,8 @@ export function parseInput(sent: JsonText): JobInput {
     strict: strict ?? false,
     ...(s3Config ? { s3Config } : {}),
     ...maybe('overrides', input.get('overrides')),
-    ...maybe('apiKey', input.get('comfy_org_api_key') ?? input.get('api_key_comfy_org')),
+    ...maybe('apiKey', input.get('api_key_comfy_org')),
+    ...maybe('apiKey', input.get('comfy_org_api_key')),
     ...maybe('extraPnginfo', input.get('extra_pnginfo')),
   };
 }

@@ -1,10 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { startFileServer, type FileServer } from '../lib/simulator/files.ts';
-import { loading, startRig, type Rig, type RigOptions } from './test-rig.ts';
+import { loading, pictures, startRig, type Rig, type RigOptions } from './test-rig.ts';
 
 const png = (color: string, size = 16) =>
   sharp({ create: { width: size, height: size, channels: 3, background: color } })
@@ -235,26 +236,45 @@ test('a file too large to upload goes over the disk that worker and ComfyUI shar
   await using server = await startFileServer({ files: { '/big.mp4': { content } } });
   await using rig = await startFetchingRig(server);
   const job = {
-    workflow: loading('a.png'),
-    images: [{ name: 'a.png', image: (await png('#ff0000')).toString('base64') }],
+    workflow: pictures(),
     files: [{ name: 'big.mp4', url: `${server.url}/big.mp4`, subfolder: 'v' }],
   };
-  const folder = rig.comfy.folders.input;
-  await using shared = await startFetchingRig(server, {
-    COMFY_URL: rig.comfy.url,
-    COMFY_INPUT_DIR: folder,
-  });
-  expect((await shared.run(job)).error).toBeUndefined();
-  expect(await readdir(join(folder, 'v'))).toEqual(['big.mp4']);
-  await using apart = await startFetchingRig(server, {
-    COMFY_URL: rig.comfy.url,
-    COMFY_INPUT_DIR: '/nonexistent',
-  });
+  expect((await rig.run(job)).error).toBeUndefined();
+  expect(await inputs(rig)).toEqual(['v', 'v/big.mp4']);
+  expect(uploads(rig)).toBe(0);
+
+  await using apart = await startFetchingRig(server, { COMFY_INPUT_DIR: '/nonexistent' });
   expect((await apart.run(job)).output?.details).toEqual([
     expect.stringMatching(
       /^Error uploading v\/big\.mp4: The file has 110000000 bytes\. .* COMFY_INPUT_DIR/,
     ),
   ]);
+
+  await using elsewhere = await startFetchingRig(server, { COMFY_INPUT_DIR: tmpdir() });
+  expect((await elsewhere.run(job)).output?.details?.[0]).toMatch(/is on no disk that this worker/);
+});
+
+test('forty images of four megabytes go in with one job', async () => {
+  const noise = {
+    create: {
+      width: 1200,
+      height: 1200,
+      channels: 3,
+      background: '#000000',
+      noise: { type: 'gaussian', mean: 128, sigma: 60 },
+    },
+  } as const;
+  const content = await sharp(noise).png().toBuffer();
+  expect(content.length).toBeGreaterThan(4_000_000);
+  const names = Array.from({ length: 40 }, (_, at) => `${at}.png`);
+  await using server = await startFileServer({
+    files: Object.fromEntries(names.map((name) => [`/${name}`, { content }])),
+  });
+  await using rig = await startFetchingRig(server);
+  const images = names.map((name) => ({ name, url: `${server.url}/${name}` }));
+  expect((await rig.run({ workflow: pictures(), images })).error).toBeUndefined();
+  expect(await inputs(rig)).toEqual(names.sort());
+  expect((await inputFile(rig, '39.png')).equals(content)).toBe(true);
 });
 
 /** A PNG that says it is as wide and high as this. */
