@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { silentLog } from '../lib/comfy/test-comfy.ts';
 import type { Artifact } from './artifact.ts';
 import { Converter } from './convert.ts';
 import type { Conversion } from './convert-image.ts';
@@ -18,7 +19,7 @@ function artifact(bytes: Uint8Array, filename = 'a.png', mediaType = 'image/png'
 
 /** Converts one file, and reads what came of it. */
 async function convert(source: Artifact, conversion: Conversion, bounds = limits) {
-  await using folder = await openWorkFolder();
+  await using folder = await openWorkFolder(silentLog);
   const job = { folder: folder.path, signal };
   const { artifacts, problems } = await new Converter(bounds).convert([source], conversion, job);
   const [made] = artifacts;
@@ -160,7 +161,7 @@ test('what is no picture, and everything when nothing is asked for, is not touch
 });
 
 test('a job that is aborted does not wait for pictures that have not begun', async () => {
-  await using folder = await openWorkFolder();
+  await using folder = await openWorkFolder(silentLog);
   const reason = new Error('stopped');
   const job = { folder: folder.path, signal: AbortSignal.abort(reason) };
   const files = [artifact(await png())];

@@ -13,7 +13,7 @@ async function startSetup() {
   const parts = new AsyncDisposableStack();
   const simulator = parts.use(await startComfySimulator({ speed: Infinity }));
   const comfy = parts.use(openComfy(simulator.url));
-  const folder = parts.use(await openWorkFolder());
+  const folder = parts.use(await openWorkFolder(silentLog));
   const start = (signal = never) =>
     new ArtifactFetcher({ comfy, transfers: 2, log: silentLog, workFolder: folder.path }, signal);
   const keep = async (filename: string, bytes: Buffer) => {

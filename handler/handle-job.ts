@@ -74,7 +74,7 @@ async function runJob(
   const workflow =
     input.workflow instanceof JsonText ? input.workflow : JsonText.of(input.workflow.name);
   const choice = chooseOutputs(workflow, input.output);
-  await using folder = await openWorkFolder();
+  await using folder = await openWorkFolder(log);
   const staged = await stageInputs(input, parts, { workflow, workFolder: folder.path, signal });
   log.info({ images: input.images.length, ms: watch.lap('staged') }, 'Inputs staged');
 
@@ -97,6 +97,7 @@ async function runJob(
         signal,
         log,
         onProgress: (progress) => context.progress(progress),
+        onPreview: context.preview,
         onOutput: (nodeId, output) => files.announce(nodeId, output),
         onEnded: makeRoom,
       },
@@ -115,6 +116,7 @@ async function runJob(
     folder: folder.path,
     signal,
   });
+  if (input.output.convert) watch.lap('converted');
   const delivered = await deliver(converted.artifacts, { jobId: job.jobId, signal }, parts);
   const problems = [collected, fetched, converted, delivered].flatMap((step) => step.problems);
   log.info(

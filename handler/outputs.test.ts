@@ -68,6 +68,27 @@ test('a video, a text and pictures come back, each where it belongs', async () =
   expect(output).not.toHaveProperty('errors');
 });
 
+/** ComfyUI's own SaveVideo shows its file under `images`. */
+function filming() {
+  return {
+    '1': pictures({ count: 2 })['1'],
+    '2': { class_type: 'CreateVideo', inputs: { images: ['1', 0], fps: 4 } },
+    '3': {
+      class_type: 'SaveVideo',
+      inputs: { video: ['2', 0], filename_prefix: 'film', format: 'auto', codec: 'auto' },
+    },
+  };
+}
+
+test('a video ComfyUI calls an image stays where clients read it, unless all is sorted by media type', async () => {
+  await using rig = await startRig();
+  const asEver = await run(rig, undefined, filming());
+  expect(names(asEver.output?.images)).toEqual(['film_00001_.mp4']);
+  expect(Object.keys(asEver.output ?? {})).toEqual(['images']);
+  const sorted = await run(rig, { groupBy: 'mediaType' }, filming());
+  expect(sorted.output).toMatchObject({ images: [], videos: [{ filename: 'film_00001_.mp4' }] });
+});
+
 test('nodes are chosen by id and by title, and previews come when they are asked for', async () => {
   await using rig = await startRig();
   const byId = await run(rig, { nodes: [2] });

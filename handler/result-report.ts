@@ -22,6 +22,7 @@ interface ResultTimings {
   /** By node id. Cached nodes are not there. */
   readonly nodes: Readonly<Record<string, number>>;
   readonly fetchedMs: number;
+  readonly convertedMs: number;
   readonly deliveredMs: number;
 }
 
@@ -45,6 +46,7 @@ export function toReport(
       executingMs: round(endedMs - startedMs),
       nodes,
       fetchedMs: laps.fetched ?? 0,
+      convertedMs: laps.converted ?? 0,
       deliveredMs: laps.delivered ?? 0,
     },
     versions: {

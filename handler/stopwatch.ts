@@ -1,5 +1,5 @@
 /** The stretches of a job's way through the handler, in order. */
-export type Phase = 'ready' | 'staged' | 'executed' | 'fetched' | 'delivered';
+export type Phase = 'ready' | 'staged' | 'executed' | 'fetched' | 'converted' | 'delivered';
 
 export type Timings = Readonly<Partial<Record<Phase, number>>>;
 
