@@ -21,8 +21,10 @@ export function listChoices(choices: readonly string[], wanted: string): string 
 
 /** Names somebody may have meant, the likeliest first; none when nothing is like it. */
 export function nearest(names: readonly string[], wanted: string, count: number): string[] {
-  return byLikeness(names, wanted)
-    .filter(({ likeness }) => likeness >= MEANT)
+  const all = byLikeness(names, wanted);
+  const least = Math.max(MEANT, (all[0]?.likeness ?? 0) * NEARLY_AS_LIKE);
+  return all
+    .filter(({ likeness }) => likeness >= least)
     .slice(0, count)
     .map(({ choice }) => choice);
 }
@@ -56,3 +58,5 @@ const LISTED = 10;
 const LISTED_OF_MANY = 8;
 /** Likeness from which on a name may be a misspelling of another. */
 const MEANT = 0.5;
+/** What is much less like it than the best is not worth a line. */
+const NEARLY_AS_LIKE = 0.8;
