@@ -1,4 +1,4 @@
-import { readConfig, type Config } from '../lib/config.ts';
+import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import { parseArguments } from '../lib/runpod/arguments.ts';
@@ -28,8 +28,7 @@ export async function main({ environment, args }: MainOptions): Promise<number> 
 
 /** One way or another; each loads only what it needs. */
 async function run(mode: Mode): Promise<number> {
-  const { flags, config } = mode;
-  if (flags.testInput !== undefined) return (await import('./run-one-job.ts')).runOneJob(mode);
+  if (mode.flags.testInput !== undefined) return (await import('./run-one-job.ts')).runOneJob(mode);
   if (servesApi(mode)) return (await import('./serve.ts')).serve(mode);
   return (await import('./run-worker.ts')).runWorker(mode);
 }
