@@ -6,18 +6,12 @@ import { promisify } from 'node:util';
 import { expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { browserTest, startPageRig } from './page-rig.ts';
+import { browserTest, chooseFile as open } from '../lib/api/page/test-page.ts';
+import { startPageRig } from './page-rig.ts';
 import { loading, pictures, sampling } from './test-rig.ts';
 
 const run = (page: Page) => page.getByRole('button', { name: 'Run', exact: true });
 const jobPanel = (page: Page) => page.getByRole('region', { name: 'Job' });
-
-/** Opens a file as if it had been chosen. */
-function open(page: Page, content: unknown, name = 'workflow.json') {
-  const text = typeof content === 'string' ? content : JSON.stringify(content);
-  const file = { name, mimeType: 'application/json', buffer: Buffer.from(text) };
-  return page.locator('#file').setInputFiles(file);
-}
 
 browserTest('a newcomer sees the example run to its picture in two clicks', async () => {
   await using rig = await startPageRig({ comfy: { speed: 4 } });
