@@ -42,6 +42,7 @@ async function takePair(page: Page, name: string): Promise<void> {
   await page.getByLabel('text').first().fill(OTHER_PROMPT);
   await run.click();
   await page.getByText(/step 1[3-9] of/).waitFor();
+  await page.getByAltText('Preview').waitFor();
   await save(page, `page-${name}-running`);
 }
 

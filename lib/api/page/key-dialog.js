@@ -1,7 +1,6 @@
 import { byId } from './dom.js';
 
-/** One question at a time, however many requests were refused. */
-/** @type {Promise<string | undefined> | undefined} */
+/** @type {Promise<string | undefined> | undefined} One question at a time, however many requests were refused. */
 let asking;
 
 /**

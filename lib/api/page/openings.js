@@ -45,8 +45,7 @@ function listenForDrops(onFile) {
   });
 }
 
-/** For phones, where there are no keys to paste with. Browsers have no clipboard for pages on insecure connections. */
-/** @param {(text: string) => void} onText */
+/** For phones, where there are no keys to paste with. Browsers have no clipboard for pages on insecure connections. @param {(text: string) => void} onText */
 function preparePasteButton(onText) {
   const button = byId('paste', HTMLButtonElement);
   button.hidden = !('clipboard' in navigator);
