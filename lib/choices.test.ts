@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { choicesOf, listChoices, nearest } from './choices.ts';
+import { choicesOf, hasChoice, listChoices, nearest } from './choices.ts';
 import { JsonText } from './json.ts';
 
 test.each([
@@ -9,6 +9,16 @@ test.each([
   ['["COMBO", {}]', undefined],
 ])('choices of %s', (declaration, choices) => {
   expect(choicesOf(JsonText.parse(declaration))).toEqual(choices);
+});
+
+test.each([
+  ['a', true],
+  ['1', true],
+  ['é', true],
+  ['b', false],
+])('whether %s is a choice', (wanted, isChoice) => {
+  expect(hasChoice(JsonText.parse('[["a", 1, "\\u00e9"]]'), wanted)).toBe(isChoice);
+  expect(hasChoice(JsonText.parse('["INT"]'), wanted)).toBeUndefined();
 });
 
 test('a short list is listed whole, of a long one what is most like it', () => {

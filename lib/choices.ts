@@ -5,10 +5,25 @@ import type { JsonText } from './json.ts';
  * Undefined when the description has none.
  */
 export function choicesOf(description: JsonText | undefined): string[] | undefined {
+  return listOf(description)?.items().map(textOf);
+}
+
+/** Whether a choice is among them; undefined when there are none. A list may have thousands: it is not taken apart for nothing. */
+export function hasChoice(description: JsonText | undefined, wanted: string): boolean | undefined {
+  const list = listOf(description);
+  return (
+    list &&
+    (list.text.includes(JSON.stringify(wanted)) || list.items().map(textOf).includes(wanted))
+  );
+}
+
+function listOf(description: JsonText | undefined): JsonText | undefined {
   const [type, options] = description?.items() ?? [];
   const list = type?.kind === 'array' ? type : options?.get('options');
-  return list?.kind === 'array' ? list.items().map((choice) => String(choice.value())) : undefined;
+  return list?.kind === 'array' ? list : undefined;
 }
+
+const textOf = (choice: JsonText) => String(choice.value());
 
 /** Choices for people: all of a short list, of a long one the nearest to what was asked for. */
 export function listChoices(choices: readonly string[], wanted: string): string {

@@ -2,7 +2,7 @@ import type { JsonText } from '../json.ts';
 import type { CheckedGraph } from './checked-graph.ts';
 import { complaint, type Complaint } from './complaint.ts';
 import { maybeLink, textOf, type GraphNode, type Link } from './graph.ts';
-import { hasOption, isDynamic, listedChoices, type InputInfo, type NodeInfo } from './node-info.ts';
+import { hasOption, isDynamic, listsChoice, type InputInfo, type NodeInfo } from './node-info.ts';
 import { compareNumbers, maybeNumber } from './python-number.ts';
 
 /** What ComfyUI's `validate_inputs` finds wrong with the inputs of a node, as far as its class declares it. */
@@ -91,9 +91,8 @@ function checkNumber(value: JsonText, input: InputInfo, info: NodeInfo): Complai
 }
 
 function checkChoice(value: JsonText, input: InputInfo, info: NodeInfo): Complaint | undefined {
-  const choices = listedChoices(input);
   const wanted = String(value.value());
-  if (!choices || isUpload(input) || choices.includes(wanted)) return undefined;
+  if (isUpload(input) || listsChoice(input, wanted) !== false) return undefined;
   const isCertain = isCore(info) && MODEL_FILE.test(wanted);
   return complaint('value_not_in_list', about(input, value), isCertain);
 }

@@ -6,6 +6,7 @@ import {
   hasOption,
   isDynamic,
   listedChoices,
+  listsChoice,
   readInputs,
   type InputInfo,
   type NodeInfo,
@@ -109,7 +110,7 @@ function isSeed(input: InputInfo): boolean {
 
 function accepts(input: InputInfo, value: JsonText | undefined): boolean {
   if (input.type === 'STRING') return true;
-  return listedChoices(input)?.includes(textOf(value) ?? '') ?? false;
+  return listsChoice(input, textOf(value) ?? '') ?? false;
 }
 
 /** The inputs a choice brings with it (`DynamicCombo` in `comfy_api/latest/_io.py`). */

@@ -1,4 +1,4 @@
-import { choicesOf } from '../choices.ts';
+import { choicesOf, hasChoice } from '../choices.ts';
 import type { JsonText } from '../json.ts';
 import { textOf } from './graph.ts';
 
@@ -51,10 +51,16 @@ function typeOf(type: JsonText | undefined): string {
 }
 
 /** The choices of a combo; undefined where they are none, or are made elsewhere (`remote`). */
-export function listedChoices({ type, declaration, options }: InputInfo): string[] | undefined {
-  if (type !== 'COMBO' || options?.get('remote')) return undefined;
-  return choicesOf(declaration);
+export function listedChoices(input: InputInfo): string[] | undefined {
+  return isListed(input) ? choicesOf(input.declaration) : undefined;
 }
+
+/** Whether a combo lists a choice; undefined where nothing is listed. */
+export function listsChoice(input: InputInfo, wanted: string): boolean | undefined {
+  return isListed(input) ? hasChoice(input.declaration, wanted) : undefined;
+}
+
+const isListed = ({ type, options }: InputInfo) => type === 'COMBO' && !options?.get('remote');
 
 /** Whether an option of the input is set to `true`. */
 export function hasOption({ options }: InputInfo, name: string): boolean {
