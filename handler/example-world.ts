@@ -1,0 +1,83 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
+import { startFileServer } from '../lib/simulator/files.ts';
+import { startS3Simulator } from '../lib/simulator/s3.ts';
+import type { JobExample } from './job-examples.ts';
+import { startRig } from './test-rig.ts';
+
+/** A worker with all that the examples of the document speak of. */
+export interface ExampleWorld extends AsyncDisposable {
+  /** Submits the job of the example, and gives what was posted for it. */
+  run(): Promise<unknown>;
+  /** The result as the document tells it, with the addresses that are real here. */
+  readonly expected: unknown;
+}
+
+export async function startExampleWorld(example: JobExample): Promise<ExampleWorld> {
+  const parts = new AsyncDisposableStack();
+  const files = parts.use(await startFileServer({ files: await servedFiles() }));
+  const s3 = parts.use(await startS3Simulator(S3));
+  const volume = await mkdtemp(join(tmpdir(), 'volume-'));
+  parts.defer(() => rm(volume, { recursive: true }));
+  const here = (text: string) =>
+    text
+      .replaceAll('https://files.example.com', files.url)
+      .replaceAll('https://s3.example.com', s3.url)
+      .replaceAll('/runpod-volume', volume);
+  for (const [name, content] of Object.entries(example.files)) {
+    await writeFile(join(volume, name), content);
+  }
+  const rig = parts.use(
+    await startRig({
+      comfy: { models: SIMULATED_MODELS },
+      environment: {
+        DOWNLOAD_ALLOW_PRIVATE: [files.url, s3.url].map((url) => new URL(url).host).join(),
+        WORKFLOWS_DIR: volume,
+        ...readSettings(here(example.settings)),
+      },
+    }),
+  );
+  const { input, ...extras } = JSON.parse(here(example.job)) as Record<string, unknown>;
+  return {
+    run: () => rig.run(input, extras),
+    expected: JSON.parse(here(example.result)),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+const S3 = {
+  buckets: ['pictures', 'customer-files'],
+  accessKeyId: 'EXAMPLEKEYID',
+  secretAccessKey: 'example-secret',
+};
+
+/** All that lies in the test resources; under `/private` only for those who have the token. */
+async function servedFiles() {
+  const folders = ['test_resources/images', 'test_resources/media'];
+  const found = await Promise.all(
+    folders.map(async (folder) => {
+      const names = await readdir(folder);
+      return Promise.all(
+        names.map(async (name) => [name, await readFile(join(folder, name))] as const),
+      );
+    }),
+  );
+  const needs = { kind: 'bearer', token: 'example-token' } as const;
+  return Object.fromEntries(
+    found.flat().flatMap(([name, content]) => [
+      [`/${name}`, { content }],
+      [`/private/${name}`, { content, needs }],
+    ]),
+  );
+}
+
+function readSettings(text: string): Record<string, string> {
+  const lines = text.split('\n').filter((line) => line.includes('='));
+  const pairs = lines.map((line): [string, string] => {
+    const [, name = '', value = ''] = /^(\w+)=(.*)$/.exec(line) ?? [];
+    return [name, value];
+  });
+  return Object.fromEntries(pairs);
+}
