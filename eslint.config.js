@@ -57,6 +57,7 @@ export default tseslint.config(
   isolated('comfy', 'runpod', 'storage', 'simulator'),
   isolated('storage', 'runpod', 'comfy', 'simulator'),
   isolated('simulator', 'runpod', 'comfy', 'storage'),
+  isolated('download', 'runpod', 'comfy', 'storage', 'simulator', 'workflow', 'api'),
   isolated('workflow', 'runpod', 'comfy', 'storage', 'simulator', 'api'),
   {
     files: ['handler/**/*.ts', 'lib/**/*.ts'],

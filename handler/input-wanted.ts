@@ -24,7 +24,7 @@ export interface WantedInput {
 /** What is wanted, or why it cannot be; in the order it was sent. */
 export type Wanted = WantedInput | { readonly problem: string };
 
-/** One of `images`. The texts are those clients know. */
+/** One of `images`. The texts are those clients know; `url` counts when `image` is left out or null. */
 export function wantedImage({ name, image, url }: InputImage): Wanted {
   const shown = typeof name === 'string' ? name : JSON.stringify(name);
   const unexpected = (what: string) => ({
@@ -33,12 +33,13 @@ export function wantedImage({ name, image, url }: InputImage): Wanted {
   if (typeof name !== 'string' || name === '') {
     return unexpected(`Expected name to be a non-empty string, got ${shown}`);
   }
-  const sent = image === undefined ? url : image;
+  const byUrl = (image ?? undefined) === undefined && (url ?? undefined) !== undefined;
+  const sent = byUrl ? url : image;
   if (typeof sent !== 'string') {
-    const what = image === undefined ? 'url to be a URL' : 'image to be a base64 string';
+    const what = byUrl ? 'url to be a URL' : 'image to be a base64 string';
     return unexpected(`Expected ${what}, got ${kindOf(sent)}`);
   }
-  const source = image === undefined || isUrl(sent) ? urlSource(sent) : base64Source(sent);
+  const source = byUrl || isUrl(sent) ? urlSource(sent) : base64Source(sent);
   const problem = source.kind === 'url' ? problemOfName(name) : undefined;
   if (problem !== undefined) return unexpected(`The name ${problem}`);
   return { shown, name, subfolder: '', source, expected: 'image' };

@@ -7,7 +7,7 @@ import { OutputOptionsSchema, S3ConfigSchema, type OutputOptions } from './input
 import { describeIssue } from './input-issue.ts';
 
 /** What a caller may send as `input`. Fields not named here are ignored. */
-export const JobInputSchema = z.object({
+const JobInputSchema = z.object({
   /** The workflow in API format, forwarded character for character; or the name of one kept on this worker. */
   workflow: z.custom((value) => value !== undefined && value !== null),
   /** For a workflow by name: what it asks for. */
@@ -43,7 +43,7 @@ export const JobInputSchema = z.object({
 /** One of `images`. What its fields hold is judged when it is staged, so that all are tried. */
 export interface InputImage {
   readonly name: unknown;
-  /** Wins over `url`. */
+  /** Wins over `url` unless it is null. */
   readonly image?: unknown;
   readonly url?: unknown;
 }

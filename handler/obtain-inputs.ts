@@ -29,9 +29,11 @@ export function obtainInputs(
   wanted: readonly Wanted[],
   options: ObtainOptions,
 ): Promise<Obtained[]> {
-  return Promise.all(
-    wanted.map((one) => ('problem' in one ? one : options.limit(() => obtain(one, options)))),
-  );
+  return Promise.all(wanted.map(async (one) => obtainInTurn(one, options)));
+}
+
+async function obtainInTurn(wanted: Wanted, options: ObtainOptions): Promise<Obtained> {
+  return 'problem' in wanted ? wanted : await options.limit(() => obtain(wanted, options));
 }
 
 async function obtain(

@@ -4,12 +4,15 @@ import { toUrlTest } from './url-pattern.ts';
 const secret = z.string().min(1);
 
 const AuthSchema = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('bearer'), token: secret }),
+  z.strictObject({
+    type: z.literal('bearer'),
+    token: z.string().regex(/^[!-~]+$/, 'must be a token'),
+  }),
   z.strictObject({ type: z.literal('basic'), username: z.string(), password: z.string() }),
   z.strictObject({
     type: z.literal('header'),
     header_name: z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, 'must be the name of a header'),
-    header_value: z.string().regex(/^[^\r\n\0]*$/, 'must be one line'),
+    header_value: z.string().regex(/^[\t -~\u0080-\u00ff]*$/, 'must be one line of Latin-1'),
   }),
   z.strictObject({ type: z.literal('query'), query_param: secret, query_value: z.string() }),
   z.strictObject({

@@ -1,5 +1,5 @@
 import { describeError, errnoOf, WorkerError } from '../errors.ts';
-import { shownUrl } from './shown-url.ts';
+import { shownUrl } from '../net/shown-url.ts';
 
 /** Trying again would not help: the caller has to name something else. */
 export function refused(url: URL, why: string): WorkerError {
