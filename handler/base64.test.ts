@@ -42,3 +42,9 @@ test('the media type a data URI declares is known', () => {
   expect(maybeDeclaredType('data:image/svg+xml,AAAA')).toBe('image/svg+xml');
   expect(maybeDeclaredType('AAAA')).toBeUndefined();
 });
+
+test.each(['=', '= ', 'A='])('megabytes of %j are refused at once', (part) => {
+  const began = performance.now();
+  expect(() => decodeBase64(part.repeat(2_000_000))).toThrow(/Expected base64|not base64/);
+  expect(performance.now() - began).toBeLessThan(5000);
+});

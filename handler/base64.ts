@@ -19,6 +19,13 @@ export function decodeBase64(sent: string): Buffer {
   return bytes;
 }
 
+/** Behind it there is only padding and blanks; before it, padding is stray. */
+function endOfDigits(sent: string): number {
+  let end = sent.length;
+  while (/[=\s]/.test(sent.charAt(end - 1))) end--;
+  return end;
+}
+
 /** Counted from the end: a search with a pattern looks at all of the megabytes before it. */
 function lengthWithoutPadding(text: string): number {
   let length = text.length;
@@ -40,7 +47,7 @@ function isPadded(text: string, digits: number, padding: number): boolean {
 function whatIsWrong(sent: string, start: number, digits: number): string {
   if (/^https?:\/\//i.test(sent))
     return 'Expected base64, got a URL; fetch it first and send its bytes';
-  const stray = sent.slice(start).search(/[^A-Za-z0-9+/_=\s-]|=(?![=\s]*$)/);
+  const stray = sent.slice(start, endOfDigits(sent)).search(/[^A-Za-z0-9+/_\s-]/);
   if (stray >= 0)
     return `Character ${JSON.stringify(sent[start + stray])} at position ${start + stray + 1} of ${sent.length} is not base64`;
   if (digits === 0) return 'Expected base64, got an empty string';
