@@ -43,6 +43,21 @@ test('W21 with refreshWorker even a failure asks for a fresh worker, and this on
   expect(sim.takes).toHaveLength(1);
 });
 
+test('with refreshWorker no second job is under way when the platform is asked to stop the worker', async () => {
+  await using sim = await startRunpodSimulator();
+  await using started = await TestWorker.start(sim.env, {
+    handler: obey,
+    refreshWorker: true,
+    concurrency: 3,
+  });
+  const jobIds = [sim.submit({ returns: 1 }), sim.submit({ returns: 2 })];
+  await started.worker.done;
+  const ended = jobIds.map((jobId) => sim.job(jobId)?.output).filter(Boolean);
+  expect(ended).toEqual([1]);
+  expect(sim.takes).toHaveLength(1);
+  expect(sim.takes[0]?.route).toBe('job-take');
+});
+
 test('W22 a handler that throws is reported under the names of its worker', async () => {
   await using sim = await startRunpodSimulator();
   await using _ = await TestWorker.start(sim.env, {

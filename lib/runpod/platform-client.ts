@@ -17,6 +17,8 @@ export interface PlatformClientOptions {
   readonly apiKey?: string | undefined;
   /** Added to the User-Agent as `Integration/<value>`. */
   readonly integration?: string | undefined;
+  /** Silence after which a post is given up; shorter than the default only in tests. */
+  readonly postTimeoutMs?: number;
 }
 
 /**
@@ -26,14 +28,16 @@ export interface PlatformClientOptions {
 export class PlatformClient implements AsyncDisposable {
   readonly #agent = new Agent({ connectTimeout: 10_000, bodyTimeout: 30_000 });
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #postTimeoutMs: number;
 
-  constructor({ apiKey, integration }: PlatformClientOptions) {
+  constructor({ apiKey, integration, postTimeoutMs = POST_TIMEOUT_MS }: PlatformClientOptions) {
+    this.#postTimeoutMs = postTimeoutMs;
     this.#headers = { authorization: apiKey ?? '', 'user-agent': userAgent(integration) };
   }
 
   /**
    * A long poll. Undefined when no answer has begun within `limitMs`. An answer that has begun is read to its end,
-   * whatever `signal` says: it may carry a job, and there is no way to hand that back.
+   * whatever `signal` says: it may carry a job, and there is no way to hand that back. It may take as long again.
    * @throws the reason of `signal`, or the error of the connection.
    */
   async poll(
@@ -49,7 +53,7 @@ export class PlatformClient implements AsyncDisposable {
         signal: wait.signal,
       });
       wait[Symbol.dispose]();
-      return toAnswer(response, await response.body.text());
+      return toAnswer(response, await readWithin(limitMs, response.body));
     } catch (error) {
       if (wait.isOver) return undefined;
       throw error;
@@ -72,13 +76,13 @@ export class PlatformClient implements AsyncDisposable {
         'content-type': 'application/x-www-form-urlencoded',
         'content-length': String(body.bytes),
         charset: 'utf-8',
-        'x-request-id': jobId,
+        'x-request-id': toHeader(jobId),
       },
-      headersTimeout: POST_TIMEOUT_MS,
+      headersTimeout: this.#postTimeoutMs,
       signal,
-      body: Readable.from(body.chunks),
+      body: Readable.from(inPieces(body.chunks)),
     });
-    const text = await response.body.text().catch(() => '');
+    const text = await readWithin(ANSWER_MS, response.body).catch(() => '');
     return toAnswer(response, text);
   }
 
@@ -87,8 +91,42 @@ export class PlatformClient implements AsyncDisposable {
   }
 }
 
-/** Silence after which a post is given up and repeated. */
+/** Nothing more of a post leaves, or nothing comes back. */
 const POST_TIMEOUT_MS = 60_000;
+/** How long the few words after the status of a post may take. */
+const ANSWER_MS = 10_000;
+
+/**
+ * Undici hears of progress only when a whole chunk has left: as one chunk, megabytes over a narrow uplink would look
+ * like silence and be given up in the middle, again and again.
+ */
+function* inPieces(chunks: JsonBody['chunks']): Generator<Uint8Array> {
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      yield chunk.subarray(at, at + PIECE_BYTES);
+    }
+  }
+}
+
+const PIECE_BYTES = 64 * 1024;
+
+/** Reads an answer that has begun. One that trickles for ever is cut off: somebody waits for its end. */
+async function readWithin(ms: number, body: Dispatcher.ResponseData['body']): Promise<string> {
+  const late = setTimeout(
+    () => body.destroy(new Error(`the answer began, but did not end within ${ms / 1000} s`)),
+    ms,
+  );
+  try {
+    return await body.text();
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** Headers hold printable ASCII, which is all that ids of the platform are made of; others are escaped. */
+function toHeader(jobId: string): string {
+  return jobId.toWellFormed().replace(/[^ -~]/gu, encodeURIComponent);
+}
 
 /** Aborts when the outer signal does or the time is over, unless it has been disposed before. */
 class BoundedWait implements Disposable {

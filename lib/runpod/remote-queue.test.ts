@@ -1,4 +1,4 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { measureJson } from '../json-body.ts';
@@ -12,6 +12,25 @@ const bodyOf = (value: unknown) => measureJson(value).encode();
 async function connect(sim: RunpodSimulator, overrides: Partial<RemoteQueueOptions> = {}) {
   const { log } = await createTestLog();
   return createRemoteQueue({ ...queueSettings(sim.env), log, ...overrides });
+}
+
+/** A platform that does what the test says. */
+async function startServer(answer: RequestListener) {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function connectTo(url: string, overrides: Partial<RemoteQueueOptions> = {}) {
+  const urls = { getJobUrl: `${url}/job-take/$ID`, postOutputUrl: `${url}/job-done/$ID` };
+  const { log } = await createTestLog();
+  return createRemoteQueue({ ...urls, podId: 'p', log, ...overrides });
 }
 
 test.each(['$ID', '$RUNPOD_POD_ID', 'simulated-pod'])(
@@ -77,24 +96,33 @@ test('a poll that is stopped throws the reason', async () => {
 test('W53 a job whose answer has begun when the poll is stopped is still read to its end', async () => {
   const text = '{"id":"slow","input":"late"}';
   const begun = Promise.withResolvers<ServerResponse>();
-  const platform = createServer((request, response) => {
+  await using platform = await startServer((request, response) => {
     if (request.method === 'POST') return void response.end();
     response.write(text.slice(0, 9), () => begun.resolve(response));
   });
-  await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve));
-  const base = `http://127.0.0.1:${(platform.address() as AddressInfo).port}`;
-  {
-    const urls = { getJobUrl: `${base}/job-take/$ID`, postOutputUrl: `${base}/job-done/$ID` };
-    await using queue = createRemoteQueue({ ...urls, podId: 'p', ...(await createTestLog()) });
-    const controller = new AbortController();
-    const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
-    const response = await begun.promise;
-    await queue.post('other', bodyOf({}), { kind: 'result', signal: never });
-    controller.abort();
-    response.end(text.slice(9));
-    expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
-  }
-  platform.close();
+  await using queue = await connectTo(platform.url);
+  const controller = new AbortController();
+  const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+  const response = await begun.promise;
+  await queue.post('other', bodyOf({}), { kind: 'result', signal: never });
+  controller.abort();
+  response.end(text.slice(9));
+  expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
+});
+
+test('an answer that trickles for ever is cut off, although the poll was not to be stopped any more', async () => {
+  const trickling = Promise.withResolvers<ServerResponse>();
+  await using platform = await startServer((_request, response) => {
+    response.write('{', () => trickling.resolve(response));
+    const drops = setInterval(() => response.write(' '), 5);
+    response.once('close', () => clearInterval(drops));
+  });
+  await using queue = await connectTo(platform.url, { pollLimitMs: 100 });
+  const controller = new AbortController();
+  const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+  await trickling.promise;
+  controller.abort('enough');
+  await expect(taking).rejects.toBe('enough');
 });
 
 test('a refused take says what was asked, what was answered and what to look at, but no query', async () => {
@@ -134,7 +162,43 @@ test.each([
   expect(sim.posts[0]).toMatchObject({ route, query: { isStream: flag } });
 });
 
+test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
+  'the result of a job called %j arrives all the same',
+  async (jobId) => {
+    await using sim = await startRunpodSimulator();
+    await using queue = await connect(sim);
+    await queue.post(jobId, bodyOf({}), { kind: 'result', signal: never });
+    expect(sim.posts[0]?.ids.at(-1)).toBe(jobId.toWellFormed());
+  },
+);
+
+test('a result on a narrow uplink is not given up while it moves', async () => {
+  const bytes = 32_000_000;
+  await using platform = await startServer((request, response) => {
+    let received = 0;
+    const narrow = setInterval(() => {
+      const rest = Math.min(200_000, request.readableLength);
+      received += (request.read(rest) as Buffer | null)?.length ?? 0;
+      if (received === bytes) response.end();
+      else request.read(0);
+    }, 20);
+    response.once('close', () => clearInterval(narrow));
+  });
+  await using queue = await connectTo(platform.url, { postTimeoutMs: 1500 });
+  const body = { bytes, chunks: [Buffer.alloc(bytes)] };
+  await queue.post('j', body, { kind: 'result', signal: never });
+});
+
+test('a result too large for one write arrives whole', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  const output = Array.from({ length: 50_000 }, (_, index) => index);
+  await queue.post('j', bodyOf({ output }), { kind: 'result', signal: never });
+  expect(sim.posts[0]?.bodyText).toBe(JSON.stringify({ output }));
+});
+
 test.each([
+  [307, 'platform.post_failed'],
   [500, 'platform.post_failed'],
   [503, 'platform.post_failed'],
   [429, 'platform.post_failed'],

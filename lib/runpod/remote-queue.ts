@@ -143,16 +143,16 @@ async function post(
     if (signal.aborted) throw signal.reason;
     throw new WorkerError('platform.post_failed', `${place}: ${reasonOf(error)}`, { cause: error });
   });
-  if (answer.status < 400) return;
+  if (answer.status < 300) return;
   const { retryAfterMs } = answer;
   throw new WorkerError(postErrorOf(answer.status), `${place}: ${outcomeOf(answer)}`, {
     retryAfterMs,
   });
 }
 
-/** What a refused post means. Keys rotate, so even 401 and 403 may pass. */
+/** What a refused post means. Keys rotate, so even 401 and 403 may pass; what is only redirected has not arrived. */
 function postErrorOf(status: number) {
-  if (status >= 500 || PASSING.has(status)) return 'platform.post_failed';
+  if (status < 400 || status >= 500 || PASSING.has(status)) return 'platform.post_failed';
   return GONE.has(status) ? 'platform.job_unknown' : 'platform.post_refused';
 }
 

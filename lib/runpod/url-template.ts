@@ -18,7 +18,7 @@ export function expandUrl(template: string, { podId, jobId, gpuTypeId }: Templat
   };
   return template.replace(PLACEHOLDER, (name) => {
     const value = values[name];
-    return value === undefined ? name : encodeURIComponent(value);
+    return value === undefined ? name : encodeURIComponent(value.toWellFormed());
   });
 }
 

@@ -35,7 +35,10 @@ export interface WorkerOptions {
   readonly delivery: DeliverySettings;
   /** Named in the report of a handler that threw. */
   readonly reporter?: Reporter;
-  /** Every result asks for a fresh worker, and this one takes no more jobs after its first. */
+  /**
+   * The result asks for a fresh worker, and this one takes no more jobs after its first. There is one place then,
+   * whatever `concurrency` says: the platform would stop the worker under a second job.
+   */
   readonly refreshWorker?: boolean;
   /** The values of a stream are also in its result. */
   readonly aggregateStream?: boolean;
@@ -87,7 +90,7 @@ export class Worker implements AsyncDisposable {
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
-    this.#places = new Places(options.concurrency, { log, clock });
+    this.#places = new Places(options.refreshWorker ? 1 : options.concurrency, { log, clock });
     this.#spool = new Spool({ dir: delivery.spoolDir, log, clock });
     this.#outbox = this.#createOutbox();
     this.#jobs = new HeldJobs({
