@@ -1,6 +1,7 @@
 import { JsonText } from '../json.ts';
 import { isControlWord } from './control-word.ts';
 import type { EditorNode } from './editor-file.ts';
+import { rollPrompt } from './dynamic-prompt.ts';
 import { textOf } from './graph.ts';
 import {
   hasOption,
@@ -20,6 +21,17 @@ export type Values = Map<string, JsonText>;
  * declares its inputs, with words of the editor's own in between.
  */
 export function widgetValues(node: EditorNode, info: NodeInfo): Values {
+  const values = savedValues(node, info);
+  const prompts = info.inputs.filter((input) => hasOption(input, 'dynamicPrompts'));
+  for (const { name } of prompts) {
+    const text = textOf(values.get(name));
+    const rolled = text === undefined ? undefined : rollPrompt(text);
+    if (rolled !== undefined && rolled !== text) values.set(name, JsonText.of(rolled));
+  }
+  return values;
+}
+
+function savedValues(node: EditorNode, info: NodeInfo): Values {
   const { namedValues, values } = node;
   if (namedValues?.kind === 'object') return byName(namedValues, { node, info });
   if (values?.kind === 'object') return byName(values, { node, info, withUndeclared: true });

@@ -436,6 +436,12 @@ test('a list as a value is wrapped, so that it is not taken for a link', () => {
   expect(converted['1']?.inputs.names).toEqual({ __value__: ['a', 1] });
 });
 
+test('a choice within a prompt is made, as the editor does before it submits', () => {
+  const text = { id: 1, type: 'CLIPTextEncode', widgets_values: ['a {red|red} cat // or dog'] };
+  expect(recordedInfos.get('CLIPTextEncode')?.text).toContain('dynamicPrompts');
+  expect(convert([text])['1']?.inputs.text).toBe('a red cat ');
+});
+
 test('the upload button of a loader is no value', () => {
   const load = { id: 1, type: 'LoadImageMask', widgets_values: ['in.png', 'red', 'image'] };
   expect(convert([load])['1']?.inputs).toEqual({ image: 'in.png', channel: 'red' });
