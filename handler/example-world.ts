@@ -5,6 +5,7 @@ import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
 import { startFileServer } from '../lib/simulator/files.ts';
 import { startS3Simulator } from '../lib/simulator/s3.ts';
 import type { JobExample } from './job-examples.ts';
+import { runInProcess } from './run-in-process.ts';
 import { startRig } from './test-rig.ts';
 
 /** A worker with all that the examples of the document speak of. */
@@ -29,22 +30,36 @@ export async function startExampleWorld(example: JobExample): Promise<ExampleWor
   for (const [name, content] of Object.entries(example.files)) {
     await writeFile(join(volume, name), content);
   }
-  const rig = parts.use(
-    await startRig({
-      comfy: { models: SIMULATED_MODELS },
-      environment: {
-        DOWNLOAD_ALLOW_PRIVATE: [files.url, s3.url].map((url) => new URL(url).host).join(),
-        WORKFLOWS_DIR: volume,
-        ...readSettings(here(example.settings)),
-      },
-    }),
-  );
-  const { input, ...extras } = JSON.parse(here(example.job)) as Record<string, unknown>;
+  const environment = {
+    DOWNLOAD_ALLOW_PRIVATE: [files.url, s3.url].map((url) => new URL(url).host).join(),
+    WORKFLOWS_DIR: volume,
+    ...readSettings(here(example.settings)),
+  };
+  const job = JSON.parse(here(example.job)) as Job;
   return {
-    run: () => rig.run(input, extras),
+    run: () => (isModule(job, example) ? runApart(job, environment) : runHere(job, environment)),
     expected: JSON.parse(here(example.result)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+interface Job {
+  readonly input: { readonly workflow: unknown };
+  readonly [extra: string]: unknown;
+}
+
+async function runHere({ input, ...extras }: Job, environment: Record<string, string>) {
+  await using rig = await startRig({ environment, comfy: { models: SIMULATED_MODELS } });
+  return await rig.run(input, extras);
+}
+
+async function runApart(job: Job, environment: Record<string, string>): Promise<unknown> {
+  return JSON.parse(await runInProcess(job, environment));
+}
+
+/** Whether the job names a workflow that is a module. */
+function isModule({ input: { workflow } }: Job, { files }: JobExample): boolean {
+  return Object.keys(files).some((name) => name === `${String(workflow)}.mjs`);
 }
 
 const S3 = {
