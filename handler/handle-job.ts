@@ -91,6 +91,7 @@ async function runJob(
       {
         workflow: staged.workflow,
         apiKey: input.apiKey ?? parts.apiKey,
+        extraPnginfo: input.extraPnginfo,
         strict: input.output.strict,
       },
       {

@@ -10,14 +10,18 @@ const options = { signal: never, log: silentLog };
 const posted = (comfy: ScriptedComfy) =>
   comfy.requests.findLast(({ route }) => route === 'POST /prompt')!;
 
-test('a workflow reaches ComfyUI character for character, with our ids and the key as it was sent', async () => {
+test('a workflow reaches ComfyUI character for character, with our ids, and key and metadata as they were sent', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const source =
     '{"10":{"inputs":{"seed":18446744073709551615,"cfg":1.0}},\n "2":{"class_type":"ü"}}';
   const submitted = scripted.next('POST /prompt');
   const running = comfy.runPrompt(
-    { workflow: JsonText.parse(source), apiKey: JsonText.parse('{"odd": 1.0}') },
+    {
+      workflow: JsonText.parse(source),
+      apiKey: JsonText.parse('{"odd": 1.0}'),
+      extraPnginfo: JsonText.parse('{"workflow": {"version": 1.0}}'),
+    },
     options,
   );
   await submitted;
@@ -26,7 +30,7 @@ test('a workflow reaches ComfyUI character for character, with our ids and the k
 
   expect(posted(scripted).headers['content-type']).toBe('application/json');
   expect(posted(scripted).body.toString()).toBe(
-    `{"prompt":${source},"client_id":"${scripted.clientIds[0]!}","prompt_id":"${promptId}","extra_data":{"api_key_comfy_org":{"odd": 1.0}}}`,
+    `{"prompt":${source},"client_id":"${scripted.clientIds[0]!}","prompt_id":"${promptId}","extra_data":{"api_key_comfy_org":{"odd": 1.0},"extra_pnginfo":{"workflow": {"version": 1.0}}}}`,
   );
   expect(promptId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 });

@@ -17,6 +17,8 @@ export interface PromptRequest {
   readonly workflow: JsonText;
   /** Key for API nodes: any JSON, forwarded as it was sent. */
   readonly apiKey?: JsonText | undefined;
+  /** What ComfyUI writes into the files it saves, beside the prompt; forwarded as it was sent. */
+  readonly extraPnginfo?: JsonText | undefined;
   /** A workflow of which ComfyUI takes only a part is an error, and not run. */
   readonly strict?: boolean | undefined;
 }

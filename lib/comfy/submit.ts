@@ -16,6 +16,8 @@ export interface Submission {
   readonly workflow: JsonText;
   /** Forwarded as it was sent, whatever it is. */
   readonly apiKey?: JsonText | undefined;
+  /** Likewise. */
+  readonly extraPnginfo?: JsonText | undefined;
 }
 
 export interface SubmitParts {
@@ -83,9 +85,13 @@ function post(
   );
 }
 
-function promptBody({ workflow, clientId, promptId, apiKey }: Submission): string {
-  const extra = apiKey ? `,"extra_data":{"api_key_comfy_org":${apiKey.text}}` : '';
-  return `{"prompt":${workflow.text},"client_id":"${clientId}","prompt_id":"${promptId}"${extra}}`;
+function promptBody({ workflow, clientId, promptId, apiKey, extraPnginfo }: Submission): string {
+  const extra = [
+    ...(apiKey ? [`"api_key_comfy_org":${apiKey.text}`] : []),
+    ...(extraPnginfo ? [`"extra_pnginfo":${extraPnginfo.text}`] : []),
+  ];
+  const extraData = extra.length > 0 ? `,"extra_data":{${extra.join(',')}}` : '';
+  return `{"prompt":${workflow.text},"client_id":"${clientId}","prompt_id":"${promptId}"${extraData}}`;
 }
 
 /** 4xx is final. After a 5xx the prompt can be in the queue all the same: it is put there before the answer is made. */
