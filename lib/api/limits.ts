@@ -11,7 +11,7 @@ const LIMITS = {
   requests: { requests: 10, concurrent: 2 },
 } as const;
 
-export type LimitedOperation = keyof typeof LIMITS;
+type LimitedOperation = keyof typeof LIMITS;
 
 declare module 'fastify' {
   interface FastifyContextConfig {

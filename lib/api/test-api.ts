@@ -26,7 +26,7 @@ export interface TestApi extends AsyncDisposable {
   ended(jobId: string): Promise<JobBody>;
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** POST unless told otherwise when there is one. */
   readonly body?: unknown;
   readonly text?: string;
@@ -35,14 +35,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
   readonly body: JobBody & Readonly<Record<string, unknown>>;
 }
 
-export interface JobBody {
+interface JobBody {
   readonly id: string;
   readonly status: string;
   readonly output?: unknown;
