@@ -5,7 +5,8 @@ import { WorkerError } from './errors.ts';
 
 /**
  * Every environment variable, once: how it is read, what it is when absent, and what it does.
- * `docs/configuration.md` is written from this table. A variable set to the empty string counts as absent.
+ * `docs/configuration.md` is written from this table. A variable set to the empty string counts as absent;
+ * blanks and line breaks around a value, as secrets read from files have them, do not belong to it.
  */
 interface Variable<T> {
   /** Reads the text of the variable. Throws (zod) when it does not parse. */
@@ -568,8 +569,8 @@ export type Config = {
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
   const values = Object.entries(VARIABLES).map(([name, declared]) => {
-    const sent = environment[name];
-    if (sent === undefined || sent.trim() === '') return [name, valueWhenAbsent(declared)];
+    const sent = environment[name]?.trim();
+    if (sent === undefined || sent === '') return [name, valueWhenAbsent(declared)];
     const parsed = declared.schema.safeParse(sent);
     if (!parsed.success)
       problems.push(

@@ -151,7 +151,7 @@ export const ERROR_KINDS = {
   'job.stopped': kind(
     'platform',
     false,
-    'The platform cancelled the job.',
+    'The platform cancelled the job, or the worker was told to end before it was done.',
     'The prompt is interrupted or removed from the queue; nothing is posted.',
   ),
   'queue.full': kind(

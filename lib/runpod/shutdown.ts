@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import { WorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 
 export interface ShutdownOptions {
@@ -20,7 +21,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /** Being told to stop. Disposed, it leaves the signals to Node again. */
 export interface Shutdown extends Disposable {
-  /** Aborts at the first signal. */
+  /** Aborts at the first signal, with a `job.stopped`. */
   readonly signal: AbortSignal;
 }
 
@@ -34,7 +35,7 @@ export function listenForShutdown(options: ShutdownOptions): Shutdown {
     if (!controller.signal.aborted) {
       firstAt = performance.now();
       log.info({ signal: name }, 'Stopping: no more jobs are taken. A second signal ends at once');
-      controller.abort(new Error(`The worker was told to stop (${name})`));
+      controller.abort(new WorkerError('job.stopped', `The worker was told to stop (${name})`));
     } else if (name === 'SIGTERM' || performance.now() - firstAt > ECHO_MS) {
       log.warn({ signal: name }, 'Ending at once, as told');
       exit(128 + constants.signals[name]);
