@@ -10,7 +10,7 @@ export interface ReceivedForm extends AsyncDisposable {
   readonly files: ReadonlyMap<string, ReceivedFile>;
 }
 
-export interface ReceivedFile {
+interface ReceivedFile {
   /** As the client calls it. */
   readonly filename: string;
   /** Where it lies until the form is disposed of, unless somebody moves it away. */

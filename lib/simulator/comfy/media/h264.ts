@@ -75,7 +75,7 @@ const I_PCM = 25;
 const STOP = Buffer.from([0x80]);
 
 /** 16 by 16 of light, twice 8 by 8 of colour. */
-export const BLOCK_BYTES = 256 + 64 + 64;
+const BLOCK_BYTES = 256 + 64 + 64;
 
 /** Two zero bytes and a small one would look like a start code: a three is put between them. */
 function unit(type: number, payload: Buffer): Buffer {
