@@ -31,7 +31,7 @@ export interface EditorNode {
   readonly shownWidgets: readonly (readonly [string, string])[];
 }
 
-export interface EditorSlot {
+interface EditorSlot {
   readonly name: string;
   readonly type: string;
   readonly linkId: string | undefined;
@@ -39,7 +39,7 @@ export interface EditorSlot {
   readonly isWidget: boolean;
 }
 
-export interface EditorLink {
+interface EditorLink {
   readonly originId: string;
   readonly originSlot: number;
   readonly targetId: string;
