@@ -24,7 +24,7 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-api-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
 
-  const queue = new LocalQueue();
+  const queue = new LocalQueue({ capacity: config.API_QUEUE_CAPACITY });
   const metrics = new Metrics();
   const jobs = parts.use(
     startJobs({

@@ -8,6 +8,7 @@ test('flags are read with a blank and with an equals sign', () => {
     logLevel: 'debug',
     debug: false,
     serveApi: undefined,
+    simulate: false,
   });
   expect(parseArguments(['--test_input={"a":"b=c"}', '--rp_debugger'])).toMatchObject({
     testInput: '{"a":"b=c"}',
@@ -36,6 +37,7 @@ test('nothing given, nothing set', () => {
     logLevel: undefined,
     debug: false,
     serveApi: undefined,
+    simulate: false,
   });
 });
 
