@@ -15,18 +15,34 @@ export interface ProblemContext {
  */
 export async function nodeProblems(
   nodeErrors: JsonText | undefined,
-  context: ProblemContext,
+  { workflow, nodeInfo }: ProblemContext,
 ): Promise<string[]> {
+  const context = { nodes: new Map(workflow.entries()), nodeInfo: askedOnce(nodeInfo) };
   const lines = (nodeErrors?.entries() ?? []).map(([nodeId, entry]) =>
     problemsOfNode(nodeId, entry, context),
   );
   return (await Promise.all(lines)).flat();
 }
 
+/** A workflow of thousands of nodes has few classes. */
+function askedOnce(nodeInfo: ProblemContext['nodeInfo']): ProblemContext['nodeInfo'] {
+  const asked = new Map<string, ReturnType<typeof nodeInfo>>();
+  return (classType) => {
+    const info = asked.get(classType) ?? nodeInfo(classType);
+    asked.set(classType, info);
+    return info;
+  };
+}
+
+interface NodesContext extends Pick<ProblemContext, 'nodeInfo'> {
+  /** The workflow by node id, read once: thousands of nodes may be wrong. */
+  readonly nodes: ReadonlyMap<string, JsonText>;
+}
+
 async function problemsOfNode(
   nodeId: string,
   entry: JsonText,
-  context: ProblemContext,
+  context: NodesContext,
 ): Promise<string[]> {
   if (entry.kind !== 'object') return [`Node ${nodeId}: ${shown(entry)}`];
   const errors = entry.get('errors');
@@ -34,7 +50,7 @@ async function problemsOfNode(
     return entry
       .entries()
       .map(([key, value]) => `Node ${nodeId} (${key}): ${shorten(shown(value))}`);
-  const node = context.workflow.get(nodeId);
+  const node = context.nodes.get(nodeId);
   const classType = shown(entry.get('class_type') ?? node?.get('class_type'));
   const texts = errors.items().map((error) => problemText({ error, node, classType, ...context }));
   return (await Promise.all(texts)).map(
@@ -48,7 +64,7 @@ function label(nodeId: string, classType: string, node: JsonText | undefined): s
   return `${nodeId} (${classType}${named ? ` ${JSON.stringify(title)}` : ''})`;
 }
 
-interface Problem extends ProblemContext {
+interface Problem extends NodesContext {
   readonly error: JsonText;
   readonly node: JsonText | undefined;
   readonly classType: string;
@@ -91,7 +107,7 @@ function asComfySays({ error }: Problem): string {
 function mismatch(problem: Problem): string {
   const [source, output] = extra(problem, 'linked_node')?.items() ?? [];
   const gives = shown(extra(problem, 'received_type'));
-  const sourceClass = problem.workflow.get(shown(source))?.get('class_type');
+  const sourceClass = problem.nodes.get(shown(source))?.get('class_type');
   const from = `output ${shown(output)} of node ${shown(source)} (${shown(sourceClass)})`;
   return `${input(problem)} needs ${expectedType(problem)}, but ${from} gives ${gives}`;
 }
@@ -130,11 +146,10 @@ function uncheckable(problem: Problem): string {
   return withoutPaths(shorten(`ComfyUI could not check it (${type}: ${shown(message).trim()})`));
 }
 
-function missingLinks({ node, workflow }: Problem): string[] {
-  const ids = new Set(workflow.entries().map(([id]) => id));
+function missingLinks({ node, nodes }: Problem): string[] {
   return (node?.get('inputs')?.entries() ?? []).flatMap(([name, value]) => {
     const [source, output] = value.items();
-    if (source === undefined || output?.kind !== 'number' || ids.has(shown(source))) return [];
+    if (source === undefined || output?.kind !== 'number' || nodes.has(shown(source))) return [];
     return [`${name} is linked to node ${shown(source)}, which is not in the workflow`];
   });
 }

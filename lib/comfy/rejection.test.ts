@@ -202,3 +202,32 @@ test('another failure of a check names the exception, and no folders of the serv
     "ComfyUI could not check it (OSError: cannot open 'x.bin')",
   );
 });
+
+test('thousands of wrong nodes do not hold up the worker, and their class is asked about once', async () => {
+  const ids = Array.from({ length: 5000 }, (_, index) => `n${index}`);
+  const error = {
+    type: 'value_not_in_list',
+    extra_info: { input_name: 'file', received_value: 'x.ckpt' },
+  };
+  const broken = { type: 'exception_during_validation' };
+  const entry = { errors: [error, broken], class_type: 'Loader' };
+  const node = { class_type: 'Loader', inputs: { model: ['gone', 0] } };
+  let asked = 0;
+  const began = performance.now();
+  const lines = await text(
+    JSON.stringify({
+      error: failed,
+      node_errors: Object.fromEntries(ids.map((id) => [id, entry])),
+    }),
+    {
+      workflow: JsonText.of(Object.fromEntries(ids.map((id) => [id, node]))),
+      nodeInfo: () => {
+        asked++;
+        return Promise.resolve(undefined);
+      },
+    },
+  );
+  expect(lines.split('\n')).toHaveLength(1 + 2 * ids.length);
+  expect(asked).toBe(1);
+  expect(performance.now() - began).toBeLessThan(5000);
+});
