@@ -1,91 +1,96 @@
-import pLimit from 'p-limit';
-import { describeError } from '../lib/errors.ts';
-import { Base64 } from '../lib/json-body.ts';
-import type { Storage } from '../lib/storage/storage.ts';
+import { safeName } from '../lib/storage/key.ts';
+import type { Destination, Stored, StoredFile } from '../lib/storage/storage.ts';
 import type { Artifact, DeliveredFile } from './artifact.ts';
-
-export interface DeliveryParts {
-  /** Where files go; absent: into the result itself. */
-  readonly storage?: Storage;
-  /** Uploads side by side. */
-  readonly transfers: number;
-  /** The largest result that is posted; decides whether a file the bucket refused fits into the result instead. */
-  readonly maxResultBytes: number;
-}
+import type { DeliveryPlan } from './delivery-plan.ts';
+import { encodedBytes, ResultRoom } from './result-room.ts';
 
 export interface Delivered {
   readonly files: readonly DeliveredFile[];
   readonly problems: readonly string[];
 }
 
-/** Hands every artifact over, in order: as base64, or as the URL of an object in the bucket. */
+export interface DeliveryJob {
+  readonly jobId: string;
+  readonly signal: AbortSignal;
+  /** What the result will hold beside the files. */
+  readonly besides?: unknown;
+}
+
+/**
+ * Hands every artifact over, in order: inside of the result as base64, or as an address of where it was stored. A file that
+ * one place refuses goes into the result while there is room, else to the next place, and is told of either way.
+ * @throws WorkerError `result.too_large` when there is no place for it at all.
+ */
 export async function deliver(
   artifacts: readonly Artifact[],
-  job: { readonly jobId: string; readonly signal: AbortSignal },
-  parts: DeliveryParts,
+  job: DeliveryJob,
+  plan: DeliveryPlan,
 ): Promise<Delivered> {
-  const { storage } = parts;
-  if (!storage) return { files: await Promise.all(artifacts.map(inline)), problems: [] };
+  const room = new ResultRoom(plan.maxResultBytes, artifacts, job.besides);
+  const { destinations, inline } = plan;
+  if (inline === 'always' || (inline === 'if it fits' && room.hasRoomFor(artifacts)))
+    return { files: await room.takeAll(artifacts), problems: [] };
+  if (destinations.length === 0) throw room.nowhere(artifacts);
 
-  const limit = pLimit(parts.transfers);
-  const room = { bytes: parts.maxResultBytes - RESERVED_BYTES };
-  const uploads = artifacts.map((artifact, index) =>
-    limit(() => upload(storage, artifact, index, job)),
-  );
-  const uploaded = await Promise.all(uploads);
-  job.signal.throwIfAborted();
-
-  const outcomes = await Promise.all(uploaded.map((outcome) => fallBack(outcome, room)));
+  const outcomes = outcomesFor(artifacts, job.jobId);
+  for (const destination of destinations) await storeAt(destination, outcomes, { ...job, room });
   return {
-    files: outcomes.flatMap(({ file }) => file ?? []),
-    problems: outcomes.flatMap(({ problem }) => problem ?? []),
+    files: outcomes.flatMap(({ delivered }) => delivered ?? []),
+    problems: outcomes.flatMap((outcome) => problemsOf(outcome, room)),
   };
 }
 
-/** For URLs, names and error texts beside the files. */
-const RESERVED_BYTES = 256 * 1024;
-
+/** What has become of one artifact so far. */
 interface Outcome {
-  readonly file?: DeliveredFile;
-  readonly problem?: string;
-}
-
-async function inline(artifact: Artifact): Promise<DeliveredFile> {
-  const bytes = new Uint8Array(await artifact.content.arrayBuffer());
-  return { artifact, type: 'base64', data: new Base64(bytes) };
-}
-
-interface Upload extends Outcome {
   readonly artifact: Artifact;
+  readonly file: StoredFile;
+  readonly problems: string[];
+  delivered?: DeliveredFile;
 }
 
-async function upload(
-  storage: Storage,
-  artifact: Artifact,
-  index: number,
-  { jobId, signal }: { readonly jobId: string; readonly signal: AbortSignal },
-): Promise<Upload> {
-  const { filename, content, mediaType } = artifact;
-  try {
-    const bytes = new Uint8Array(await content.arrayBuffer());
-    const url = await storage.put({ jobId, filename, index, bytes, mediaType }, signal);
-    return { artifact, file: { artifact, type: 's3_url', data: url } };
-  } catch (error) {
-    return { artifact, problem: `Error uploading ${filename} to S3: ${describeError(error)}` };
+/** What has no place yet goes there; what is refused there goes into the result while there is room. */
+async function storeAt(
+  destination: Destination,
+  outcomes: readonly Outcome[],
+  { signal, room }: DeliveryJob & { readonly room: ResultRoom },
+): Promise<void> {
+  const pending = outcomes.filter(({ delivered }) => !delivered);
+  if (pending.length === 0) return;
+  const files = pending.map(({ file }) => file);
+  const stored = await destination.store(files, signal);
+  for (const [at, outcome] of pending.entries()) note(stored[at], outcome, destination);
+  for (const outcome of pending) {
+    const inside = outcome.delivered ?? (await room.maybeTake(outcome.artifact));
+    if (inside) outcome.delivered = inside;
   }
 }
 
-/** A file the bucket refused is here still: it goes into the result while there is room. */
-async function fallBack(
-  { artifact, file, problem }: Upload,
-  room: { bytes: number },
-): Promise<Outcome> {
-  if (file) return { file };
-  const encodedLength = 4 * Math.ceil(artifact.content.size / 3);
-  if (encodedLength > room.bytes) {
-    const sizes = `${encodedLength} bytes, ${Math.max(room.bytes, 0)} free`;
-    return { problem: `${problem}. It is too large to be returned as base64 (${sizes}).` };
+function note(stored: Stored | undefined, outcome: Outcome, { name, itemType }: Destination): void {
+  const { artifact } = outcome;
+  if (stored && 'address' in stored)
+    outcome.delivered = { artifact, type: itemType, data: stored.address };
+  else {
+    const why = stored?.problem ?? 'nothing is known of it';
+    outcome.problems.push(`Error uploading ${artifact.filename} to ${name}: ${why}`);
   }
-  room.bytes -= encodedLength;
-  return { file: await inline(artifact), ...(problem ? { problem } : {}) };
+}
+
+function problemsOf({ artifact, problems, delivered }: Outcome, room: ResultRoom): string[] {
+  if (delivered) return problems;
+  const sizes = `${encodedBytes([artifact])} bytes, ${room.freeBytes} free`;
+  const lost = `It is too large to be returned as base64 (${sizes}).`;
+  return [...problems.slice(0, -1), `${problems.at(-1)}. ${lost}`];
+}
+
+/** A name that two files of the job share is told apart by their places. */
+function outcomesFor(artifacts: readonly Artifact[], jobId: string): Outcome[] {
+  const names = new Set<string>();
+  return artifacts.map((artifact, index) => {
+    const { nodeId, filename, content, mediaType } = artifact;
+    const name = safeName(filename);
+    const uniqueName = names.has(name) ? `${index}-${name}` : name;
+    names.add(name).add(uniqueName);
+    const file = { jobId, nodeId, filename, uniqueName, index, content, mediaType };
+    return { artifact, file, problems: [] };
+  });
 }

@@ -19,7 +19,7 @@ const ConvertSchema = z.strictObject({
 const PutTargetSchema = z.strictObject({
   url: httpUrl,
   method: z.enum(['PUT', 'POST']).optional(),
-  /** Form fields that go before the file of a POST. */
+  /** Form fields that go before the file of a POST; with `${filename}` in `key` the form takes any number of files. */
   fields: z.record(z.string(), z.string()).optional(),
   headers: headers.optional(),
   /** A file name, in which `*` stands for anything. */
@@ -32,6 +32,7 @@ const AzureSchema = z.strictObject({
   /** `https://<account>.blob.core.windows.net/<container>`, with a SAS unless there is a key. */
   url: httpUrl,
   accountKey: z.string().min(1).optional(),
+  /** Folder for the files; the job's id when absent. */
   prefix: z.string().optional(),
 });
 
@@ -39,8 +40,12 @@ const HuggingFaceSchema = z.strictObject({
   repo: z.string().min(1),
   repoType: z.enum(['model', 'dataset', 'space']).optional(),
   token: z.string().min(1),
+  /** Branch; `main` when absent. */
   revision: z.string().min(1).optional(),
+  /** Folder for the files; the job's id when absent. */
   directory: z.string().optional(),
+  /** A hub other than huggingface.co. */
+  hubUrl: httpUrl.optional(),
 });
 
 const HttpSchema = z.strictObject({ urlPrefix: httpUrl, headers: headers.optional() });

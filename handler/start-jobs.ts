@@ -12,6 +12,7 @@ import { openStorage } from '../lib/storage/open-storage.ts';
 import { Converter, converterSettings } from './convert.ts';
 import { createJobHandler, type JobParts } from './handle-job.ts';
 import { imageLimits } from './input-settings.ts';
+import { uploadSettings } from './upload-settings.ts';
 
 export interface JobsOptions {
   readonly config: Config;
@@ -41,6 +42,9 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
     converter: new Converter(converterSettings(config)),
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
+    uploads: uploadSettings(config),
+    preflight: config.PREFLIGHT === 'auto',
+    ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
     ...(storage ? { storage } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
     ...extra,

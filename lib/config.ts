@@ -293,6 +293,37 @@ export const VARIABLES = {
     'Seconds the conversion of one picture may take.',
   ),
 
+  CLEANUP: variable(
+    'outputs',
+    z
+      .string()
+      .transform((value) => value.trim().toLowerCase())
+      .pipe(z.enum(['auto', 'always', 'never'], 'must be auto, always or never')),
+    'auto',
+    "Whether the files of a job are removed from ComfyUI's input and output folders when it has ended. For this, a job saves into a folder of its own. `auto`: where this worker sees those folders, unless they lie on a network volume. `always`: there too, and a job fails when they are not seen. `never`: workflows and folders are left as they are.",
+  ),
+  COMFY_OUTPUT_DIR: variable(
+    'outputs',
+    maybe(text),
+    none,
+    "ComfyUI's output folder, where the files of ended jobs are removed. Only used when ComfyUI turns out to see it too.",
+    'found by asking ComfyUI',
+  ),
+
+  OUTPUT_VOLUME_DIR: variable(
+    'outputs',
+    text,
+    '/runpod-volume/outputs',
+    'Folder on a network volume for files that are delivered there (`output.delivery` `volume` or `auto`); each job gets a folder in it. Only used when it, or the folder it is to be in, is there.',
+  ),
+  UPLOAD_ALLOW_PRIVATE: variable(
+    'outputs',
+    hostList,
+    [],
+    'Servers that jobs may have files uploaded to although their addresses are not public: `host:port`, separated by commas. Each stands for itself alone. The bucket of `BUCKET_ENDPOINT_URL` needs no leave.',
+    '-',
+  ),
+
   RESULT_MAX_BYTES: variable(
     'results',
     integer(1024),

@@ -136,10 +136,22 @@ export const ERROR_KINDS = {
     'ComfyUI took only a part of the workflow, and `output.strict` asks for all of it.',
     'The prompt is removed from the queue or interrupted, and the job fails; `details` tells what is wrong.',
   ),
+  'comfy.disk_not_shared': kind(
+    'operator',
+    false,
+    "`CLEANUP` is `always`, and ComfyUI's input or output folder is on no disk that this worker sees.",
+    FAILS,
+  ),
   'output.node_unknown': kind(
     'caller',
     false,
     '`output.nodes` names a node that is not in the workflow; the message lists the nodes there are.',
+    'Nothing is run.',
+  ),
+  'output.no_destination': kind(
+    'caller',
+    false,
+    '`output.delivery` asks for a place that neither the job names nor the worker has.',
     'Nothing is run.',
   ),
   'job.timeout': kind(
@@ -223,8 +235,8 @@ export const ERROR_KINDS = {
   'storage.upload_failed': kind(
     'storage',
     true,
-    'An object could not be stored in the bucket.',
-    'The image comes back as base64 if it fits, with an entry in `errors`.',
+    'A file could not be stored in the bucket, or in another place the job names.',
+    'The file comes back as base64 if it fits, else it goes to the next place there is; with an entry in `errors`.',
   ),
   'platform.take_failed': kind(
     'platform',

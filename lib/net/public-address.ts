@@ -43,7 +43,21 @@ export function createPublicAgent({ allow = [], ...options }: PublicAgentOptions
   });
 }
 
-function addressOfServer({ hostname, port, protocol }: buildConnector.Options): string {
+/**
+ * The same for libraries that connect by Node's own http: what resolves names for them. Undefined: Node may, as the server is
+ * allowed.
+ * @throws an error with the code `EPRIVATE` when `url` names a private address, which nothing would resolve.
+ */
+export function publicLookupFor(url: URL, allow: readonly string[]): LookupFunction | undefined {
+  const host = withoutBrackets(url.hostname);
+  if (allow.includes(addressOfServer(url))) return undefined;
+  if (isIP(host) !== 0 && !isPublicAddress(host)) throw privateAddress(host, [host]);
+  return lookupPublic;
+}
+
+type Server = Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>;
+
+function addressOfServer({ hostname, port, protocol }: Server): string {
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
 }
 

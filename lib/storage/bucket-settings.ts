@@ -16,6 +16,8 @@ export interface BucketSettings {
   readonly secretAccessKey: string;
   readonly keyTemplate: string;
   readonly urlExpiresS: number;
+  /** Who set it, and is told what to change: `BUCKET_*`, or `s3Config` of a job. */
+  readonly owner: 'operator' | 'caller';
 }
 
 export type BucketConfig = Pick<
@@ -58,7 +60,8 @@ export function ignoredBucketVariables(config: BucketConfig): string[] {
 
 function settingsOf(config: BucketConfig, endpoint: URL): BucketSettings {
   return {
-    ...placeOf(endpoint, config),
+    ...placeOf(endpoint, { bucket: config.BUCKET_NAME, forcePath: config.BUCKET_FORCE_PATH_STYLE }),
+    owner: 'operator',
     bucket: config.BUCKET_NAME,
     region: config.BUCKET_REGION ?? regionOf(endpoint),
     accessKeyId: config.BUCKET_ACCESS_KEY_ID ?? '',
@@ -69,9 +72,12 @@ function settingsOf(config: BucketConfig, endpoint: URL): BucketSettings {
 }
 
 /** Takes the bucket out of an endpoint that already has it, so that it is not there twice. */
-function placeOf(
+export function placeOf(
   endpoint: URL,
-  { BUCKET_NAME: bucket, BUCKET_FORCE_PATH_STYLE: forcePath }: BucketConfig,
+  {
+    bucket,
+    forcePath,
+  }: { readonly bucket: string | undefined; readonly forcePath?: boolean | undefined },
 ): Pick<BucketSettings, 'endpoint' | 'addressing'> {
   const path = endpoint.pathname.replace(/\/+$/, '');
   const base = (host: string, prefix = path) => `${endpoint.protocol}//${host}${prefix}`;
@@ -149,4 +155,4 @@ function fitsHost(bucket: string): boolean {
 }
 
 /** Old buckets may have upper case and underscores. */
-const BUCKET_NAME = /^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/;
+export const BUCKET_NAME = /^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/;

@@ -1,5 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
+import type { BucketSettings } from './bucket-settings.ts';
+import { NOT_PUBLIC } from './not-public.ts';
 
 /** As with the Python worker: one try and three more. */
 export const MAX_ATTEMPTS = 4;
@@ -8,6 +10,7 @@ export interface Target {
   /** URL of the object, unsigned. */
   readonly url: string;
   readonly bucket: string;
+  readonly owner: BucketSettings['owner'];
 }
 
 /**
@@ -59,31 +62,55 @@ function reasonOf(status: number): string {
 function refusalText(refusal: Refusal, target: Target): string {
   const { code, message, attempts } = refusal;
   const retried = attempts < MAX_ATTEMPTS ? '' : ` (reached max retries: ${attempts - 1})`;
-  const advice = ADVICE[code]?.(refusal, target);
+  const advice = ADVICE[code]?.(refusal, NAMES[target.owner], target);
   return (
     `An error occurred (${code}) when calling the PutObject operation${retried}: ${message}` +
     (advice === undefined ? '' : ` (${advice})`)
   );
 }
 
-const regionAdvice = ({ region }: Refusal) =>
+const regionAdvice: Advice = ({ region }, names) =>
   region === undefined
-    ? 'set BUCKET_REGION to the region of the bucket'
-    : `set BUCKET_REGION to ${region}`;
+    ? `set ${names.region} to the region of the bucket`
+    : `set ${names.region} to ${region}`;
 
-const ADVICE: Readonly<Record<string, (refusal: Refusal, target: Target) => string>> = {
-  NoSuchBucket: (_, { bucket }) =>
-    `create the bucket ${bucket}, or set BUCKET_NAME to one that exists`,
-  AccessDenied: (_, { bucket }) => `the key needs the right to put objects into ${bucket}`,
-  InvalidAccessKeyId: () => 'check BUCKET_ACCESS_KEY_ID and BUCKET_ENDPOINT_URL',
-  SignatureDoesNotMatch: () => 'check BUCKET_SECRET_ACCESS_KEY and BUCKET_REGION',
+type Advice = (refusal: Refusal, names: Names, target: Target) => string;
+
+const ADVICE: Readonly<Record<string, Advice>> = {
+  NoSuchBucket: (_, { bucketName }, { bucket }) =>
+    `create the bucket ${bucket}, or set ${bucketName} to one that exists`,
+  AccessDenied: (_refusal, _names, { bucket }) =>
+    `the key needs the right to put objects into ${bucket}`,
+  InvalidAccessKeyId: (_, { keyId, endpoint }) => `check ${keyId} and ${endpoint}`,
+  SignatureDoesNotMatch: (_, { secret, region }) => `check ${secret} and ${region}`,
   AuthorizationHeaderMalformed: regionAdvice,
   PermanentRedirect: regionAdvice,
   RequestTimeTooSkewed: () => 'the clock of this machine is wrong',
 };
 
+/** How the owner of a bucket calls its settings. */
+type Names = Readonly<Record<'endpoint' | 'bucketName' | 'region' | 'keyId' | 'secret', string>>;
+
+const NAMES: Readonly<Record<Target['owner'], Names>> = {
+  operator: {
+    endpoint: 'BUCKET_ENDPOINT_URL',
+    bucketName: 'BUCKET_NAME',
+    region: 'BUCKET_REGION',
+    keyId: 'BUCKET_ACCESS_KEY_ID',
+    secret: 'BUCKET_SECRET_ACCESS_KEY',
+  },
+  caller: {
+    endpoint: 's3Config.endpointUrl',
+    bucketName: 's3Config.bucketName',
+    region: 's3Config.region',
+    keyId: 's3Config.accessId',
+    secret: 's3Config.accessSecret',
+  },
+};
+
 function connectionText(error: unknown, { url }: Target): string {
   const code = socketCodeOf(error) ?? '';
+  if (code === 'EPRIVATE') return `"${url}" is ${NOT_PUBLIC}`;
   if (NEVER_CONNECTED.has(code)) return `Could not connect to the endpoint URL: "${url}"`;
   if (CONNECTION_LOST.has(code)) {
     return `Connection was closed before we received a valid response from endpoint URL: "${url}"`;

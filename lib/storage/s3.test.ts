@@ -14,8 +14,9 @@ const PIXELS = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 31) % 
 const FILE = {
   jobId: 'job-1-u1',
   filename: 'ComfyUI_00001_.png',
+  uniqueName: 'ComfyUI_00001_.png',
   index: 0,
-  bytes: PIXELS,
+  content: new Blob([PIXELS]),
   mediaType: 'image/png',
 };
 const BUCKET = 'pictures';
@@ -90,8 +91,8 @@ test('the URL has the six parameters of a signature, in order, and nothing else'
 test('one plain PUT is sent: length told, no forced checksums, no waiting for 100', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
-  const bytes = new Uint8Array(3_000_000);
-  await storage.put({ ...FILE, bytes }, never());
+  const content = new Blob([new Uint8Array(3_000_000)]);
+  await storage.put({ ...FILE, content }, never());
   expect(sim.requests).toHaveLength(1);
   const { method, headers } = sim.requests[0]!;
   expect(method).toBe('PUT');
@@ -243,9 +244,9 @@ test('a store that is not there is named by the URL of the object', async () => 
 test('files of a job travel side by side, and later ones over the same connections', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
-  const putFour = () =>
-    Promise.all([0, 1, 2, 3].map((index) => storage.put({ ...FILE, index }, never())));
-  const urls = [...(await putFour()), ...(await putFour())];
+  const putFour = (jobId: string) =>
+    Promise.all([0, 1, 2, 3].map((index) => storage.put({ ...FILE, jobId, index }, never())));
+  const urls = [...(await putFour('job-1')), ...(await putFour('job-2'))];
   expect(new Set(urls).size).toBe(8);
   expect(sim.objects.size).toBe(8);
   expect(sim.connections).toBeLessThanOrEqual(4);

@@ -3,9 +3,11 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import type { Clock } from '../clock.ts';
 import type { BucketSettings } from './bucket-settings.ts';
+import { contentHash } from './content-hash.ts';
 import { monthBucket, objectKey } from './key.ts';
 import { objectUrl } from './object-url.ts';
 import { MAX_ATTEMPTS, uploadFailed } from './s3-errors.ts';
+import { storeObject } from './s3-upload.ts';
 import type { Storage, StoredFile } from './storage.ts';
 
 export interface S3Options {
@@ -37,14 +39,16 @@ export class S3Storage implements Storage {
     signal.throwIfAborted();
     const now = this.#options.clock.now();
     const bucket = this.#settings.bucket ?? monthBucket(now);
-    const key = objectKey(this.#settings.keyTemplate, file, now);
+    const sha256 = await contentHash(file.content, signal);
+    const key = objectKey(this.#settings.keyTemplate, { ...file, sha256 }, now);
     const url = objectUrl(this.#settings, bucket, key);
     try {
       const sdk = await this.#load();
-      await upload(sdk.client, { bucket, key, file, signal });
+      await storeObject(sdk.client, { bucket, key, file, sha256, signal });
       return await this.#presign(sdk, url);
     } catch (error) {
-      throw signal.aborted ? signal.reason : uploadFailed(error, { url, bucket });
+      const { owner } = this.#settings;
+      throw signal.aborted ? signal.reason : uploadFailed(error, { url, bucket, owner });
     }
   }
 
@@ -84,28 +88,6 @@ export class S3Storage implements Storage {
     );
     return `${url}?${query.join('&')}`;
   }
-}
-
-interface Upload {
-  readonly bucket: string;
-  readonly key: string;
-  readonly file: StoredFile;
-  readonly signal: AbortSignal;
-}
-
-async function upload(client: S3Client, { bucket, key, file, signal }: Upload): Promise<void> {
-  const { PutObjectCommand } = await import('@aws-sdk/client-s3');
-  const { bytes, mediaType } = file;
-  await client.send(
-    new PutObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      Body: bytes,
-      ContentType: mediaType,
-      ContentLength: bytes.byteLength,
-    }),
-    { abortSignal: signal },
-  );
 }
 
 async function loadSdk(settings: BucketSettings, options: S3Options): Promise<Sdk> {

@@ -24,7 +24,9 @@ async function written(
   found: Findings,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const file = { jobId: 'doctor', filename: 'doctor.bin', index: 0, bytes: CONTENT };
+  const content = new Blob([CONTENT]);
+  const name = { filename: 'doctor.bin', uniqueName: 'doctor.bin' };
+  const file = { jobId: 'doctor', ...name, index: 0, content };
   const startedAt = performance.now();
   try {
     const url = await storage.put({ ...file, mediaType: 'application/octet-stream' }, signal);
