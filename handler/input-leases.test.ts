@@ -38,11 +38,28 @@ test('a job that reads a file still being written waits for the writer', async (
   expect(await isHeld(leases.acquire(use({}, 'in.png'), never))).toBe(false);
 });
 
-test('equal bytes and other names do not wait', async () => {
+test('other names do not wait', async () => {
   const leases = new InputLeases();
   await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
-  expect(await isHeld(leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never))).toBe(true);
   expect(await isHeld(leases.acquire(use({ 'other.png': 'red' }, 'other.png'), never))).toBe(true);
+});
+
+test('equal bytes are waited for until they are stored, and not written again under a running prompt', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
+  const second = leases.acquire(use({ 'in.png': 'red', 'b.png': 'blue' }, 'in.png'), never);
+  expect(await isHeld(second)).toBe(false);
+  first.stored();
+  expect([...(await second).present]).toEqual(['in.png']);
+  expect([...first.present]).toEqual([]);
+});
+
+test('equal bytes whose first upload failed are written by the next job', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
+  const second = leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
+  first.release();
+  expect((await second).present.size).toBe(0);
 });
 
 test('first come, first served: a later job does not slip past one that waits', async () => {

@@ -5,7 +5,7 @@ import { crc32, deflateSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { startFileServer, type FileServer } from '../lib/simulator/files.ts';
-import { loading, pictures, startRig, type Rig, type RigOptions } from './test-rig.ts';
+import { loading, pictures, sampling, startRig, type Rig, type RigOptions } from './test-rig.ts';
 
 const png = (color: string, size = 16) =>
   sharp({ create: { width: size, height: size, channels: 3, background: color } })
@@ -295,4 +295,23 @@ function chunk(type: string, data: Buffer): Buffer {
   ends.writeUInt32BE(data.length, 0);
   ends.writeUInt32BE(crc32(body), 4);
   return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
+}
+
+test('an image that a running prompt reads is not written again for the next job that brings the same one', async () => {
+  const image = (await png('#0000ff')).toString('base64');
+  await using rig = await startRig({ comfy: { speed: 1 }, environment: { JOB_PREFETCH: '1' } });
+  const input = (steps: number) => ({
+    workflow: { ...loading('same.png'), ...prefixed(sampling({ steps, stepMs: 20 })) },
+    images: [{ name: 'same.png', image }],
+  });
+  const first = rig.platform.submit(input(20));
+  const second = rig.platform.submit(input(21));
+  expect((await rig.posted(first)).error).toBeUndefined();
+  expect((await rig.posted(second)).error).toBeUndefined();
+  expect(uploads(rig)).toBe(1);
+});
+
+/** The same nodes under other ids. */
+function prefixed(workflow: object): object {
+  return JSON.parse(JSON.stringify(workflow).replaceAll(/"(\d+)"(?=:|,0\])/g, '"s$1"')) as object;
 }

@@ -26,11 +26,15 @@ export interface StagingOptions {
   readonly workflow: JsonText;
   /** Where fetched files lie until the job ends; the caller removes it. */
   readonly workFolder: string;
+  /** Told the names before anything is stored under them, while they are leased. */
+  readonly willStore?: (names: readonly string[]) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /** The lease on the names, to be released when the prompt has ended, with the workflow that is to run. */
-export interface Staged extends InputLease {
+export interface Staged extends Pick<InputLease, 'release'>, Disposable {
+  /** Files put there. */
+  readonly count: number;
   /** As it came, but for URLs that stood for files: there the names are that those have in ComfyUI. */
   readonly workflow: JsonText;
 }
@@ -45,7 +49,7 @@ type Sent = Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>;
 export async function stageInputs(
   sent: Sent,
   parts: StagingParts,
-  { workflow, workFolder, signal }: StagingOptions,
+  { workflow, workFolder, willStore, signal }: StagingOptions,
 ): Promise<Staged> {
   const limit = pLimit(parts.transfers);
   const links = await findLinks(workflow, parts.comfy, signal);
@@ -58,11 +62,17 @@ export async function stageInputs(
   );
   signal.throwIfAborted();
   const staged = await replaceLinks(workflow, obtained, { comfy: parts.comfy, signal });
-  const lease = await parts.leases.acquire(useOf(obtained, staged), signal);
+  const use = useOf(obtained, staged);
+  const lease = await parts.leases.acquire(use, signal);
   try {
-    const problems = await uploadInputs(obtained, { comfy: parts.comfy, limit, signal });
+    await willStore?.([...use.writes.keys()]);
+    const missing = obtained.filter((one) => 'problem' in one || !lease.present.has(targetOf(one)));
+    const problems = await uploadInputs(missing, { comfy: parts.comfy, limit, signal });
     if (problems.length > 0) throw stagingFailed(problems, sent);
-    return { workflow: staged, release: () => lease.release() };
+    lease.stored();
+    const release = () => lease.release();
+    const { length: count } = obtained;
+    return { workflow: staged, count, release, [Symbol.dispose]: release };
   } catch (error) {
     lease.release();
     throw error;
