@@ -10,6 +10,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '../clock.ts';
 import { describeError } from '../errors.ts';
+import { MultipartUploads, type ObjectHead } from './s3/multipart.ts';
 import { Refusal } from './s3/refusal.ts';
 import { verifySignature, type SignedRequest } from './s3/signature.ts';
 
@@ -18,12 +19,18 @@ export interface S3SimulatorOptions {
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
   readonly region?: string;
+  /** Its time, which need not be that of its clients. */
   readonly clock?: Clock;
+  /** Objects that come in parts are counted, and not kept. */
+  readonly forgetful?: boolean;
 }
 
 interface S3Object {
   readonly bytes: Uint8Array;
+  readonly size: number;
+  readonly etag: string;
   readonly mediaType: string;
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** A request as it came, with what was answered; 0 where the connection was cut or is still open. */
@@ -43,9 +50,11 @@ type S3Fault =
   /** The request is read and never answered. */
   | { readonly kind: 'hang' };
 
+type Meant = (request: Pick<S3Request, 'method' | 'query'>) => boolean;
+
 /**
- * An S3-compatible store in memory, over real HTTP. PUT, GET and HEAD of objects, by path or by host name; every
- * signature is checked. What it leaves out: listings, multipart uploads, chunked signatures (`aws-chunked`), and rights.
+ * An S3-compatible store in memory, over real HTTP. PUT, GET and HEAD of objects and uploads in parts, by path or by host
+ * name; every signature is checked. What it leaves out: listings, chunked signatures (`aws-chunked`), and rights.
  */
 export interface S3Simulator extends AsyncDisposable {
   readonly url: string;
@@ -57,8 +66,10 @@ export interface S3Simulator extends AsyncDisposable {
   readonly requests: readonly S3Request[];
   /** How many have been opened so far. */
   readonly connections: number;
-  /** The next requests meet this instead of the store. */
-  failNext(fault: S3Fault, times?: number): void;
+  /** Uploads in parts that were begun, and neither assembled nor thrown away. */
+  readonly openUploads: number;
+  /** The next requests, or the next of those it is meant for, meet this instead of the store. */
+  failNext(fault: S3Fault, times?: number, meant?: Meant): void;
   /** Resolves when a request has been read, before it is answered. */
   nextRequest(signal?: AbortSignal): Promise<void>;
 }
@@ -84,7 +95,8 @@ class Store {
   readonly #region: string;
   readonly #buckets: ReadonlySet<string>;
   readonly #clock: Clock;
-  readonly #faults: S3Fault[] = [];
+  readonly #faults: { readonly fault: S3Fault; readonly meant: Meant }[] = [];
+  readonly #uploads: MultipartUploads;
   readonly #arrivals = new EventTarget();
 
   constructor(options: S3SimulatorOptions) {
@@ -93,14 +105,19 @@ class Store {
     this.#region = options.region ?? 'us-east-1';
     this.#buckets = new Set(options.buckets);
     this.#clock = options.clock ?? systemClock;
+    this.#uploads = new MultipartUploads(options.forgetful ?? false);
   }
 
   at(server: Server): S3Simulator {
     const { port } = server.address() as AddressInfo;
     const opened = () => this.connections;
+    const uploads = this.#uploads;
     return {
       get connections() {
         return opened();
+      },
+      get openUploads() {
+        return uploads.open;
       },
       url: `http://127.0.0.1:${port}`,
       port,
@@ -108,7 +125,9 @@ class Store {
       secretAccessKey: this.secretAccessKey,
       objects: this.objects,
       requests: this.requests,
-      failNext: (fault, times = 1) => void this.#faults.push(...Array<S3Fault>(times).fill(fault)),
+      failNext: (fault, times = 1, meant = () => true) => {
+        for (let time = 0; time < times; time++) this.#faults.push({ fault, meant });
+      },
       nextRequest: async (signal) => {
         await once(this.#arrivals, 'request', signal ? { signal } : {});
       },
@@ -133,7 +152,7 @@ class Store {
   }
 
   #answer(request: SignedRequest & Place, response: ServerResponse): void {
-    const fault = this.#faults.shift();
+    const fault = this.#nextFault(request);
     switch (fault?.kind) {
       case 'hang':
         return;
@@ -148,11 +167,21 @@ class Store {
     }
   }
 
+  #nextFault(request: SignedRequest): S3Fault | undefined {
+    const at = this.#faults.findIndex(({ meant }) => meant(request));
+    return at < 0 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
+  }
+
   #serveObject(request: SignedRequest & Place, response: ServerResponse): void {
+    response.setHeader('date', new Date(this.#clock.now()).toUTCString());
     try {
       this.#verify(request);
       const place = this.#placeOf(request);
-      if (request.method === 'PUT') this.#put(place, request, response);
+      const query = new URLSearchParams(request.query);
+      const uploadId = query.get('uploadId');
+      if (query.has('uploads')) this.#begin(place, request, response);
+      else if (uploadId !== null) this.#serveUpload(uploadId, request, response);
+      else if (request.method === 'PUT') this.#put(place, request, response);
       else this.#get(place, request, response);
     } catch (error) {
       const refusal =
@@ -183,9 +212,40 @@ class Store {
   }
 
   #put(place: string, { body, headers }: SignedRequest & Place, response: ServerResponse): void {
-    const mediaType = headers['content-type'] ?? 'binary/octet-stream';
-    this.objects.set(place, { bytes: body, mediaType });
-    response.writeHead(200, { etag: etagOf(body), 'content-length': 0 }).end();
+    const etag = etagOf(body);
+    this.objects.set(place, { ...headOf(place, headers), bytes: body, size: body.length, etag });
+    response.writeHead(200, { etag, 'content-length': 0 }).end();
+  }
+
+  #begin(place: string, { headers }: Place, response: ServerResponse): void {
+    const uploadId = this.#uploads.begin(headOf(place, headers));
+    const xml = `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>`;
+    response.writeHead(200, { 'content-type': 'application/xml' }).end(xml);
+  }
+
+  #serveUpload(uploadId: string, request: SignedRequest, response: ServerResponse): void {
+    const { method, query, body } = request;
+    switch (method) {
+      case 'PUT': {
+        const partNumber = Number(new URLSearchParams(query).get('partNumber'));
+        const etag = this.#uploads.addPart(uploadId, partNumber, body);
+        response.writeHead(200, { etag, 'content-length': 0 }).end();
+        return;
+      }
+      case 'DELETE':
+        this.#uploads.abort(uploadId);
+        response.writeHead(204).end();
+        return;
+      default:
+        this.#assemble(uploadId, Buffer.from(body).toString(), response);
+    }
+  }
+
+  #assemble(uploadId: string, list: string, response: ServerResponse): void {
+    const object = this.#uploads.assemble(uploadId, list);
+    this.objects.set(object.place, object);
+    const xml = `<CompleteMultipartUploadResult><ETag>${object.etag}</ETag></CompleteMultipartUploadResult>`;
+    response.writeHead(200, { 'content-type': 'application/xml' }).end(xml);
   }
 
   #get(place: string, { method }: SignedRequest, response: ServerResponse): void {
@@ -194,10 +254,12 @@ class Store {
     }
     const object = this.objects.get(place);
     if (!object) throw new Refusal(404, 'NoSuchKey', 'The specified key does not exist.');
+    const named = Object.entries(object.metadata);
     const headers = {
-      etag: etagOf(object.bytes),
+      etag: object.etag,
       'content-type': object.mediaType,
-      'content-length': object.bytes.length,
+      'content-length': object.size,
+      ...Object.fromEntries(named.map(([name, value]) => [`${META}${name}`, value])),
     };
     response.writeHead(200, headers).end(method === 'HEAD' ? undefined : object.bytes);
   }
@@ -212,6 +274,19 @@ interface Place {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
 }
+
+function headOf(place: string, headers: IncomingHttpHeaders): ObjectHead {
+  const metadata = Object.entries(headers)
+    .filter(([name]) => name.startsWith(META))
+    .map(([name, value]) => [name.slice(META.length), String(value)] as const);
+  return {
+    place,
+    mediaType: headers['content-type'] ?? 'binary/octet-stream',
+    metadata: Object.fromEntries(metadata),
+  };
+}
+
+const META = 'x-amz-meta-';
 
 function refuse(response: ServerResponse, refusal: Refusal, bodiless = false): void {
   const xml = Buffer.from(refusal.toXml());

@@ -282,6 +282,98 @@ test('a URL can be read as long as BUCKET_URL_EXPIRES_S says, and not when it wa
   expect((await fetched(url)).status).toBe(403);
 });
 
+const MEGABYTE = 1024 * 1024;
+/** 12 MB: two parts and a rest. */
+const LARGE = Buffer.alloc(12 * MEGABYTE, 'large ');
+const LARGE_FILE = { ...FILE, filename: 'large.mp4', content: new Blob([LARGE]) };
+const isPart = ({ query }: { query: string }) => query.includes('partNumber=');
+
+test('a large file goes in parts and is one object in the end', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  const url = await storage.put({ ...LARGE_FILE, mediaType: 'video/mp4' }, never());
+  const { status, mediaType, bytes } = await fetched(url);
+  expect([status, mediaType, LARGE.equals(bytes)]).toEqual([200, 'video/mp4', true]);
+  expect(sim.requests.filter(isPart)).toHaveLength(3);
+  expect(sim.openUploads).toBe(0);
+});
+
+test('a job that is run again finds its large file where it was, and sends it no second time', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  const first = await storage.put(LARGE_FILE, never());
+  const before = sim.requests.length;
+  const second = await storage.put(LARGE_FILE, never());
+  expect(second.split('?')[0]).toBe(first.split('?')[0]);
+  expect(sim.requests.slice(before).map(({ method }) => method)).toEqual(['HEAD']);
+});
+
+test('a large file of the same name with other bytes is sent, also under the same key', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim, { BUCKET_KEY_TEMPLATE: '{filename}' });
+  await storage.put(LARGE_FILE, never());
+  const other = Buffer.alloc(LARGE.length, 'other ');
+  const url = await storage.put({ ...LARGE_FILE, content: new Blob([other]) }, never());
+  expect(other.equals((await fetched(url)).bytes)).toBe(true);
+});
+
+test('a key that may not look writes all the same', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  sim.failNext({ kind: 'refuse', status: 403, body: '' }, 1, ({ method }) => method === 'HEAD');
+  expect((await fetched(await storage.put(LARGE_FILE, never()))).status).toBe(200);
+});
+
+test('parts that a busy or resetting store lost are sent again, and no others', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  sim.failNext({ kind: 'refuse', status: 503, body: errorXml('SlowDown') }, 2, isPart);
+  sim.failNext({ kind: 'reset' }, 1, ({ query }) => query.includes('partNumber=3'));
+  const url = await storage.put(LARGE_FILE, never());
+  expect(LARGE.equals((await fetched(url)).bytes)).toBe(true);
+  expect(sim.requests.filter(isPart)).toHaveLength(6);
+});
+
+test('a part that is refused fails the upload, and nothing of it stays', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  sim.failNext({ kind: 'refuse', status: 403, body: errorXml('AccessDenied') }, 1, isPart);
+  await expect(storage.put(LARGE_FILE, never())).rejects.toThrow(/\(AccessDenied\)/);
+  expect([sim.openUploads, sim.objects.size]).toEqual([0, 0]);
+});
+
+test('a store that says 200 and means no has not stored the file', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  const isAssembly = ({ method, query }: { method: string; query: string }) =>
+    method === 'POST' && query.includes('uploadId=');
+  sim.failNext({ kind: 'refuse', status: 200, body: errorXml('InternalError') }, 4, isAssembly);
+  await expect(storage.put(LARGE_FILE, never())).rejects.toThrow(/\(InternalError\)/);
+  expect(sim.objects.size).toBe(0);
+});
+
+test('a job that is stopped stops the parts on their way, and throws them away', async () => {
+  await using sim = await startS3Simulator({ buckets: [BUCKET] });
+  await using storage = storageAt(sim);
+  const stop = new AbortController();
+  sim.failNext({ kind: 'hang' }, 2, isPart);
+  const put = storage.put(LARGE_FILE, stop.signal);
+  const stopped = expect(put).rejects.toThrow('stopped');
+  while (!sim.requests.some(isPart)) await sim.nextRequest(AbortSignal.timeout(10_000));
+  stop.abort(new Error('stopped'));
+  await stopped;
+  expect(sim.openUploads).toBe(0);
+});
+
+test('a machine whose clock is wrong by an hour stores files all the same, and its links work', async () => {
+  const clock = new ManualClock(Date.now() + 3_600_000);
+  await using sim = await startS3Simulator({ buckets: [BUCKET], clock });
+  await using storage = storageAt(sim);
+  const url = await storage.put(FILE, never());
+  expect(sim.requests.map(({ status }) => status)).toEqual([403, 200]);
+  expect((await fetched(url)).bytes).toEqual(PIXELS);
+});
+
 function thisMonth(): string {
   const now = new Date();
   return `${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getFullYear()).slice(2)}`;
