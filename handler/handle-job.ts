@@ -4,23 +4,22 @@ import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext } from '../lib/runpod/job.ts';
 import type { Storage } from '../lib/storage/storage.ts';
-import { collectOutputs } from './collect-outputs.ts';
+import { Cleanup, type CleanupParts } from './cleanup.ts';
 import type { Converter } from './convert.ts';
 import { deliver } from './deliver.ts';
 import { planDelivery } from './delivery-plan.ts';
-import { ArtifactFetcher } from './fetch-artifacts.ts';
 import { InputLeases } from './input-leases.ts';
 import type { ImageLimits } from './input-look.ts';
 import { startDeadline } from './job-deadline.ts';
 import { parseInput } from './job-input.ts';
+import { madeAgain } from './made-again.ts';
 import { chooseOutputs } from './output-choice.ts';
 import { describeFiles } from './output-details.ts';
 import { toOutputs } from './output-items.ts';
-import { checkWorkflow } from './preflight.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { ResultReporter } from './result-report.ts';
 import { type Result, toFailure, toResult } from './result.ts';
-import { stageInputs } from './stage-inputs.ts';
+import { runWorkflow } from './run-workflow.ts';
 import { Stopwatch, type Timings } from './stopwatch.ts';
 import type { UploadSettings } from './upload-settings.ts';
 import { openWorkFolder } from './work-folder.ts';
@@ -38,6 +37,8 @@ export interface JobParts {
   readonly converter: Converter;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
+  /** Whether what a job leaves on ComfyUI's disk is removed. */
+  readonly cleanupMode: CleanupParts['mode'];
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string;
   /** Whether a workflow is looked at before ComfyUI gets it. */
@@ -48,15 +49,18 @@ export interface JobParts {
   readonly onTimings?: (jobId: string, timings: Timings) => void;
 }
 
-type LineParts = JobParts & { readonly leases: InputLeases; readonly reporter: ResultReporter };
+interface LineParts extends JobParts {
+  readonly leases: InputLeases;
+  readonly cleanup: Cleanup;
+  readonly reporter: ResultReporter;
+}
 
 /** The job line with its parts. Its one `catch` turns whatever went wrong into a result. */
 export function createJobHandler(jobParts: JobParts): Handler {
-  const parts = {
-    ...jobParts,
-    leases: new InputLeases(),
-    reporter: new ResultReporter(jobParts.comfy),
-  };
+  const { comfy, cleanupMode: mode } = jobParts;
+  const leases = new InputLeases();
+  const cleanup = new Cleanup({ comfy, leases, mode });
+  const parts = { ...jobParts, leases, cleanup, reporter: new ResultReporter(comfy) };
   return async (job, context) => {
     using deadline = startDeadline(job, context.signal, parts.jobTimeoutMs);
     try {
@@ -89,44 +93,15 @@ async function runJob(
   const choice = chooseOutputs(workflow, input.output);
   await using folder = await openWorkFolder(log);
   const workFolder = folder.path;
-  using staged = await stageInputs(input, parts, { workflow, workFolder, signal });
-  log.info({ files: staged.count, ms: watch.lap('staged') }, 'Inputs staged');
-
-  if (parts.preflight)
-    await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict });
-  await using files = new ArtifactFetcher({ ...parts, log, workFolder, choice }, signal);
-  const makeRoom = () => {
-    staged.release();
-    context.release();
-  };
-  const outcome = await comfy.runPrompt(
-    {
-      workflow: staged.workflow,
-      apiKey: input.apiKey ?? parts.apiKey,
-      extraPnginfo: input.extraPnginfo,
-      strict: input.output.strict,
-    },
-    {
-      signal,
-      log,
-      onProgress: (progress) => context.progress(progress),
-      onPreview: context.preview,
-      onOutput: (nodeId, output) => files.announce(nodeId, output),
-      onEnded: makeRoom,
-    },
-  );
-  makeRoom();
-  parts.reporter.countRun();
-  const { promptId, ending } = outcome;
-  log.info({ promptId, ending, ms: watch.lap('executed') }, 'Prompt ended');
-
-  const collected = collectOutputs(outcome, choice);
-  const fetched = await files.collect(collected.records);
-  watch.lap('fetched');
+  await using jobFiles = await parts.cleanup.begin(job.jobId, { workflow, signal, log });
+  const run = () =>
+    runWorkflow({ input, choice, jobFiles, workFolder }, context, { ...parts, watch, signal });
+  const { outcome, collected, fetched } = await madeAgain(run, { comfy, log, signal });
 
   const { convert, groupBy, details, expect } = input.output;
   const converting = { folder: workFolder, signal };
-  const converted = await parts.converter.convert(fetched.artifacts, convert, converting);
+  const artifacts = jobFiles.asSent(fetched.artifacts);
+  const converted = await parts.converter.convert(artifacts, convert, converting);
   if (convert) watch.lap('converted');
 
   const delivered = await deliver(

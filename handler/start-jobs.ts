@@ -42,6 +42,7 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
     converter: new Converter(converterSettings(config)),
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
+    cleanupMode: config.CLEANUP,
     uploads: uploadSettings(config),
     preflight: config.PREFLIGHT === 'auto',
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),

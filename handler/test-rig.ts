@@ -70,6 +70,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     RESULT_SPOOL_DIR: spoolDir,
     WEBSOCKET_RECONNECT_DELAY_S: '0',
     COMFY_POLL_INTERVAL_S: '1',
+    CLEANUP: 'never',
     ...options.environment,
   });
   const lines: LogLine[] = [];

@@ -130,6 +130,11 @@ export class ComfyClient implements AsyncDisposable {
     );
   }
 
+  /** Drops cached results, and models with them, as soon as nothing runs (`main.py`, `prompt_worker`). */
+  async forgetResults(signal?: AbortSignal): Promise<void> {
+    expectSuccess(await this.#send('POST', '/free', '{"free_memory":true}', signal));
+  }
+
   /** What `/object_info` says about one class; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const path = `/object_info/${encodeURIComponent(classType)}`;

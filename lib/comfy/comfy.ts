@@ -28,6 +28,7 @@ export class Comfy implements AsyncDisposable {
   readonly #log: Logger;
   readonly #client: ComfyClient;
   readonly #inputFolder: SharedFolder;
+  readonly #outputFolder: SharedFolder;
   readonly #socket: ComfySocket;
   readonly #catalogue: NodeCatalogue;
 
@@ -39,14 +40,24 @@ export class Comfy implements AsyncDisposable {
     this.#clock = clock;
     this.#log = log;
     this.#client = new ComfyClient(settings, clock);
-    this.#inputFolder = new SharedFolder(this.#client, settings.inputDir);
     this.#socket = new ComfySocket({ client: this.#client, settings, clock, log });
+    const connection = () => this.#socket.clientId;
+    this.#inputFolder = new SharedFolder(this.#client, {
+      type: 'input',
+      configured: settings.inputDir,
+      connection,
+    });
+    this.#outputFolder = new SharedFolder(this.#client, {
+      type: 'output',
+      configured: settings.outputDir,
+      connection,
+    });
     this.#catalogue = new NodeCatalogue({
       client: this.#client,
       settings,
       clock,
       log,
-      connection: () => this.#socket.clientId,
+      connection,
     });
   }
 
@@ -72,6 +83,16 @@ export class Comfy implements AsyncDisposable {
     await this.#socket.connect(signal);
   }
 
+  /** Whether ComfyUI answers now. */
+  async answers(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#client.probe(signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /**
    * Stores an input file, replacing one of the same name; one that is too large to upload goes over the disk both see.
    * @throws WorkerError `comfy.request_failed` (`isTimeout` tells whether it was only slow), `comfy.protocol` or
@@ -84,6 +105,29 @@ export class Comfy implements AsyncDisposable {
   /** ComfyUI's input folder as this worker sees it; undefined when it does not. */
   inputFolder(signal: AbortSignal): Promise<string | undefined> {
     return this.#inputFolder.path(signal);
+  }
+
+  /** The same for its output folder. */
+  outputFolder(signal: AbortSignal): Promise<string | undefined> {
+    return this.#outputFolder.path(signal);
+  }
+
+  /** Whether ComfyUI can still give out this file. */
+  hasFile({ filename, subfolder, type }: ComfyFile, signal: AbortSignal): Promise<boolean> {
+    return this.#client.hasFile({ filename, subfolder, type }, signal);
+  }
+
+  /**
+   * Makes ComfyUI forget all results, so that the next prompt runs in full. Not while a prompt runs or waits, which may
+   * be counting on them.
+   * @returns whether it will forget.
+   * @throws WorkerError `comfy.request_failed` or `comfy.protocol`.
+   */
+  async forgetResults(signal: AbortSignal): Promise<boolean> {
+    const { running, pending } = await this.#client.queue(signal);
+    if (running.length + pending.length > 0) return false;
+    await this.#client.forgetResults(signal);
+    return true;
   }
 
   /**
@@ -104,15 +148,16 @@ export class Comfy implements AsyncDisposable {
 
   /**
    * The error for a workflow that was found unfit before ComfyUI saw it, in the words used for ComfyUI's own refusals.
-   * `nodeErrors` has the shape of the member of that name in ComfyUI's answer.
+   * `nodeErrors` has the shape of the member of that name in ComfyUI's answer, `headline` stands before them.
    */
   async refusal(
     workflow: JsonText,
-    nodeErrors: JsonText,
+    { nodeErrors, headline }: { readonly nodeErrors: JsonText; readonly headline?: string },
     signal: AbortSignal,
   ): Promise<WorkerError> {
     const nodeInfo = (classType: string) => this.#client.nodeInfo(classType, signal);
-    const answer = `{"node_errors":${nodeErrors.text}}`;
+    const error = headline === undefined ? '' : `"error":${JSON.stringify(headline)},`;
+    const answer = `{${error}"node_errors":${nodeErrors.text}}`;
     return new WorkerError('comfy.rejected', await rejectionText(answer, { workflow, nodeInfo }));
   }
 

@@ -7,6 +7,8 @@ export interface ComfySettings {
   readonly pidFile: string;
   /** ComfyUI's input folder on this machine; asked for when it is not known and needed. */
   readonly inputDir?: string | undefined;
+  /** The same for its output folder. */
+  readonly outputDir?: string | undefined;
   readonly availability: {
     readonly intervalMs: number;
     /** Looks before giving up; 0 leaves it to the rules in `readiness.ts`. */
@@ -30,6 +32,7 @@ export function comfySettings(config: Config): ComfySettings {
     url: config.COMFY_URL,
     pidFile: config.COMFY_PID_FILE,
     inputDir: config.COMFY_INPUT_DIR,
+    outputDir: config.COMFY_OUTPUT_DIR,
     availability: {
       intervalMs: config.COMFY_API_AVAILABLE_INTERVAL_MS,
       maxRetries: config.COMFY_API_AVAILABLE_MAX_RETRIES,

@@ -7,27 +7,47 @@ import { isError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import type { ComfyClient, InputImage } from './client.ts';
 
+export interface SharedFolderOptions {
+  readonly type: 'input' | 'output';
+  /** The only place to look at; without it ComfyUI is asked. */
+  readonly configured: string | undefined;
+  /** Changes when ComfyUI may be another one: its client id for the websocket. */
+  readonly connection: () => string | undefined;
+}
+
 /**
- * ComfyUI's input folder, when it lies on a disk that this worker sees as well. Nothing is taken for it before a file
- * put there has been read back through ComfyUI.
+ * ComfyUI's input or output folder, when it lies on a disk that this worker sees as well. Nothing is taken for it before
+ * a file put there has been read back through ComfyUI.
  */
 export class SharedFolder {
   readonly #client: ComfyClient;
-  readonly #configured: string | undefined;
+  readonly #options: SharedFolderOptions;
   #path: string | undefined;
+  #missedOver: string | undefined;
 
-  /** @param configured the only place to look at; without it ComfyUI is asked. */
-  constructor(client: ComfyClient, configured: string | undefined) {
+  constructor(client: ComfyClient, options: SharedFolderOptions) {
     this.#client = client;
-    this.#configured = configured;
+    this.#options = options;
   }
 
-  /** Where it is; undefined when it is not to be reached. Once found it is not looked for again. */
+  /**
+   * Where it is; undefined when it is not to be reached. Once found it is not looked for again, and otherwise not before
+   * there is a new connection to ComfyUI.
+   */
   async path(signal: AbortSignal): Promise<string | undefined> {
     if (this.#path !== undefined) return this.#path;
-    const places = this.#configured === undefined ? await this.#likely(signal) : [this.#configured];
+    const connection = this.#options.connection();
+    if (connection !== undefined && connection === this.#missedOver) return undefined;
+    this.#path = await this.#find(signal);
+    this.#missedOver = this.#path === undefined ? connection : undefined;
+    return this.#path;
+  }
+
+  async #find(signal: AbortSignal): Promise<string | undefined> {
+    const { configured } = this.#options;
+    const places = configured === undefined ? await this.#likely(signal) : [configured];
     for (const place of places) {
-      if (await this.#isSeenByComfy(place, signal)) return (this.#path = place);
+      if (await this.#isSeenByComfy(place, signal)) return place;
     }
     return undefined;
   }
@@ -60,11 +80,12 @@ export class SharedFolder {
     const folders = await this.#maybeJson('/internal/folder_paths', signal);
     const customNodes = folders?.get('custom_nodes')?.items()[0]?.value();
     const base = valueOf(argv, '--base-directory');
+    const { type } = this.#options;
     const found = [
-      valueOf(argv, '--input-directory'),
-      base && join(base, 'input'),
-      typeof customNodes === 'string' ? join(dirname(customNodes), 'input') : undefined,
-      argv[0] && join(dirname(argv[0]), 'input'),
+      valueOf(argv, `--${type}-directory`),
+      base && join(base, type),
+      typeof customNodes === 'string' ? join(dirname(customNodes), type) : undefined,
+      argv[0] && join(dirname(argv[0]), type),
     ];
     const places = found.filter((place) => place !== undefined && isAbsolute(place));
     return [...new Set(places.map((place) => resolve(place ?? '')))];
@@ -82,11 +103,12 @@ export class SharedFolder {
   }
 
   async #isSeenByComfy(folder: string, signal: AbortSignal): Promise<boolean> {
+    const { type } = this.#options;
     const filename = `worker-probe-${randomUUID()}`;
     const path = join(folder, filename);
     try {
       await writeFile(path, filename, { flag: 'wx' });
-      return await this.#client.hasFile({ filename, subfolder: '', type: 'input' }, signal);
+      return await this.#client.hasFile({ filename, subfolder: '', type }, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!isError(error)) throw error;
