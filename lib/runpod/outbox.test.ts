@@ -1,8 +1,10 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { JsonText } from '../json.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/runpod.ts';
 import type { Job } from './job.ts';
+import { LocalQueue } from './local-queue.ts';
 import { Gate, HastyClock, TestWorker } from './test-worker.ts';
 
 const echo = (job: Job) => job.input.value();
@@ -191,6 +193,32 @@ test('what a killed worker could not post, the next one posts, and does not run 
   await using _ = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
   expect((await sim.result(jobId)).bodyText).toBe('{"output":"hi"}');
   await nothingIn(spoolDir);
+});
+
+test('a result left on disk whose job was taken again first is dropped, not posted after the new one', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.whenever(({ route }) => (route === 'job-done' ? { status: 503 } : undefined));
+  await using first = await TestWorker.start(sim.env, { handler: () => 'old' });
+  const jobId = sim.submit('hi');
+  await sim.until(() => sim.posts.length >= 2);
+  first.worker.kill();
+  await first.worker.done;
+  const { spoolDir } = first;
+  const queue = new LocalQueue(); // gives its job before a disk can be read
+  const job = { jobId, input: JsonText.of(1), source: JsonText.of({}) };
+  const result = queue.submit(job);
+  const gate = new Gate();
+  await using second = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    queue,
+    delivery: { spoolDir },
+  });
+  await nothingIn(spoolDir);
+  await gate.finish(jobId, 'new');
+  expect((await result).text).toBe('{"output":"new"}');
+  expect(second.messages('INFO')).toContain(
+    'A result of an earlier worker is dropped: its job runs again',
+  );
 });
 
 test('a folder that cannot be written is a warning, and the result still arrives', async () => {

@@ -212,11 +212,21 @@ export class Worker implements AsyncDisposable {
     for await (const result of this.#spool.left()) {
       while (this.#outbox.isFull(0) && !this.#isStopping) await this.#changed.rung();
       if (this.#isStopping) return;
-      if (this.#isHeld(result.jobId)) continue;
       const log = this.#logOf(result.jobId);
+      if (this.#isHeld(result.jobId)) {
+        await this.#dropLeftover(result.jobId, log);
+        continue;
+      }
       log.info({ bytes: result.body.bytes }, 'A result of an earlier worker is posted');
       void this.#outbox.deliver({ ...result, log, isOnDisk: true });
     }
+  }
+
+  /** Its job was taken again before it was read: posted later, it would contradict the new result. */
+  async #dropLeftover(jobId: string, log: Logger): Promise<void> {
+    if (this.#outbox.has(jobId)) return; // what is on disk may be the new result already
+    await this.#spool.remove(jobId);
+    log.info('A result of an earlier worker is dropped: its job runs again');
   }
 
   async #watchStops(): Promise<void> {
@@ -247,6 +257,7 @@ export class Worker implements AsyncDisposable {
     this.#changed.ring();
     this.#options.onJobsChange?.(this.jobIds);
   }
+
   #createOutbox(): Outbox {
     const { queue, delivery, refreshWorker = false } = this.#options;
     return new Outbox({
