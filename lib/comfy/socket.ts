@@ -120,7 +120,8 @@ export class ComfySocket implements AsyncDisposable {
   async #openAgain(signal: AbortSignal): Promise<Connection> {
     const { client, settings, clock, log } = this.#parts;
     const { attempts, delayMs } = settings.reconnect;
-    await clock.sleep(Math.max(0, this.#reconnectedAt + delayMs - clock.now()), signal);
+    const dueMs = this.#reconnectedAt + delayMs - clock.now();
+    await clock.sleep(Math.min(delayMs, Math.max(0, dueMs)), signal); // a clock may be set back
     let lastError = this.#lostBecause;
     for (let attempt = 1; attempt <= attempts; attempt++) {
       log.info({ attempt, reason: this.#lostBecause }, 'reconnecting to ComfyUI');

@@ -4,9 +4,11 @@ import { createRemoteQueue } from './remote-queue.ts';
 import { createTestLog, HastyClock, queueSettings } from './test-worker.ts';
 
 /** Listens until `ids` have come or `polls` polls were made. */
-async function listen(sim: RunpodSimulator, until: { ids?: number; polls?: number }) {
+async function listen(
+  sim: RunpodSimulator,
+  { clock = new HastyClock(), ...until }: { ids?: number; polls?: number; clock?: HastyClock },
+) {
   const { log } = await createTestLog();
-  const clock = new HastyClock();
   await using queue = createRemoteQueue({ ...queueSettings(sim.env), log, clock });
   const ended = new AbortController();
   const heard: string[] = [];
@@ -42,6 +44,17 @@ test('W41 polls that are answered at once with nothing begin a second apart', as
   sim.faults.next('job-stop', { status: 204 }, 4);
   const { pauses } = await listen(sim, { polls: 4 });
   expect(pauses.slice(0, 3)).toEqual([1000, 1000, 1000]);
+});
+
+test('a clock that is set back does not make the channel deaf', async () => {
+  class FallingClock extends HastyClock {
+    #now = 0;
+    override now = () => (this.#now -= 3_600_000);
+  }
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-stop', { status: 204 }, 3);
+  const { pauses } = await listen(sim, { polls: 3, clock: new FallingClock() });
+  expect(Math.max(...pauses)).toBe(1000);
 });
 
 test('ids are handed on; what is no id, and answers that are no answer, count as none', async () => {

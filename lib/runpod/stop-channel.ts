@@ -26,7 +26,8 @@ export async function* watchStops(options: StopChannelOptions): AsyncGenerator<r
     const began = clock.now();
     const { jobIds, pauseMs } = await pollStops(options, backoff);
     if (jobIds.length > 0) yield jobIds;
-    await clock.sleep(Math.max(0, began + pauseMs - clock.now()), signal);
+    const spentMs = Math.max(0, clock.now() - began); // a clock that was set back says less than nothing
+    await clock.sleep(Math.max(0, pauseMs - spentMs), signal);
   }
 }
 
