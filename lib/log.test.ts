@@ -70,6 +70,15 @@ test('W59: the message and stack of a logged error are cut as well', async () =>
   for (const line of lines()) expect(JSON.stringify(line).length).toBeLessThan(15_000);
 });
 
+test.each(['reason', 'error'])(
+  'a %s that quotes megabytes of a job is cut as well',
+  async (field) => {
+    const { log, lines } = await recordedLog();
+    log.warn({ [field]: 'node ppp'.repeat(1_000_000) }, 'Job failed');
+    expect(JSON.stringify(lines()).length).toBeLessThan(5000);
+  },
+);
+
 test('secrets are not written, wherever they hang', async () => {
   const { log, text } = await recordedLog();
   const secret = 'rpa_TOPSECRET';

@@ -25,7 +25,7 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
       format === 'pretty' ? pino.stdTimeFunctions.epochTime : pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label.toUpperCase() }) },
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
-    serializers: { message: shorten, err: shortError },
+    serializers: { message: shorten, reason: shorten, error: shorten, err: shortError },
   };
   if (format === 'json')
     return pino(
