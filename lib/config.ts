@@ -179,7 +179,7 @@ export const VARIABLES = {
     'jobs',
     flag,
     false,
-    'Ask the platform for a fresh worker after every job, and exit.',
+    'Ask the platform for a fresh worker after every job, and exit. Jobs then run one at a time, whatever `JOB_CONCURRENCY` and `JOB_PREFETCH` say.',
   ),
   HEARTBEAT_STUCK_S: variable(
     'jobs',
