@@ -252,3 +252,37 @@ function rename(workflow: Record<string, { inputs: object }>): Record<string, un
   );
   return JSON.parse(renamed) as Record<string, unknown>;
 }
+
+test('a workflow with unknown nodes names all of them, after the words clients look for', async () => {
+  await using rig = await startRig();
+  const { error } = await rig.run({
+    workflow: {
+      ...pictures(),
+      '5': { class_type: 'Nope', inputs: {} },
+      '6': { class_type: 'SaveImag', inputs: {} },
+    },
+  });
+  expect(error).toMatch(/^Cannot execute because node Nope does not exist:\n• Node 5/);
+  expect(error).toMatch(/\n• Node 6 .*SaveImage/);
+});
+
+test('a workflow without outputs is refused in the words clients look for', async () => {
+  await using rig = await startRig();
+  expect((await rig.run({ workflow: { '1': pictures()['1'] } })).error).toMatch(
+    /^Prompt has no outputs/,
+  );
+  expect((await rig.run({ workflow: {} })).error).toMatch(/^Prompt has no outputs/);
+});
+
+test('overrides set inputs by title, and a random seed is told', async () => {
+  await using rig = await startRig();
+  const { output, error } = await rig.run({
+    workflow: sampling(),
+    overrides: { 'The slow one.seed': 'randomize', '3.filename_prefix': 'over' },
+  });
+  expect(error).toBeUndefined();
+  expect(output?.images?.[0]?.filename).toBe('over_00001_.png');
+  expect(output).toMatchObject({
+    randomized: { '2.seed': expect.stringMatching(/^\d+$/) as unknown },
+  });
+});

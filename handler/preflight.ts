@@ -21,7 +21,8 @@ export async function checkWorkflow(workflow: JsonText, options: PreflightOption
   const infos = await comfy.describeNodes(classTypesOf(workflow), { signal });
   if (!infos) {
     const fatal = fatalNodes(workflow);
-    if (fatal.entries().length > 0) throw await comfy.refusal(workflow, fatal, signal);
+    if (fatal.entries().length > 0)
+      throw await comfy.refusal(workflow, { nodeErrors: fatal }, signal);
     return;
   }
   const findings = preflight(workflow, infos);
@@ -40,12 +41,20 @@ async function refuseIfStillSo(
   const { comfy, signal, infos, findings: earlier } = options;
   const fresh = await comfy.describeNodes(earlier.classTypes, { signal, fresh: true });
   if (!fresh) return;
-  const isUnknown = earlier.classTypes.some((classType) => !fresh.has(classType));
-  const names = isUnknown ? await comfy.nodeClasses(signal) : [];
+  const unknown = earlier.classTypes.find((classType) => !fresh.has(classType));
+  const names = unknown === undefined ? [] : await comfy.nodeClasses(signal);
   const findings = preflight(workflow, new Map([...infos, ...fresh]), names);
   if (!isRefused(findings, options)) return;
   if (findings.lacksOutput) throw withoutOutput();
-  throw await comfy.refusal(workflow, findings.nodeErrors, signal);
+  const { nodeErrors } = findings;
+  throw await comfy.refusal(workflow, { nodeErrors, ...maybeHeadline(unknown) }, signal);
+}
+
+/** ComfyUI's own first words for a node it does not have, which clients may look for. */
+function maybeHeadline(unknown: string | undefined): { headline?: string } {
+  return unknown === undefined
+    ? {}
+    : { headline: `Cannot execute because node ${unknown} does not exist` };
 }
 
 function isRefused(findings: Findings, { strict = false }: PreflightOptions): boolean {
@@ -55,6 +64,6 @@ function isRefused(findings: Findings, { strict = false }: PreflightOptions): bo
 function withoutOutput(): WorkerError {
   return new WorkerError(
     'comfy.rejected',
-    'Workflow validation failed:\n• No node gives anything out; add one that saves or previews, for example SaveImage',
+    'Prompt has no outputs:\n• No node gives anything out; add one that saves or previews, for example SaveImage',
   );
 }

@@ -162,7 +162,7 @@ test('a random seed is one the node takes', async () => {
     { comfy: rig.comfy, signal: never },
   );
   expect(resolved.workflow.get('1')?.get('inputs')?.get('seed')?.text).toBe(
-    resolved.randomized['1.seed'],
+    resolved.randomized?.['1.seed'],
   );
 });
 

@@ -18,8 +18,8 @@ export interface ResolveOptions {
 export interface ResolvedWorkflow {
   /** In API format, unless it is something only ComfyUI can judge. As it was sent, but for what the job says to change. */
   readonly workflow: JsonText;
-  /** What `"randomize"` became, by `node id.input`. */
-  readonly randomized: Readonly<Record<string, string>>;
+  /** What `"randomize"` became, by `node id.input`; undefined when nothing was. */
+  readonly randomized?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -31,8 +31,10 @@ export async function resolveWorkflow(
   options: ResolveOptions,
 ): Promise<ResolvedWorkflow> {
   const workflow = await toApiFormat(await lookUp(sent, options), options);
-  if (!overrides) return { workflow, randomized: {} };
-  return applyOverrides(workflow, overrides, await boundsFor(workflow, overrides, options));
+  if (!overrides) return { workflow };
+  const bounds = await boundsFor(workflow, overrides, options);
+  const { randomized, ...overridden } = applyOverrides(workflow, overrides, bounds);
+  return Object.keys(randomized).length > 0 ? { ...overridden, randomized } : overridden;
 }
 
 async function lookUp(

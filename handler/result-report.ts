@@ -1,4 +1,4 @@
-import type { PromptOutcome } from '../lib/comfy/comfy.ts';
+import type { Comfy, PromptOutcome } from '../lib/comfy/comfy.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Timings } from './stopwatch.ts';
 
@@ -26,33 +26,46 @@ interface ResultTimings {
   readonly deliveredMs: number;
 }
 
-export interface ReportParts {
-  readonly laps: Timings;
-  readonly isFirst: boolean;
-  readonly comfyVersion: string | undefined;
+/** Tells about jobs, and remembers whether this worker has run one before. */
+export class ResultReporter {
+  readonly #comfy: Pick<Comfy, 'version'>;
+  #runs = 0;
+
+  constructor(comfy: Pick<Comfy, 'version'>) {
+    this.#comfy = comfy;
+  }
+
+  /** A workflow has run; to be called for every one. */
+  countRun(): void {
+    this.#runs++;
+  }
+
+  async report(
+    { timings }: Pick<PromptOutcome, 'timings'>,
+    laps: Timings,
+    signal: AbortSignal,
+  ): Promise<ResultReport> {
+    const comfyVersion = await this.#comfy.version(signal);
+    return {
+      timings: { start: this.#runs > 1 ? 'warm' : 'cold', ...toTimings(timings, laps) },
+      versions: { worker: VERSION, ...(comfyVersion && { comfyui: comfyVersion }) },
+    };
+  }
 }
 
-export function toReport(
-  { timings }: Pick<PromptOutcome, 'timings'>,
-  { laps, isFirst, comfyVersion }: ReportParts,
-): ResultReport {
-  const { queuedMs, startedMs, endedMs, nodes } = timings;
+function toTimings(
+  { queuedMs, startedMs, endedMs, nodes }: PromptOutcome['timings'],
+  laps: Timings,
+): Omit<ResultTimings, 'start'> {
   return {
-    timings: {
-      start: isFirst ? 'cold' : 'warm',
-      readyMs: laps.ready ?? 0,
-      stagedMs: laps.staged ?? 0,
-      queuedMs: round(Math.max(0, startedMs - queuedMs)),
-      executingMs: round(endedMs - startedMs),
-      nodes,
-      fetchedMs: laps.fetched ?? 0,
-      convertedMs: laps.converted ?? 0,
-      deliveredMs: laps.delivered ?? 0,
-    },
-    versions: {
-      worker: VERSION,
-      ...(comfyVersion === undefined ? {} : { comfyui: comfyVersion }),
-    },
+    readyMs: laps.ready ?? 0,
+    stagedMs: laps.staged ?? 0,
+    queuedMs: round(Math.max(0, startedMs - queuedMs)),
+    executingMs: round(endedMs - startedMs),
+    nodes,
+    fetchedMs: laps.fetched ?? 0,
+    convertedMs: laps.converted ?? 0,
+    deliveredMs: laps.delivered ?? 0,
   };
 }
 

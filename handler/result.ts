@@ -19,8 +19,10 @@ export interface ResultItem extends Partial<OutputDetails> {
  * What a handler returns for a job. `errors` goes with outputs, `details` with `error`; the runtime moves `error` beside
  * `output`, which is what makes the platform count the job as failed.
  */
-export type Result = Partial<ResultReport> &
-  (
+export type Result = Partial<ResultReport> & {
+  /** What `"randomize"` became, by `node id.input`. */
+  readonly randomized?: Readonly<Record<string, string>>;
+} & (
     | (Outputs & { readonly errors?: readonly string[] })
     | { readonly status: 'success_no_images'; readonly images: readonly [] }
     | ({ readonly error: string; readonly details?: readonly string[] } & Partial<Outputs>)
