@@ -1,13 +1,12 @@
-import { realpath } from 'node:fs/promises';
-import { sep } from 'node:path';
 import type { Comfy } from '../lib/comfy/comfy.ts';
 import type { Config } from '../lib/config.ts';
-import { isError, WorkerError } from '../lib/errors.ts';
+import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
 import { withOwnPrefix } from '../lib/workflow/own-prefix.ts';
 import type { InputLeases } from './input-leases.ts';
 import { JobFiles } from './job-files.ts';
+import { isOnVolume } from './network-volume.ts';
 import { OwnFolders } from './own-folder.ts';
 import { OwnInputs } from './own-inputs.ts';
 
@@ -58,7 +57,7 @@ export class Cleanup {
     const { comfy, mode } = this.#parts;
     const root = await (type === 'input' ? comfy.inputFolder(signal) : comfy.outputFolder(signal));
     if (mode === 'always') return root ?? notShared(type);
-    return root === undefined || (await isKept(root)) ? undefined : root;
+    return root === undefined || (await isOnVolume(root)) ? undefined : root;
   }
 }
 
@@ -68,17 +67,3 @@ function notShared(type: 'input' | 'output'): never {
     `CLEANUP is always, but ComfyUI's ${type} folder is on no disk that this worker sees; set COMFY_${type.toUpperCase()}_DIR to it, or CLEANUP to auto`,
   );
 }
-
-/** On a network volume other workers put files, and people look for them. */
-async function isKept(root: string): Promise<boolean> {
-  try {
-    const path = await realpath(root);
-    return VOLUMES.some((volume) => path === volume || path.startsWith(volume + sep));
-  } catch (error) {
-    if (!isError(error)) throw error;
-    return true; // It is gone; what comes in its place is not known.
-  }
-}
-
-/** Where RunPod mounts network volumes: in serverless workers, and in pods. */
-const VOLUMES = ['/runpod-volume', '/workspace'];

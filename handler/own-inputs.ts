@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../lib/errors.ts';
 import type { InputLeases } from './input-leases.ts';
-import { removeWithin } from './remove-within.ts';
+import { isWithin, removeWithin } from './remove-within.ts';
 
 /**
  * The files in ComfyUI's input folder that are there only because this worker put them there. A file that was there
@@ -22,7 +22,7 @@ export class OwnInputs {
   /** To be told of names that are about to be stored, while their lease is held. */
   async claim(root: string, names: Iterable<string>): Promise<void> {
     for (const name of names) {
-      if (!(await exists(join(root, name)))) this.#roots.set(name, root);
+      if (isWithin(root, name) && (await isNew(join(root, name)))) this.#roots.set(name, root);
     }
   }
 
@@ -55,12 +55,12 @@ export class OwnInputs {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+/** A name of which that cannot be said is not one to remove. */
+async function isNew(path: string): Promise<boolean> {
   try {
     await lstat(path);
-    return true;
+    return false;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
+    return errnoOf(error) === 'ENOENT';
   }
 }

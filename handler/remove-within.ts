@@ -9,13 +9,18 @@ import { errnoOf } from '../lib/errors.ts';
  */
 export async function removeWithin(root: string, path: string): Promise<void> {
   const target = resolve(root, path);
-  if (!target.startsWith(resolve(root) + sep)) throw leadsOut(path, root);
+  if (!isWithin(root, path)) throw leadsOut(path, root);
   const folder = await maybeRealPath(dirname(target));
   if (folder === undefined) return;
   const expected = join(await realpath(root), relative(root, dirname(target)));
   if (folder !== expected) throw leadsOut(path, root);
   // A prompt that was given up may still be writing: what appears while the folder is emptied is removed in the next try.
   await rm(target, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Whether `path` is something below `root`, as far as names tell. */
+export function isWithin(root: string, path: string): boolean {
+  return resolve(root, path).startsWith(resolve(root) + sep);
 }
 
 async function maybeRealPath(path: string): Promise<string | undefined> {
