@@ -1,24 +1,29 @@
 import tseslint from 'typescript-eslint';
 
-/** A room of `lib` may use the basics beside it, never another room: each can then be read alone. */
-const isolated = (room, ...others) => ({
-  files: [`lib/${room}/**/*.ts`],
-  ignores: ['**/*.test.ts'],
-  rules: {
-    'no-restricted-imports': [
-      'error',
-      {
-        patterns: [
-          { group: ['**/handler/**'], message: 'lib is used by handler, never the reverse.' },
-          ...others.map((other) => ({
-            group: [`**/${other}/**`],
-            message: `lib/${room} and lib/${other} do not know each other; the handler joins them.`,
-          })),
-        ],
-      },
-    ],
-  },
-});
+const ROOMS = ['api', 'cli', 'comfy', 'download', 'runpod', 'simulator', 'storage', 'workflow'];
+
+/** A room of `lib` may use the basics beside it, and the rooms named, never another: each can then be read alone. */
+const isolated = (room, ...allowed) => {
+  const others = ROOMS.filter((other) => other !== room && !allowed.includes(other));
+  return [1, 2, 3].map((depth) => ({
+    files: [`lib/${room}/${'*/'.repeat(depth - 1)}*.ts`],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['**/handler/**'], message: 'lib is used by handler, never the reverse.' },
+            ...others.map((other) => ({
+              group: [`${'../'.repeat(depth)}${other}/**`],
+              message: `lib/${room} and lib/${other} do not know each other; the handler joins them.`,
+            })),
+          ],
+        },
+      ],
+    },
+  }));
+};
 
 export default tseslint.config(
   { ignores: ['dist/', 'coverage/', 'demo_output/', 'jest.config.js', 'eslint.config.js'] },
@@ -52,13 +57,14 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  isolated('api', 'comfy', 'storage', 'simulator'),
-  isolated('runpod', 'comfy', 'storage', 'simulator'),
-  isolated('comfy', 'runpod', 'storage', 'simulator'),
-  isolated('storage', 'runpod', 'comfy', 'simulator'),
-  isolated('simulator', 'runpod', 'comfy', 'storage'),
-  isolated('download', 'runpod', 'comfy', 'storage', 'simulator', 'workflow', 'api'),
-  isolated('workflow', 'runpod', 'comfy', 'storage', 'simulator', 'api'),
+  ...isolated('api', 'runpod'),
+  ...isolated('cli', 'runpod', 'storage', 'workflow', 'download'),
+  ...isolated('comfy'),
+  ...isolated('download'),
+  ...isolated('runpod'),
+  ...isolated('simulator'),
+  ...isolated('storage'),
+  ...isolated('workflow'),
   {
     files: ['handler/**/*.ts', 'lib/**/*.ts'],
     ignores: ['handler/index.ts', '**/*.test.ts'],

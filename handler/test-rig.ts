@@ -40,7 +40,7 @@ export interface Posted {
   readonly stopPod?: boolean;
 }
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly requestId: string | null;

@@ -4,7 +4,7 @@
  */
 
 /** Who can do something about it. */
-export type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
+type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
 
 interface ErrorKind {
   readonly owner: Owner;

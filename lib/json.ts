@@ -214,7 +214,8 @@ function skipComma(source: string, start: number): number {
   return source.charCodeAt(at) === COMMA ? skipBlanks(source, at + 1) : at;
 }
 
-const codes = (characters: string) => [...characters].map((character) => character.charCodeAt(0));
+const codes = (characters: string) =>
+  Array.from(characters, (character) => character.charCodeAt(0));
 const [QUOTE, BACKSLASH, COMMA, OPEN_BRACE, OPEN_BRACKET, CLOSE_BRACE, CLOSE_BRACKET] = codes(
   '"\\,{[}]',
 ) as [number, number, number, number, number, number, number];
