@@ -26,6 +26,7 @@ async function startWorkerProcess(files: Parameters<typeof startFileServer>[0]['
       PATH: process.env.PATH,
       TMPDIR: folder,
       COMFY_URL: comfy.url,
+      CLEANUP: 'never',
       COMFY_PID_FILE: join(folder, 'none'),
       DOWNLOAD_ALLOW_PRIVATE: new URL(server.url).host,
     },
