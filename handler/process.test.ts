@@ -167,7 +167,10 @@ test('W55 --test_input runs one job and ends with 0, or 1 when it fails', async 
 });
 
 test('W56 no platform and no job: the local API is served, and says where', async () => {
-  await using setup = await startProcess([], { API_PORT: '0' });
+  await using setup = await startProcess([], {
+    API_PORT: '0',
+    WORKFLOWS_DIR: resolve('test_resources/workflows'),
+  });
   const worker = setup.start();
   while (!worker.output.includes('The local API is ready'))
     await once(worker.child.stdout!, 'data');
@@ -180,6 +183,10 @@ test('W56 no platform and no job: the local API is served, and says where', asyn
     status: 'COMPLETED',
     output: { images: [{ filename: 'T_00001_.png' }] },
   });
+  const { workflows } = (await (await fetch(`${url}/workflows`)).json()) as {
+    workflows: { name: string }[];
+  };
+  expect(workflows.map(({ name }) => name)).toContain('sdxl');
   worker.child.kill('SIGTERM');
   expect(await worker.ended).toBe(0);
 });

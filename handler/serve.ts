@@ -47,8 +47,13 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
     comfyAnswers: (signal: AbortSignal) => jobs.comfy.answers(signal),
     undelivered: () => jobs.worker.undelivered,
   };
+  const { WORKFLOWS_DIR: workflowsDir } = config;
+  const listWorkflows = async () =>
+    workflowsDir === undefined
+      ? []
+      : (await import('../lib/workflow/named.ts')).listWorkflows(workflowsDir);
   const api = parts.use(
-    await startApi({ queue, settings, worker, log, version: VERSION, metrics }),
+    await startApi({ queue, settings, worker, log, version: VERSION, metrics, listWorkflows }),
   );
   shutdown.signal.addEventListener('abort', () => {
     api.stop();

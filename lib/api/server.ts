@@ -13,12 +13,14 @@ import { addOperatorRoutes } from './operator-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
 import type { RouteParts } from './route-parts.ts';
 import { addRunRoutes } from './run-routes.ts';
+import { addWorkflowRoutes, type ListWorkflows } from './workflow-routes.ts';
 import type { ApiSettings } from './settings.ts';
 
 export interface ServerParts extends RouteParts {
   readonly settings: ApiSettings;
   readonly comfy: ComfyWatch;
   readonly metrics: Metrics;
+  readonly listWorkflows: ListWorkflows;
   readonly log: Logger;
   readonly version: string;
 }
@@ -55,6 +57,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     { prefix: '/v2/:endpointId' },
   );
   addOperatorRoutes(app, parts);
+  addWorkflowRoutes(app, parts);
   await addPageRoutes(app);
   return app;
 }

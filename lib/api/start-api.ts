@@ -12,6 +12,7 @@ import { Metrics } from './metrics.ts';
 import { createServer } from './server.ts';
 import type { ApiSettings } from './settings.ts';
 import { Webhooks } from './webhooks.ts';
+import type { ListWorkflows } from './workflow-routes.ts';
 
 export interface ApiOptions {
   /** Where jobs go; the worker takes them from the same one. */
@@ -22,6 +23,8 @@ export interface ApiOptions {
   readonly version: string;
   /** Whoever runs the jobs reports their phases to the same one. */
   readonly metrics?: Metrics;
+  /** Workflows that jobs may call by name; none when left out. */
+  readonly listWorkflows?: ListWorkflows;
   readonly clock?: Clock;
 }
 
@@ -39,6 +42,7 @@ export interface Api extends AsyncDisposable {
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { settings, log, worker, clock = systemClock, metrics = new Metrics() } = options;
+  const { listWorkflows = () => Promise.resolve([]) } = options;
   const webhooks = new Webhooks({
     clock,
     log,
@@ -56,7 +60,15 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     comfyIsUp: () => comfy.isUp(),
   });
   const health = () => healthOf(store.counts, { places: worker.places, comfy });
-  const app = await createServer({ ...options, store, clock, health, comfy, metrics });
+  const app = await createServer({
+    ...options,
+    store,
+    clock,
+    health,
+    comfy,
+    metrics,
+    listWorkflows,
+  });
   const url = await listen(app, settings);
   log.info({ url, docs: `${url}/docs` }, 'The local API is ready');
   return {
