@@ -191,7 +191,7 @@ test('all that is wrong is told at once, in the words of a refusal by ComfyUI', 
     '7': save('77'),
   });
   await expect(checking).rejects.toThrow(
-    `Workflow validation failed:
+    `Cannot execute because node ImageInvrt does not exist:
 • Node 1 (EmptyImage): width 0 is below the minimum 1
 • Node 2 (ImageInvrt): this class of nodes is not installed; did you mean ImageInvert?
 • Node 4 (CheckpointLoaderSimple): ckpt_name "nope.safetensors" is not installed; available: sdxl.safetensors
