@@ -27,7 +27,8 @@ export function errorHandler(log: Logger) {
     if (status >= 500 && !isWorkerError(error)) {
       log.error({ err: error, method: request.method, url: request.url }, 'A request failed');
     }
-    const text = status >= 500 && !isWorkerError(error) ? 'Internal error' : error.message;
+    const text =
+      status >= 500 && !isWorkerError(error) ? 'Internal error' : shortened(error.message);
     addHeaders(reply, error, status);
     void reply
       .code(status)
@@ -41,6 +42,11 @@ export function answerNotFound(request: FastifyRequest, reply: FastifyReply): vo
   const [path = ''] = url.split('?');
   const error = `There is no ${method} ${path.slice(0, 200)}; /docs shows what there is`;
   void reply.code(404).type(JSON_TYPE).send(JSON.stringify({ error }));
+}
+
+/** The framework quotes the whole URL it could not use. */
+function shortened(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
 }
 
 function statusOf(error: FastifyError): number {
@@ -67,4 +73,5 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'api.stopping': 503,
 };
 
+const MOST_CHARACTERS = 2000;
 const JSON_TYPE = 'application/json; charset=utf-8';

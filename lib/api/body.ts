@@ -5,42 +5,72 @@ import { WorkerError } from '../errors.ts';
 /**
  * Bodies stay text, whatever their content type says: clients send JSON as a form or as nothing at all, and a parsed workflow would
  * not be the one that was sent. They are limited while they come in. One that is too large is not parsed and not cut off
- * either: a client that is still sending would see a broken connection instead of the answer.
+ * either: a client that is still sending would see a broken connection instead of the answer. All bodies on their way
+ * together may have `mostBytes`: many slow clients are refused before they fill the memory.
  */
-export function keepBodiesAsText(app: FastifyInstance): void {
+export function keepBodiesAsText(app: FastifyInstance, mostBytes: number): void {
+  const intake = new Intake(mostBytes);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage) =>
-    readText(payload, request.routeOptions.bodyLimit),
+    intake.readText(payload, request.routeOptions.bodyLimit),
   );
 }
 
-/** @throws WorkerError `api.too_large` */
+/** @throws WorkerError `api.too_large`, `queue.full` */
 export function bodyText(request: FastifyRequest): string {
-  if (request.body instanceof TooLarge) throw request.body.error;
+  if (request.body instanceof Refused) throw request.body.error;
   return typeof request.body === 'string' ? request.body : '';
 }
 
-class TooLarge {
+/** What a body becomes that is not kept. Thrown only when the route answers: thrown earlier, it would cut the client off. */
+class Refused {
   readonly error: WorkerError;
 
-  constructor(limit: number) {
-    const size = limit.toLocaleString('en-US');
-    const hint = 'put large images where the worker can fetch them, or raise the limit';
-    this.error = new WorkerError(
-      'api.too_large',
-      `The body is larger than ${size} bytes, which is all that is taken here; ${hint}`,
-    );
+  constructor(error: WorkerError) {
+    this.error = error;
   }
 }
 
-async function readText(payload: IncomingMessage, limit: number): Promise<string | TooLarge> {
-  if (Number(payload.headers['content-length'] ?? 0) > limit) return new TooLarge(limit);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > limit) return new TooLarge(limit);
-    chunks.push(chunk as Buffer);
+/** Counts what is held of bodies that are not complete yet. */
+class Intake {
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
   }
-  return Buffer.concat(chunks).toString();
+
+  async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
+    if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+        const { length } = chunk as Buffer;
+        if (bytes + length > limit) return new Refused(tooLarge(limit));
+        if (this.#bytes + length > this.#mostBytes) return new Refused(tooMuchAtOnce());
+        bytes += length;
+        this.#bytes += length;
+        chunks.push(chunk as Buffer);
+      }
+      return Buffer.concat(chunks).toString();
+    } finally {
+      this.#bytes -= bytes;
+    }
+  }
 }
+
+function tooLarge(limit: number): WorkerError {
+  const size = limit.toLocaleString('en-US');
+  const hint = 'put large images where the worker can fetch them, or raise the limit';
+  const text = `The body is larger than ${size} bytes, which is all that is taken here; ${hint}`;
+  return new WorkerError('api.too_large', text);
+}
+
+function tooMuchAtOnce(): WorkerError {
+  const text =
+    'The job is not accepted: too much is being sent at the same time; send it again later';
+  return new WorkerError('queue.full', text, { retryAfterMs: RETRY_MS });
+}
+
+const RETRY_MS = 5000;

@@ -67,6 +67,7 @@ function addStream(plain: FastifyInstance, { store, clock }: RouteParts): void {
   plain.withTypeProvider<ZodTypeProvider>().route({
     method: [...ASKING],
     url: '/stream/:jobId',
+    exposeHeadRoute: false, // it would take what it does not give
     config: { operation: 'status' },
     schema: {
       summary: 'What the job has to tell since the last request',

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { request } from 'node:http';
 import type { Job } from '../runpod/job.ts';
 import { Gate } from '../runpod/test-worker.ts';
-import { startTestApi } from './test-api.ts';
+import { startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });
 const kind = (job: Job) => ({ kind: job.input.kind });
@@ -162,7 +162,31 @@ test('unknown paths and methods are 404 with an error in JSON', async () => {
 test('a URL that cannot be read is 400 in JSON', async () => {
   await using api = await startTestApi({ handler: echo });
   const { status, body } = await api.call('/status/%zz');
-  expect([status, typeof body.error]).toEqual([400, 'string']);
+  expect([status, body]).toEqual([400, { error: expect.stringContaining('%zz') }]);
+});
+
+test('an id that is far too long is answered like every error, and not repeated whole', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const { status, body } = await api.call(`/status/${'x'.repeat(5000)}`);
+  expect([status, Object.keys(body)]).toEqual([414, ['error']]);
+  expect(body.error?.length).toBeLessThan(3000);
+});
+
+test('bodies that are still being sent cannot fill the memory together', async () => {
+  const environment = { API_MAX_RECORD_BYTES: '1000000' };
+  await using api = await startTestApi({ handler: echo, environment });
+  const slow = request(`${api.url}/run`, { method: 'POST' });
+  slow.on('error', () => undefined);
+  await new Promise((resolve) => slow.write('x'.repeat(900_000), resolve));
+  const send = () => api.call('/run', { text: `{"input":"${'x'.repeat(200_000)}"}` });
+
+  let refused = await send();
+  while (refused.status === 200) refused = await send(); // the slow one is not read yet
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '5']);
+  expect(refused.body.error).toContain('too much is being sent');
+
+  slow.destroy();
+  await until(async () => (await send()).status === 200);
 });
 
 interface Plain {

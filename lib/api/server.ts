@@ -31,12 +31,13 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const app = fastify({
     forceCloseConnections: 'idle',
     requestTimeout: SLOWEST_REQUEST_MS,
+    frameworkErrors: errorHandler(log),
     routerOptions: { maxParamLength: 300, ignoreTrailingSlash: true },
   });
   app.setErrorHandler(errorHandler(log));
   app.setNotFoundHandler(answerNotFound);
   useSchemas(app);
-  keepBodiesAsText(app);
+  keepBodiesAsText(app, settings.memory.bytes);
   await allowOrigins(app, settings);
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-content-type-options', 'nosniff');

@@ -111,6 +111,14 @@ test('progress and pictures come only when asked for, the latest of each, once',
   expect((await rest).body).toEqual({ status: 'COMPLETED', stream: [] });
 });
 
+test('a request that wants no body takes nothing from the stream', async () => {
+  await using api = await startTestApi({ handler: () => streamOf([1, 2]) });
+  const jobId = await api.run(1);
+  await api.ended(jobId);
+  expect((await api.call(`/stream/${jobId}`, { method: 'HEAD' })).status).toBe(404);
+  expect((await api.call(`/stream/${jobId}`)).body.stream).toHaveLength(2);
+});
+
 test('what a client did not live to read is kept for the next one', async () => {
   const go = new Bell();
   const clock = new ManualClock();

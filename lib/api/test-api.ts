@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
@@ -172,6 +172,28 @@ export async function startHook(statuses: readonly number[] = [200]) {
     [Symbol.asyncDispose]: async () => {
       server.close();
       server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** A server that takes connections and says nothing, until it drops them all. */
+export async function startSilent() {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket.on('error', () => undefined).resume());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const drop = () => sockets.forEach((socket) => socket.destroy());
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    connections: () => sockets.size,
+    drop,
+    [Symbol.asyncDispose]: async () => {
+      drop();
+      server.close();
       await once(server, 'close');
     },
   };

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import type { Job } from '../runpod/job.ts';
-import { startHook, startTestApi, until } from './test-api.ts';
+import { Gate } from '../runpod/test-worker.ts';
+import { startHook, startSilent, startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });
 const environment = { API_WEBHOOK_ALLOW_PRIVATE: 'true' };
@@ -79,6 +80,38 @@ test('A26: a webhook that answers 200 at the second try is not sent again', asyn
     (await api.call('/metrics')).text.includes('webhooks_total{outcome="acknowledged"} 1'),
   );
   expect(hook.received.all).toHaveLength(2);
+});
+
+test('targets that fail, however many, do not hold up the webhook of another', async () => {
+  await using failing = await startHook([500]);
+  await using hook = await startHook();
+  await using api = await startTestApi({ handler: echo, environment, clock: new ManualClock() });
+  for (let count = 0; count < 20; count++) await api.run(1, { webhook: failing.url });
+  await failing.received.count(16);
+  await api.run(1, { webhook: hook.url });
+  await hook.received.count(1);
+});
+
+test('a webhook that had to wait tells of the end it was for, although the job is tried again', async () => {
+  await using silent = await startSilent();
+  await using hook = await startHook();
+  const gate = new Gate();
+  const handler = (job: Job) => (job.input.value() === 1 ? { error: 'no' } : gate.handler(job));
+  await using api = await startTestApi({ handler, environment });
+  for (let count = 0; count < 16; count++) await api.run(1, { webhook: silent.url });
+  await until(() => silent.connections() === 16);
+  const jobId = await api.run(1, { webhook: hook.url });
+  await api.ended(jobId);
+  const blocker = await api.run(2);
+  await until(async () => (await api.status(blocker)).status === 'IN_PROGRESS');
+  await api.call(`/retry/${jobId}`, { method: 'POST' });
+  silent.drop();
+  await hook.received.count(1);
+  expect(JSON.parse(hook.received.all[0]?.text ?? '')).toMatchObject({
+    status: 'FAILED',
+    error: 'no',
+  });
+  await gate.finish(blocker);
 });
 
 test('a redirect is not followed', async () => {

@@ -7,7 +7,7 @@ import { createPublicAgent } from '../net/public-address.ts';
 import { settlesWithin } from '../runpod/bounded-wait.ts';
 import type { JobRecord } from './job-record.ts';
 import { webhookView } from './job-view.ts';
-import { toBuffers } from './json-object.ts';
+import { toBuffers, type Piece } from './json-object.ts';
 
 export interface WebhookOptions {
   readonly clock: Clock;
@@ -37,7 +37,9 @@ export class Webhooks implements AsyncDisposable {
   async send(job: JobRecord): Promise<void> {
     const { webhook } = job;
     if (webhook === undefined) return;
-    const sending = this.#lane(() => this.#deliver(webhook, job));
+    // The job may be tried again, or have lost its output, by the time it is its turn.
+    const ended = webhookView(job, this.#options.clock.now());
+    const sending = this.#deliver(webhook, { jobId: job.jobId, ended });
     this.#sending.add(sending);
     await sending;
     this.#sending.delete(sending);
@@ -52,23 +54,21 @@ export class Webhooks implements AsyncDisposable {
     await sending;
   }
 
-  async #deliver(webhook: string, job: JobRecord): Promise<void> {
-    const { clock, log } = this.#options;
-    const target = withoutSecrets(webhook);
-    const body = Buffer.concat(toBuffers(webhookView(job, clock.now())));
-    const outcome = await this.#tryToPost(webhook, {
-      body,
-      log: log.child({ requestId: job.jobId, target }),
-    });
-    this.#options.onSent(outcome);
+  async #deliver(
+    webhook: string,
+    { jobId, ended }: { readonly jobId: string; readonly ended: readonly Piece[] },
+  ): Promise<void> {
+    const log = this.#options.log.child({ requestId: jobId, target: withoutSecrets(webhook) });
+    this.#options.onSent(await this.#tryToPost(webhook, { ended, log }));
   }
 
+  /** Pauses are spent outside of the lane: targets that fail do not hold up the others. */
   async #tryToPost(
     webhook: string,
-    { body, log }: { readonly body: Buffer; readonly log: Logger },
+    { ended, log }: { readonly ended: readonly Piece[]; readonly log: Logger },
   ): Promise<WebhookOutcome> {
     for (let attempt = 1; ; attempt++) {
-      const problem = await this.#post(webhook, body);
+      const problem = await this.#lane(() => this.#post(webhook, ended));
       if (!problem) return 'acknowledged';
       log.warn({ reason: problem.reason, attempt }, 'The webhook was not acknowledged');
       if (problem.isFinal) return 'refused';
@@ -79,13 +79,13 @@ export class Webhooks implements AsyncDisposable {
   /** Redirects are not followed: an answer other than 200 is no acknowledgement. */
   async #post(
     webhook: string,
-    body: Buffer,
+    ended: readonly Piece[],
   ): Promise<{ reason: string; isFinal: boolean } | undefined> {
     try {
       const answer = await request(webhook, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body,
+        body: Buffer.concat(toBuffers(ended)),
         dispatcher: this.#agent,
       });
       await answer.body.dump({ limit: DUMPED_BYTES });
