@@ -30,8 +30,13 @@ export function runCommand({ environment, args }: MainOptions): Promise<number> 
 }
 
 function serve(environment: Environment, { host, port, simulate }: ServeOptions): Promise<number> {
-  const flags = ['--rp_serve_api', '--rp_api_host', host, '--rp_api_port', String(port)];
-  return main({ environment, args: simulate ? [...flags, '--simulate'] : flags });
+  const args = [
+    '--rp_serve_api',
+    ...(host === undefined ? [] : ['--rp_api_host', host]),
+    ...(port === undefined ? [] : ['--rp_api_port', String(port)]),
+    ...(simulate ? ['--simulate'] : []),
+  ];
+  return main({ environment, args });
 }
 
 async function runJob(

@@ -18,8 +18,9 @@ export interface CliParts {
 }
 
 export interface ServeOptions {
-  readonly port: number;
-  readonly host: string;
+  /** Undefined: what the environment says. */
+  readonly port?: number;
+  readonly host?: string;
   /** The embedded ComfyUI stands behind it. */
   readonly simulate: boolean;
 }

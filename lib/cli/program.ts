@@ -54,8 +54,8 @@ function addServe(program: Command, parts: CliParts, onEnd: OnEnd): void {
   program
     .command('serve')
     .description('the RunPod-compatible API on this machine, with a page to try workflows')
-    .option('--port <number>', 'where to listen; 0 is any that is free', toPort, 8000)
-    .option('--host <address>', 'on which address', '127.0.0.1')
+    .option('--port <number>', 'where to listen; 0 is any that is free (API_PORT, or 8000)', toPort)
+    .option('--host <address>', 'on which address (API_HOST, or 127.0.0.1)')
     .option('--simulate', 'with the embedded ComfyUI behind it', false)
     .action(async (options: ServeOptions) => onEnd(await parts.serve(options)));
 }

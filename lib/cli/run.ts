@@ -10,6 +10,7 @@ import type { CliParts, LocalRun } from './parts.ts';
 import { prepareJob } from './prepare-job.ts';
 import { maybeStep } from './progress-bar.ts';
 import { findComfy } from './find-comfy.ts';
+import { openFolder } from './save-images.ts';
 import { Screen } from './screen.ts';
 
 export interface RunOptions extends JobOptions {
@@ -22,6 +23,7 @@ export async function run(file: string, options: RunOptions, parts: CliParts): P
   using screen = new Screen({ quiet });
   const { COMFY_URL } = readConfig(parts.environment);
   const job = toRunnable(await prepareJob(file, options));
+  await openFolder(out);
 
   return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
     if (!simulate) await findComfy(COMFY_URL, { signal });

@@ -54,6 +54,7 @@ test('a job is handed over, and only its id goes to stdout', async () => {
   expect(stderr).toContain('IN_QUEUE');
   const jobId = stdout.trim();
   expect((await platform.result(jobId)).body).toMatchObject({ output: { images: [{}] } });
+  expect(await readdir(desk.folder)).toEqual([]); // there is nothing to save, so no folder either
 });
 
 test('a job is watched to its end: progress by node, and its image in a file', async () => {

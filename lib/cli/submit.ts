@@ -14,6 +14,7 @@ import { hasEnded, type JobView } from './job-view.ts';
 import type { CliParts } from './parts.ts';
 import { prepareJob } from './prepare-job.ts';
 import { maybeStep } from './progress-bar.ts';
+import { openFolder } from './save-images.ts';
 import { Screen } from './screen.ts';
 
 export interface SubmitOptions extends JobOptions {
@@ -35,6 +36,7 @@ export async function submit(
   const address = parseEndpoint(options.endpoint);
   const apiKey = keyFor(address, options.apiKey ?? parts.environment.RUNPOD_API_KEY, options);
   const job = withWebhook(await prepareJob(file, options), options.webhook);
+  if (watch || sync) await openFolder(out);
   const endpoint = await openEndpoint(address, apiKey);
 
   return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
