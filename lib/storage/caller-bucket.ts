@@ -44,11 +44,12 @@ function settingsOf(
   { urlExpiresS }: CallerBucketOptions,
 ): BucketSettings {
   const { accessId: accessKeyId, accessSecret: secretAccessKey, bucketName: bucket } = sent;
+  const named = sent.region === '' ? undefined : sent.region;
   return {
     ...placeOf(endpoint, { bucket }),
     owner: 'caller',
     bucket,
-    region: sent.region || regionOf(endpoint),
+    region: named ?? regionOf(endpoint),
     accessKeyId,
     secretAccessKey,
     keyTemplate: `${withoutVariables(sent.objectPath ?? '')}/{job_id}/{random}{ext}`,
@@ -61,7 +62,7 @@ function problemOf({ bucketName }: CallerBucket, endpoint: URL): string | undefi
   if (username || password || search || hash)
     return 'Expected s3Config.endpointUrl to be scheme, host and path only, without user, query or fragment';
   if (BUCKET_NAME.test(bucketName)) return undefined;
-  return `Expected s3Config.bucketName to be letters, digits, . _ and -, got ${JSON.stringify(bucketName)}`;
+  return `Expected s3Config.bucketName to be three or more letters, digits, . _ and -, got ${JSON.stringify(bucketName)}`;
 }
 
 function lookupFor(endpoint: URL, { allowPrivate }: CallerBucketOptions) {

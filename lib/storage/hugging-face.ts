@@ -38,7 +38,11 @@ export class HuggingFaceRepo implements Destination {
     { allowPrivate, retryDelayMs = 500 }: HuggingFaceOptions,
   ) {
     this.#settings = settings;
-    this.#agent = createPublicAgent({ allow: allowPrivate });
+    this.#agent = createPublicAgent({
+      allow: allowPrivate,
+      headersTimeout: SILENCE_MS,
+      bodyTimeout: SILENCE_MS,
+    });
     this.#retryDelayMs = retryDelayMs;
   }
 
@@ -107,10 +111,13 @@ export class HuggingFaceRepo implements Destination {
     const { repo } = this.#settings;
     if (errnoOf(error) === 'EPRIVATE') return `${repo}: the hub is ${NOT_PUBLIC}`;
     if (isRefusal(error)) return `${repo}: ${error.statusCode} (${adviceFor(error.statusCode)})`;
-    return `${repo}: the connection failed (${errnoOf(error) ?? describeError(error)})`;
+    const errno = errnoOf(error);
+    return `${repo}: ${errno === undefined ? describeError(error) : `the connection failed (${errno})`}`;
   }
 }
 
+/** How long the hub may take to answer. */
+const SILENCE_MS = 60_000;
 const HALF = { duplex: 'half' } as const;
 const isStreamed = ({ body }: RequestInit) => body instanceof Blob;
 
@@ -120,7 +127,8 @@ function isRefusal(error: unknown): error is HubApiError {
 
 function mayPass(error: unknown): boolean {
   if (isRefusal(error)) return error.statusCode >= 500 || error.statusCode === 429;
-  return errnoOf(error) !== 'EPRIVATE';
+  const errno = errnoOf(error);
+  return errno !== undefined && errno !== 'EPRIVATE';
 }
 
 function adviceFor(status: number): string {

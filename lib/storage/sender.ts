@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { FormData, type Agent } from 'undici';
 import { createPublicAgent } from '../net/public-address.ts';
 import { send, type Sending } from './http-send.ts';
@@ -53,7 +52,8 @@ export class Sender implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     const { url, authorization } = withoutUser(target.url);
-    const { 'content-type': _, ...headers } = sendable(target.headers);
+    // The form writes its own, with its boundary.
+    const headers = sendable(target.headers, FORM_OWNS);
     const body = () => formOf(target.fields, file);
     await this.#send(
       { method: 'POST', url, headers: { ...authorization, ...headers }, body },
@@ -67,7 +67,7 @@ export class Sender implements AsyncDisposable {
 }
 
 function streamOf(content: Blob): Readable {
-  return Readable.fromWeb(content.stream() as ReadableStream);
+  return Readable.fromWeb(content.stream());
 }
 
 function formOf(fields: Readonly<Record<string, string>>, file: StoredFile): FormData {
@@ -92,11 +92,14 @@ function blobType({ hostname }: URL): Readonly<Record<string, string>> {
 }
 
 /** Names in lower case, without those that are the connection's own business. */
-function sendable(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+function sendable(
+  headers: Readonly<Record<string, string>> = {},
+  ours: ReadonlySet<string> = OURS,
+): Record<string, string> {
   const named = Object.entries(headers).map(
     ([name, value]) => [name.toLowerCase(), value] as const,
   );
-  return Object.fromEntries(named.filter(([name]) => !OURS.has(name)));
+  return Object.fromEntries(named.filter(([name]) => !ours.has(name)));
 }
 
 const OURS: ReadonlySet<string> = new Set([
@@ -108,3 +111,4 @@ const OURS: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+const FORM_OWNS = OURS.union(new Set(['content-type']));

@@ -3,7 +3,6 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import { describeError, WorkerError } from '../errors.ts';
 import { safeName } from './key.ts';
 import type { Storage, StoredFile } from './storage.ts';
@@ -39,7 +38,7 @@ export class Volume implements Storage {
     const partial = `${path}.part`;
     try {
       await mkdir(folder, { recursive: true });
-      const source = Readable.fromWeb(file.content.stream() as ReadableStream);
+      const source = Readable.fromWeb(file.content.stream());
       // Flushed: a volume tells that it is full only when it has to write.
       await pipeline(source, createWriteStream(partial, { flush: true }), { signal });
       await rename(partial, path);

@@ -1,0 +1,77 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { startAzureSimulator } from '../lib/simulator/azure.ts';
+import { startPutTarget } from '../lib/simulator/put-target.ts';
+import { startS3Simulator } from '../lib/simulator/s3.ts';
+import type { Done, Errand } from './deliver-alone.ts';
+
+const MEGABYTE = 1024 * 1024;
+const LARGE_BYTES = 300 * MEGABYTE;
+
+/** A file of 300 MB that takes no room on the disk. */
+async function largeFile() {
+  const folder = await mkdtemp(join(tmpdir(), 'large-output-'));
+  const path = join(folder, 'v.mp4');
+  await writeFile(path, '');
+  await truncate(path, LARGE_BYTES);
+  const remove = () => rm(folder, { recursive: true, force: true });
+  return { path, folder, [Symbol.asyncDispose]: remove };
+}
+
+async function deliverAlone(errand: Errand): Promise<Done> {
+  const child = fork(join(import.meta.dirname, 'deliver-alone.ts'), { execArgv: [] });
+  try {
+    child.send(errand);
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`It ended with ${String(code)} before it was done`);
+    });
+    const done = once(child, 'message') as Promise<[Done]>;
+    return (await Promise.race([done, ended]))[0];
+  } finally {
+    child.kill();
+  }
+}
+
+const few = expect.objectContaining({ problems: [] });
+const bound = 100 * MEGABYTE;
+
+test('300 MB go into a bucket without being in memory', async () => {
+  await using file = await largeFile();
+  await using s3 = await startS3Simulator({ buckets: ['large'], forgetful: true });
+  const s3Config = {
+    accessId: s3.accessKeyId,
+    accessSecret: s3.secretAccessKey,
+    bucketName: 'large',
+    endpointUrl: s3.url,
+  };
+  const uploads = { volumeFolder: '/none', allowPrivate: [new URL(s3.url).host], urlExpiresS: 60 };
+  const done = await deliverAlone({ path: file.path, input: { s3Config }, uploads });
+  expect(done).toEqual(few);
+  expect([...s3.objects.values()].map(({ size }) => size)).toContain(LARGE_BYTES);
+  expect(done.peakBytes).toBeLessThan(bound);
+}, 60_000);
+
+test('300 MB go to a signed URL, into Azure and onto a volume without being in memory', async () => {
+  await using file = await largeFile();
+  await using put = await startPutTarget({ forgetful: true });
+  await using azure = await startAzureSimulator({ container: 'c', forgetful: true });
+  const allowPrivate = [put.host, azure.host];
+  const uploads = { volumeFolder: file.folder, allowPrivate, urlExpiresS: 60 };
+  const sas = `${azure.containerUrl}?${azure.sas('cw')}`;
+  for (const output of [
+    { put: [{ url: put.signed('/small') }, { url: put.signed('/large') }] },
+    { azure: { url: sas } },
+    { delivery: 'volume' },
+  ]) {
+    const done = await deliverAlone({ path: file.path, input: { output }, uploads });
+    expect(done).toEqual(few);
+    expect(done.peakBytes).toBeLessThan(bound);
+  }
+  expect(put.files.get('/large')?.size).toBe(LARGE_BYTES);
+  expect(put.requests.map(({ size }) => size)).toContain(LARGE_BYTES);
+  expect((await stat(join(file.folder, 'large', 'v.mp4'))).size).toBe(LARGE_BYTES);
+}, 120_000);
