@@ -41,6 +41,7 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
     RESULT_SPOOL_DIR: spoolDir,
     PROGRESS_INTERVAL_MS: '40',
     API_PORT: '0',
+    CLEANUP: 'never', // tests look at what ComfyUI has made
     ...options.environment,
   });
   const log = await createLog({ level: 'error', format: 'json' });

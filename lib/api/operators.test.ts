@@ -66,6 +66,7 @@ test('the description names every operation, once, with what it takes', async ()
     '/status-sync/{jobId}',
     '/status/{jobId}',
     '/stream/{jobId}',
+    '/workflows',
   ]);
   expect(JSON.stringify(paths['/run']?.post?.requestBody)).toContain('executionTimeout');
   expect(components.securitySchemes).toHaveProperty('key');

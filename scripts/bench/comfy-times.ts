@@ -41,10 +41,10 @@ interface GraphNode {
   readonly inputs?: { readonly filename_prefix?: unknown };
 }
 
-function prefixOf({ prompt: [, , graph] }: HistoryEntry): unknown {
-  return Object.values(graph)
-    .map((node) => node.inputs?.filename_prefix)
-    .find((prefix) => prefix !== undefined);
+/** As the job said it: ours puts a folder of the job in front. */
+function prefixOf({ prompt: [, , graph] }: HistoryEntry): string {
+  const prefixes = Object.values(graph).map((node) => node.inputs?.filename_prefix);
+  return String(prefixes.find((prefix) => prefix !== undefined)).replace(/^jobs\/[^/]+\//, '');
 }
 
 function timesOf({ status }: HistoryEntry): ComfyTimes | undefined {
