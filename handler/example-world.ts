@@ -2,7 +2,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
+import { startAzureSimulator } from '../lib/simulator/azure.ts';
 import { startFileServer } from '../lib/simulator/files.ts';
+import { startHubSimulator } from '../lib/simulator/hugging-face.ts';
+import { startPutTarget } from '../lib/simulator/put-target.ts';
 import { startS3Simulator } from '../lib/simulator/s3.ts';
 import type { JobExample } from './job-examples.ts';
 import { runInProcess } from './run-in-process.ts';
@@ -22,8 +25,11 @@ export async function startExampleWorld(example: JobExample): Promise<ExampleWor
   const s3 = parts.use(await startS3Simulator(S3));
   const volume = await mkdtemp(join(tmpdir(), 'volume-'));
   parts.defer(() => rm(volume, { recursive: true }));
+  const stores = parts.use(await startStores());
+  const hosts = [files.url, s3.url, ...stores.urls].map((url) => new URL(url).host).join();
   const here = (text: string) =>
-    text
+    stores
+      .here(text)
       .replaceAll('https://files.example.com', files.url)
       .replaceAll('https://s3.example.com', s3.url)
       .replaceAll('/runpod-volume', volume);
@@ -31,7 +37,8 @@ export async function startExampleWorld(example: JobExample): Promise<ExampleWor
     await writeFile(join(volume, name), content);
   }
   const environment = {
-    DOWNLOAD_ALLOW_PRIVATE: [files.url, s3.url].map((url) => new URL(url).host).join(),
+    DOWNLOAD_ALLOW_PRIVATE: hosts,
+    UPLOAD_ALLOW_PRIVATE: hosts,
     WORKFLOWS_DIR: volume,
     ...readSettings(here(example.settings)),
   };
@@ -39,6 +46,27 @@ export async function startExampleWorld(example: JobExample): Promise<ExampleWor
   return {
     run: () => (isModule(job, example) ? runApart(job, environment) : runHere(job, environment)),
     expected: JSON.parse(here(example.result)),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Where a caller may want files to go, under the names the document gives them. */
+async function startStores() {
+  const parts = new AsyncDisposableStack();
+  const target = parts.use(await startPutTarget());
+  const azure = parts.use(await startAzureSimulator({ container: 'pictures' }));
+  const hub = parts.use(await startHubSimulator({ repo: 'datasets/example/pictures' }));
+  return {
+    urls: [target.url, azure.url, hub.url],
+    here: (text: string) =>
+      text
+        .replaceAll('https://uploads.example.com', target.url)
+        .replaceAll('signature=example', 'signature=good')
+        .replaceAll('"signature": "example"', '"signature": "good"')
+        .replaceAll('https://example.blob.core.windows.net/pictures', azure.containerUrl)
+        .replaceAll('ZXhhbXBsZS1rZXk=', azure.accountKey)
+        .replaceAll('https://huggingface.co', hub.url)
+        .replaceAll('"token": "hf_example"', `"token": "${hub.token}", "hubUrl": "${hub.url}"`),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -38,7 +38,7 @@ export interface AzureSimulator extends StoreServer {
 
 export async function startAzureSimulator(options: AzureSimulatorOptions): Promise<AzureSimulator> {
   const { container, forgetful = false } = options;
-  const account = { name: 'simulated', key: Buffer.from('simulated key').toString('base64') };
+  const account: Account = { name: 'simulated', key: 'c2ltdWxhdGVkIGtleQ==' };
   const store = new Container(account, options);
   const server = await startStoreServer({ forgetful, answer: (request) => store.answer(request) });
   return {

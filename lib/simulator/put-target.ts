@@ -26,7 +26,7 @@ export interface PutTargetOptions {
  * or whoever sends `authorization`; what is there can be read by everybody.
  */
 export interface PutTarget extends StoreServer {
-  /** By path, or by the key of a form with a slash before it. */
+  /** By path; of a form, the path with its key. */
   readonly files: ReadonlyMap<string, PutFile>;
   /** A URL that may be written to. */
   signed(path: string): string;
@@ -49,7 +49,7 @@ async function answer(request: StoreRequest, files: Map<string, PutFile>): Promi
   if (given !== 'good' && request.headers.authorization === undefined) return SIGNATURE_REFUSED;
   if (method === 'PUT')
     files.set(path, { ...request, ...typeOf(request), bytes: request.body, fields: {} });
-  else if (form) files.set(`/${form.key}`, form);
+  else if (form) files.set(`${path.replace(/\/$/, '')}/${form.key}`, form);
   else return { status: 405 };
   return { status: method === 'PUT' ? 200 : 204 };
 }
