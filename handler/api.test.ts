@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { expect, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
-import { startApiRig, type ApiRig } from './api-rig.ts';
-import { pictures, sampling } from './test-rig.ts';
+import { startApiRig, type ApiRig } from './rigs/api-rig.ts';
+import { pictures, sampling } from './rigs/test-rig.ts';
 
 /** The API, the line of a job and ComfyUI together, as clients see them. */
 

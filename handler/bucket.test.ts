@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { fetch } from 'undici';
 import { startS3Simulator } from '../lib/simulator/s3.ts';
-import { pictures, startRig } from './test-rig.ts';
+import { pictures, startRig } from './rigs/test-rig.ts';
 
 async function startBucketRig(environment: Record<string, string> = {}) {
   const parts = new AsyncDisposableStack();

@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { startAzureSimulator } from '../lib/simulator/azure.ts';
 import { startPutTarget } from '../lib/simulator/put-target.ts';
 import { startS3Simulator, type S3Simulator } from '../lib/simulator/s3.ts';
-import { pictures, startRig, type Posted } from './test-rig.ts';
+import { pictures, startRig, type Posted } from './rigs/test-rig.ts';
 
 interface Options {
   readonly ownBucket?: boolean;

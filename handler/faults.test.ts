@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { EventMatch } from '../lib/simulator/comfy/event-log.ts';
-import { loading, pictures, sampling, startRig } from './test-rig.ts';
+import { loading, pictures, sampling, startRig } from './rigs/test-rig.ts';
 
 /** Where in a job's life a connection is broken. */
 const POINTS: readonly (readonly [string, EventMatch])[] = [

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { startExampleWorld } from './example-world.ts';
-import { readExamples } from './job-examples.ts';
+import { startExampleWorld } from './rigs/example-world.ts';
+import { readExamples } from './rigs/job-examples.ts';
 
 const DOCUMENT = await readFile('docs/job-api.md', 'utf8');
 const EXAMPLES = readExamples(DOCUMENT);

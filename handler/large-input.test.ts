@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 import { startFileServer } from '../lib/simulator/files.ts';
 import { startRunpodSimulator } from '../lib/simulator/runpod.ts';
-import { pictures } from './test-rig.ts';
+import { pictures } from './rigs/test-rig.ts';
 
 const MEGABYTE = 1_000_000;
 

@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 import { startAzureSimulator } from '../lib/simulator/azure.ts';
 import { startPutTarget } from '../lib/simulator/put-target.ts';
 import { startS3Simulator } from '../lib/simulator/s3.ts';
-import type { Done, Errand } from './deliver-alone.ts';
+import type { Done, Errand } from './rigs/deliver-alone.ts';
 
 const MEGABYTE = 1024 * 1024;
 const LARGE_BYTES = 300 * MEGABYTE;
@@ -23,7 +23,7 @@ async function largeFile() {
 }
 
 async function deliverAlone(errand: Errand): Promise<Done> {
-  const child = fork(join(import.meta.dirname, 'deliver-alone.ts'), { execArgv: [] });
+  const child = fork(join(import.meta.dirname, 'rigs/deliver-alone.ts'), { execArgv: [] });
   try {
     child.send(errand);
     const ended = once(child, 'exit').then(([code]) => {

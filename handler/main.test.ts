@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { loading, pictures, sampling, startRig } from './test-rig.ts';
+import { loading, pictures, sampling, startRig } from './rigs/test-rig.ts';
 
 const red = { create: { width: 8, height: 8, channels: 3, background: 'red' } } as const;
 const redPng = () => sharp(red).png().toBuffer();

@@ -7,8 +7,8 @@ import { expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { browserTest, chooseFile as open } from '../lib/api/page/test-page.ts';
-import { startPageRig } from './page-rig.ts';
-import { loading, pictures, sampling } from './test-rig.ts';
+import { startPageRig } from './rigs/page-rig.ts';
+import { loading, pictures, sampling } from './rigs/test-rig.ts';
 
 const run = (page: Page) => page.getByRole('button', { name: 'Run', exact: true });
 const jobPanel = (page: Page) => page.getByRole('region', { name: 'Job' });

@@ -8,7 +8,7 @@ import runpodSdk from 'runpod-sdk';
 import { PROBE_NODES } from '../lib/simulator/comfy/probe-nodes.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../lib/simulator/runpod.ts';
-import { pictures, sampling } from './test-rig.ts';
+import { pictures, sampling } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with ComfyUI and the platform beside it. */
 async function startProcess(

@@ -6,7 +6,7 @@ import { classTypesOf } from '../lib/workflow/graph.ts';
 import { openWorkflow } from '../lib/workflow/named.ts';
 import { applyOverrides } from '../lib/workflow/overrides.ts';
 import { recognise } from '../lib/workflow/recognise.ts';
-import type { JobInput, NamedWorkflow } from './job-input.ts';
+import type { JobInput, NamedWorkflow } from './inputs/job-input.ts';
 
 export interface ResolveOptions {
   readonly comfy: Pick<Comfy, 'describeNodes'>;

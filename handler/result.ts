@@ -1,10 +1,10 @@
 import type { PromptOutcome } from '../lib/comfy/comfy.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { Base64 } from '../lib/json-body.ts';
-import type { OutputOptions } from './input-options.ts';
-import type { OutputDetails } from './output-details.ts';
-import { maybeMissing } from './output-expect.ts';
-import { present, type Outputs } from './output-items.ts';
+import type { OutputOptions } from './inputs/input-options.ts';
+import type { OutputDetails } from './outputs/output-details.ts';
+import { maybeMissing } from './outputs/output-expect.ts';
+import { present, type Outputs } from './outputs/output-items.ts';
 import type { ResultReport } from './result-report.ts';
 
 /** One delivered file, with the keys in the order clients see. */

@@ -1,14 +1,14 @@
 import type { Comfy, PromptOutcome } from '../lib/comfy/comfy.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { JobContext } from '../lib/runpod/job.ts';
-import { collectOutputs, type Collected } from './collect-outputs.ts';
-import { ArtifactFetcher, type Fetched } from './fetch-artifacts.ts';
-import type { JobFiles } from './job-files.ts';
-import type { JobInput } from './job-input.ts';
-import type { OutputChoice } from './output-choice.ts';
+import { collectOutputs, type Collected } from './outputs/collect-outputs.ts';
+import { ArtifactFetcher, type Fetched } from './outputs/fetch-artifacts.ts';
+import type { JobFiles } from './cleanup/job-files.ts';
+import type { JobInput } from './inputs/job-input.ts';
+import type { OutputChoice } from './outputs/output-choice.ts';
 import { checkWorkflow } from './preflight.ts';
 import type { ResultReporter } from './result-report.ts';
-import { stageInputs, type StagingParts } from './stage-inputs.ts';
+import { stageInputs, type StagingParts } from './inputs/stage-inputs.ts';
 import type { Stopwatch } from './stopwatch.ts';
 
 export interface RunOptions {

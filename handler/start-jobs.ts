@@ -9,10 +9,10 @@ import type { Logger } from '../lib/log.ts';
 import type { JobQueue } from '../lib/runpod/queue.ts';
 import { startWorker, type DeliverySettings, type Worker } from '../lib/runpod/worker.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
-import { Converter, converterSettings } from './convert.ts';
+import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobParts } from './handle-job.ts';
-import { imageLimits } from './input-settings.ts';
-import { uploadSettings } from './upload-settings.ts';
+import { imageLimits } from './inputs/input-settings.ts';
+import { uploadSettings } from './delivery/upload-settings.ts';
 
 export interface JobsOptions {
   readonly config: Config;

@@ -5,8 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import sharp from 'sharp';
-import type { Artifact } from '../../handler/artifact.ts';
-import { Converter, converterSettings } from '../../handler/convert.ts';
+import type { Artifact } from '../../handler/outputs/artifact.ts';
+import { Converter, converterSettings } from '../../handler/outputs/convert.ts';
 import { openWorkFolder } from '../../handler/work-folder.ts';
 import { readConfig } from '../../lib/config.ts';
 import { createLog } from '../../lib/log.ts';

@@ -1,0 +1,79 @@
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { InputLeases } from '../inputs/input-leases.ts';
+import { OwnInputs } from './own-inputs.ts';
+
+async function openPlace() {
+  const root = await mkdtemp(join(tmpdir(), 'own-inputs-'));
+  const leases = new InputLeases();
+  const owned = new OwnInputs(leases);
+  const problems: string[] = [];
+  return {
+    leases,
+    owned,
+    root,
+    problems,
+    store: (name: string) => writeFile(join(root, name), name),
+    release: (...names: string[]) => owned.release(names, (name) => problems.push(name)),
+    names: async () => (await readdir(root)).sort(),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
+  };
+}
+
+test('what was there before it was claimed stays', async () => {
+  await using place = await openPlace();
+  await place.store('before.png');
+  await place.owned.claim(place.root, ['before.png', 'new.png']);
+  await place.store('new.png');
+  await place.release('before.png', 'new.png', 'unheard-of.png');
+  expect(await place.names()).toEqual(['before.png']);
+});
+
+test.each([
+  ['reads it', { writes: new Map<string, string>(), texts: ['sub/a.png [input]'] }],
+  ['has sent it too', { writes: new Map([['a.png', 'digest']]), texts: [] }],
+])('a file stays while another job %s, and goes with the next one', async (_, use) => {
+  await using place = await openPlace();
+  await place.owned.claim(place.root, ['a.png']);
+  await place.store('a.png');
+  const lease = await place.leases.acquire(use, new AbortController().signal);
+  await place.release('a.png');
+  expect(await place.names()).toEqual(['a.png']);
+  lease.release();
+  await place.release();
+  expect(await place.names()).toEqual([]);
+});
+
+test('a job that wants the name waits until the file is removed', async () => {
+  await using place = await openPlace();
+  await place.owned.claim(place.root, ['a.png']);
+  await place.store('a.png');
+  const removed = place.release('a.png');
+  const use = { writes: new Map([['a.png', 'digest']]), texts: [] };
+  await place.leases.acquire(use, new AbortController().signal);
+  expect(await place.names()).toEqual([]);
+  await removed;
+});
+
+test('names that lead elsewhere or cannot be names are never claimed', async () => {
+  await using place = await openPlace();
+  const names = ['../a.png', '/tmp/never-there.png', 'a\0b', 'x'.repeat(300), ''];
+  await place.owned.claim(place.root, names);
+  await place.release(...names);
+  expect(place.problems).toEqual([]);
+});
+
+test('what cannot be removed is told once', async () => {
+  await using place = await openPlace();
+  const elsewhere = await mkdtemp(join(tmpdir(), 'own-inputs-'));
+  await using _removed = { [Symbol.asyncDispose]: () => rm(elsewhere, { recursive: true }) };
+  await mkdir(join(place.root, 'sub'));
+  await place.owned.claim(place.root, ['sub/a.png']);
+  await rm(join(place.root, 'sub'), { recursive: true });
+  await symlink(elsewhere, join(place.root, 'sub'));
+  await place.release('sub/a.png');
+  await place.release();
+  expect(place.problems).toEqual(['sub/a.png']);
+});

@@ -1,0 +1,153 @@
+import { expect, test } from '@jest/globals';
+import { isWorkerError } from '../../lib/errors.ts';
+import { JsonText } from '../../lib/json.ts';
+import { parseInput } from './job-input.ts';
+
+const parse = (input: string) => parseInput(JsonText.parse(input));
+
+function failureOf(input: string): string {
+  try {
+    parse(input);
+  } catch (error) {
+    if (isWorkerError(error)) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+const NOT_JSON = 'Invalid JSON format in input';
+const NO_WORKFLOW = "Missing 'workflow' parameter";
+const BAD_IMAGES = "'images' must be a list of objects with 'name' and 'image' keys";
+
+test.each([
+  ['null', 'Please provide input'],
+  ['"not json"', NOT_JSON],
+  ['""', NOT_JSON],
+  ['"null"', NOT_JSON],
+  ['"\\"{}\\""', NOT_JSON],
+  ['[1]', NOT_JSON],
+  ['7', NOT_JSON],
+  ['true', NOT_JSON],
+  ['{}', NO_WORKFLOW],
+  ['{"workflow":null}', NO_WORKFLOW],
+  ['{"workflow":null,"images":"x"}', NO_WORKFLOW],
+  ['{"workflow":{},"images":"x"}', BAD_IMAGES],
+  ['{"workflow":{},"images":{}}', BAD_IMAGES],
+  ['{"workflow":{},"images":0}', BAD_IMAGES],
+  ['{"workflow":{},"images":[{"name":"a"}]}', BAD_IMAGES],
+  ['{"workflow":{},"images":[{"image":"a"}]}', BAD_IMAGES],
+  ['{"workflow":{},"images":["name image"]}', BAD_IMAGES],
+  ['{"workflow":{},"images":[["name","image"]]}', BAD_IMAGES],
+  ['{"workflow":{},"images":[null]}', BAD_IMAGES],
+  ['{"workflow":{},"images":[3]}', BAD_IMAGES],
+])('%s is refused: %s', (input, message) => {
+  expect(failureOf(input)).toBe(message);
+});
+
+test.each([
+  '{"workflow":{}}',
+  '{"workflow":[]}',
+  '{"workflow":""}',
+  '{"workflow":0}',
+  '{"workflow":false}',
+  '{"workflow":{},"images":null}',
+  '{"workflow":{},"images":[]}',
+  '{"workflow":{},"images":[{"name":"a","image":"b","extra":1}]}',
+  '{"workflow":{},"images":[{"name":null,"image":7}],"unknown":{}}',
+])('%s is accepted: what it means is judged later', (input) => {
+  expect(failureOf(input)).toBe('accepted');
+});
+
+test('an input that is a string of JSON is read once, and its workflow is kept as sent', () => {
+  const workflow = '{"2":{"seed":18446744073709551615},"1":{"cfg":1.0}}';
+  expect(parse(JSON.stringify(`{"workflow":${workflow}}`)).workflow).toHaveProperty(
+    'text',
+    workflow,
+  );
+  expect(parse(`{"workflow":${workflow}}`).workflow).toHaveProperty('text', workflow);
+});
+
+test.each(['""', 'null', '0', 'false', '[]', '{}'])(
+  'an empty API key counts as none: %s',
+  (key) => {
+    expect(parse(`{"workflow":{},"comfy_org_api_key":${key}}`).apiKey).toBeUndefined();
+  },
+);
+
+test.each(['"key"', '7.0', '["a"]', 'true'])(
+  'an API key is forwarded as it was sent: %s',
+  (key) => {
+    expect(parse(`{"workflow":{},"comfy_org_api_key":${key}}`).apiKey?.text).toBe(key);
+  },
+);
+
+test('the other name of the API key is known, and a key comes with either', () => {
+  expect(parse('{"workflow":{},"api_key_comfy_org":"b"}').apiKey?.text).toBe('"b"');
+  expect(parse('{"workflow":{},"comfy_org_api_key":"","api_key_comfy_org":"b"}').apiKey?.text).toBe(
+    '"b"',
+  );
+  expect(
+    parse('{"workflow":{},"comfy_org_api_key":"a","api_key_comfy_org":"b"}').apiKey?.text,
+  ).toBe('"a"');
+});
+
+test('a workflow may be a name, with parameters that keep their text', () => {
+  const { workflow } = parse('{"workflow":"portrait","params":{"seed":18446744073709551615}}');
+  expect(workflow).toMatchObject({ name: 'portrait' });
+  expect(workflow).toHaveProperty('params.text', '{"seed":18446744073709551615}');
+});
+
+test('an image may be named by its URL alone', () => {
+  const { images } = parse('{"workflow":{},"images":[{"name":"a","url":"https://example.com/a"}]}');
+  expect(images).toEqual([{ name: 'a', url: 'https://example.com/a' }]);
+});
+
+test('overrides and metadata keep their text', () => {
+  const { overrides, extraPnginfo } = parse(
+    '{"workflow":{},"overrides":{"3.cfg":1.0},"extra_pnginfo":{"workflow":{"id":1.0}}}',
+  );
+  expect(overrides?.text).toBe('{"3.cfg":1.0}');
+  expect(extraPnginfo?.text).toBe('{"workflow":{"id":1.0}}');
+});
+
+test.each([
+  ['"files":{}', 'input.files: '],
+  ['"files":[{"name":"a"}]', 'input.files[0]: must have either "data" or "url"'],
+  [
+    '"files":[{"name":"../a","url":"https://a.b/c"}]',
+    'input.files[0].name: must be a name, not a path',
+  ],
+  [
+    '"files":[{"name":"a","data":"AAAA","subfolder":".."}]',
+    'input.files[0].subfolder: each step of the folder must not be ".."',
+  ],
+  [
+    '"files":[{"name":"a","data":"AAAA","type":"mask"}]',
+    'input.files[0]: a file of the type "mask" needs "original_ref"',
+  ],
+  [
+    '"files":[{"name":"a","data":"AAAA","kind":"video"}]',
+    'input.files[0]: unrecognized key: "kind"',
+  ],
+  ['"output":{"delivery":"fax"}', 'input.output.delivery: invalid option: expected one of "auto"'],
+  ['"output":{"convert":{"qualty":3}}', 'input.output.convert: unrecognized key: "qualty"'],
+  ['"strict":"yes"', 'input.strict: '],
+  ['"overrides":[]', 'input.overrides: '],
+])('%s is refused: %s', (field, message) => {
+  const failure = failureOf(`{"workflow":{},${field}}`);
+  expect(failure.slice(0, message.length)).toBe(message);
+});
+
+test('all that is wrong is told at once, and no secret with it', () => {
+  const credentials = [{ url_pattern: '**', auth: { type: 'bearer', token: ['s3cret'] } }];
+  const s3Config = { accessId: 's3cret', accessSecret: 7 };
+  const failure = failureOf(JSON.stringify({ workflow: {}, strict: 1, credentials, s3Config }));
+  expect(failure.split('\n').map((line) => line.split(':')[0])).toEqual([
+    'input.credentials[0].auth.token',
+    'input.strict',
+    'input.s3Config.accessSecret',
+    'input.s3Config.bucketName',
+    'input.s3Config.endpointUrl',
+  ]);
+  expect(failure).not.toContain('s3cret');
+});

@@ -1,0 +1,107 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from '../../lib/json.ts';
+import { collectOutputs } from './collect-outputs.ts';
+
+const collect = (outputs: string | undefined, ending: 'succeeded' | 'failed' = 'succeeded') =>
+  collectOutputs({
+    promptId: 'p1',
+    ending,
+    outputs: outputs === undefined ? undefined : JsonText.parse(outputs),
+  });
+
+test('images come in the order ComfyUI ran the nodes, not in the order of their numbers', () => {
+  const { records, problems } = collect(
+    `{"10":{"images":[{"filename":"b.png","subfolder":"x","type":"output"},{"filename":"c.mp4","subfolder":"","type":"input"}]},
+      "9":{"images":[{"filename":"a.png","subfolder":"","type":"output"}],"animated":[true]}}`,
+  );
+  expect(records).toEqual([
+    { nodeId: '10', key: 'images', filename: 'b.png', subfolder: 'x', type: 'output' },
+    { nodeId: '10', key: 'images', filename: 'c.mp4', subfolder: '', type: 'input' },
+    { nodeId: '9', key: 'images', filename: 'a.png', subfolder: '', type: 'output' },
+  ]);
+  expect(problems).toEqual([]);
+});
+
+test('previews are skipped in silence, even without a filename', () => {
+  expect(collect('{"1":{"images":[{"type":"temp"},{"filename":"t.png","type":"temp"}]}}')).toEqual({
+    records: [],
+    texts: [],
+    problems: [],
+  });
+});
+
+test('outputs that hold nothing to return are no problem', () => {
+  for (const outputs of [
+    '{"1":{"images":[]}}',
+    '{"1":{"gifs":[{"filename":"a.mp4"}]}}',
+    '{"1":null}',
+  ]) {
+    expect(collect(outputs)).toEqual({ records: [], texts: [], problems: [] });
+  }
+});
+
+test('one malformed entry costs only itself', () => {
+  const { records, problems } = collect(
+    '{"7":{"images":[{"filename":"a.png"},{"subfolder":"s","type":"output"},null,"x",{"filename":""},{"filename":5},{"filename":"b.png","subfolder":null}]}}',
+  );
+  expect(records.map(({ filename, subfolder, type }) => [filename, subfolder, type])).toEqual([
+    ['a.png', '', 'output'],
+    ['b.png', '', 'output'],
+  ]);
+  expect(problems).toEqual([
+    'Skipping image in node 7 due to missing filename: {"subfolder":"s","type":"output"}',
+    'Skipping image in node 7 due to missing filename: null',
+    'Skipping image in node 7 due to missing filename: "x"',
+    'Skipping image in node 7 due to missing filename: {"filename":""}',
+    'Skipping image in node 7 due to missing filename: {"filename":5}',
+  ]);
+});
+
+test('no outputs at all are a problem, unless something else already went wrong', () => {
+  for (const outputs of [undefined, '{}']) {
+    expect(collect(outputs).problems).toEqual(['No outputs found in history for prompt p1.']);
+    expect(collect(outputs, 'failed').problems).toEqual([]);
+  }
+});
+
+test('a file under any key is a file, however deep a custom node puts it', () => {
+  const file = (name: string) => `{"filename":"${name}","subfolder":"s","type":"output"}`;
+  const { records, problems } = collect(
+    `{"5":{"gifs":[${file('a.mp4')}],"3d":${file('b.glb')},"x":[[${file('c.wav')}]],"y":{"z":[${file('d.json')}]},
+      "images":[${file('e.png')}],"w":[{"files":[${file('f.latent')}]}],"animated":[true],"score":[NaN,null]}}`,
+  );
+  expect(records.map(({ key, filename }) => [key, filename])).toEqual([
+    ['images', 'e.png'],
+    ['gifs', 'a.mp4'],
+    ['3d', 'b.glb'],
+    ['x', 'c.wav'],
+    ['y', 'd.json'],
+    ['w', 'f.latent'],
+  ]);
+  expect(problems).toEqual([]);
+});
+
+test('a file a node shows twice comes once, where clients look for it', () => {
+  const file = '{"filename":"a.mp4","subfolder":"","type":"output"}';
+  const { records } = collect(`{"5":{"video":[${file}],"gifs":[${file}],"images":[${file}]}}`);
+  expect(records.map(({ key }) => key)).toEqual(['images']);
+});
+
+test('previews under other keys, and what names no folder of ComfyUI, are no files to return', () => {
+  const { records, problems } = collect(
+    '{"5":{"audio":[{"filename":"a.flac","type":"temp"},{"filename":"b.flac","type":"cloud"},{"filename":"","type":"output"}]}}',
+  );
+  expect({ records, problems }).toEqual({ records: [], problems: [] });
+});
+
+test('texts come by node and key, and what describes a file is none', () => {
+  const { texts } = collect(
+    '{"7":{"text":["a","b"],"tags":[["c"]],"string":"d"},"8":{"gifs":[{"filename":"a.mp4","type":"output","format":"x"}],"images":["no"],"n":[1]}}',
+  );
+  expect(texts).toEqual([
+    { nodeId: '7', key: 'text', text: 'a' },
+    { nodeId: '7', key: 'text', text: 'b' },
+    { nodeId: '7', key: 'tags', text: 'c' },
+    { nodeId: '7', key: 'string', text: 'd' },
+  ]);
+});

@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { apiSettings } from '../../lib/api/settings.ts';
+import { startApi } from '../../lib/api/start-api.ts';
+import { readConfig } from '../../lib/config.ts';
+import { createLog } from '../../lib/log.ts';
+import { LocalQueue } from '../../lib/runpod/local-queue.ts';
+import { SIMULATED_MODELS } from '../../lib/simulator/comfy/nodes/models.ts';
+import { NODES } from '../../lib/simulator/comfy/nodes/registry.ts';
+import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import {
+  startComfySimulator,
+  type ComfySimulator,
+  type SimulatorOptions,
+} from '../../lib/simulator/comfy/simulator.ts';
+import { VERSION } from '../../lib/version.ts';
+import { startJobs } from '../start-jobs.ts';
+
+/** The real API and the real line before an embedded ComfyUI, on real sockets, in one process. */
+export interface ApiRig extends AsyncDisposable {
+  /** Of the API, without a slash at its end. */
+  readonly url: string;
+  readonly comfy: ComfySimulator;
+}
+
+export interface ApiRigOptions {
+  readonly comfy?: SimulatorOptions;
+  /** Settings beside those that join the parts. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> {
+  const parts = new AsyncDisposableStack();
+  const comfy = parts.use(await startComfySimulator({ ...EVERYTHING, ...options.comfy }));
+  const spoolDir = await mkdtemp(join(tmpdir(), 'api-rig-'));
+  parts.defer(() => rm(spoolDir, { recursive: true, force: true }));
+  const config = readConfig({
+    COMFY_URL: comfy.url,
+    COMFY_PID_FILE: join(spoolDir, 'no.pid'),
+    RESULT_SPOOL_DIR: spoolDir,
+    PROGRESS_INTERVAL_MS: '40',
+    API_PORT: '0',
+    CLEANUP: 'never', // tests look at what ComfyUI has made
+    ...options.environment,
+  });
+  const log = await createLog({ level: 'error', format: 'json' });
+  const queue = new LocalQueue();
+  parts.use(startJobs({ config, log, queue }));
+  const worker = {
+    workerId: 'rig',
+    places: config.JOB_CONCURRENCY,
+    comfyAnswers: async (signal: AbortSignal) =>
+      (await fetch(`${comfy.url}/system_stats`, { signal })).ok,
+    undelivered: () => 0,
+  };
+  const settings = apiSettings(config);
+  const api = parts.use(await startApi({ queue, settings, worker, log, version: VERSION }));
+  return { url: api.url, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+/** All nodes and models there are, and no time spent. */
+const EVERYTHING: SimulatorOptions = {
+  nodes: new Map([...NODES, ...PROBE_NODES]),
+  models: SIMULATED_MODELS,
+  speed: Infinity,
+};

@@ -1,0 +1,16 @@
+import type { Page } from 'playwright-core';
+import { openPage, type PageOptions } from '../../lib/api/page/test-page.ts';
+import { startApiRig, type ApiRig, type ApiRigOptions } from './api-rig.ts';
+
+/** What the tests of the page share: a real browser before the real API, worker and ComfyUI. */
+export interface PageRig extends AsyncDisposable {
+  readonly page: Page;
+  readonly api: ApiRig;
+}
+
+export async function startPageRig(options: PageOptions & ApiRigOptions = {}): Promise<PageRig> {
+  const parts = new AsyncDisposableStack();
+  const api = parts.use(await startApiRig(options));
+  const { page } = parts.use(await openPage(api.url, options));
+  return { page, api, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}

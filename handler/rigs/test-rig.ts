@@ -1,0 +1,142 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../../lib/config.ts';
+import { createLog } from '../../lib/log.ts';
+import { createRemoteQueue } from '../../lib/runpod/remote-queue.ts';
+import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import {
+  startComfySimulator,
+  type ComfySimulator,
+  type SimulatorOptions,
+} from '../../lib/simulator/comfy/simulator.ts';
+import {
+  startRunpodSimulator,
+  type RunpodSimulator,
+  type RunpodSimulatorOptions,
+} from '../../lib/simulator/runpod.ts';
+import { startJobs, type Jobs } from '../start-jobs.ts';
+
+/** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */
+export interface Rig extends AsyncDisposable {
+  readonly platform: RunpodSimulator;
+  readonly comfy: ComfySimulator;
+  readonly jobs: Jobs;
+  readonly lines: readonly LogLine[];
+  /** Runs a job and gives what was posted for it, parsed. */
+  run(input: unknown, extras?: Readonly<Record<string, unknown>>): Promise<Posted>;
+  /** The result of a job submitted before. */
+  posted(jobId: string): Promise<Posted>;
+}
+
+export interface Posted {
+  readonly output?: {
+    readonly images?: readonly { filename: string; type: string; data: string }[];
+    readonly errors?: readonly string[];
+    readonly details?: readonly string[];
+    readonly status?: string;
+  };
+  readonly error?: string;
+  readonly stopPod?: boolean;
+}
+
+interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly requestId: string | null;
+}
+
+export interface RigOptions {
+  /** Settings of the worker beside those of the platform. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly comfy?: SimulatorOptions;
+  readonly platform?: RunpodSimulatorOptions;
+  /** ComfyUI is somewhere else; the embedded one is not used. */
+  readonly comfyUrl?: string;
+}
+
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const parts = new AsyncDisposableStack();
+  const comfy = parts.use(
+    await startComfySimulator({ nodes: PROBE_NODES, speed: Infinity, ...options.comfy }),
+  );
+  const platform = parts.use(await startRunpodSimulator({ takeHoldMs: 5000, ...options.platform }));
+  const spoolDir = await mkdtemp(join(tmpdir(), 'rig-'));
+  parts.defer(() => rm(spoolDir, { recursive: true, force: true }));
+  const config = readConfig({
+    ...platform.env,
+    COMFY_URL: options.comfyUrl ?? comfy.url,
+    COMFY_PID_FILE: join(spoolDir, 'no.pid'),
+    RESULT_SPOOL_DIR: spoolDir,
+    WEBSOCKET_RECONNECT_DELAY_S: '0',
+    COMFY_POLL_INTERVAL_S: '1',
+    CLEANUP: 'never',
+    ...options.environment,
+  });
+  const lines: LogLine[] = [];
+  const write = (line: string) => void lines.push(JSON.parse(line) as LogLine);
+  const log = await createLog({ level: 'debug', format: 'json', destination: { write } });
+  const queue = parts.use(
+    createRemoteQueue({
+      getJobUrl: config.RUNPOD_WEBHOOK_GET_JOB ?? '',
+      postOutputUrl: config.RUNPOD_WEBHOOK_POST_OUTPUT ?? '',
+      podId: config.RUNPOD_POD_ID ?? '',
+      apiKey: config.RUNPOD_AI_API_KEY,
+      log,
+    }),
+  );
+  const jobs = parts.use(startJobs({ config, log, queue }));
+
+  const posted = async (jobId: string) =>
+    JSON.parse((await platform.result(jobId)).bodyText) as Posted;
+  return {
+    platform,
+    comfy,
+    jobs,
+    lines,
+    posted,
+    run: (input, extras) => posted(platform.submit(input, extras)),
+    [Symbol.asyncDispose]: async () => {
+      await parts.disposeAsync();
+      const errors = lines.filter(({ level }) => level === 'ERROR');
+      if (errors.length > 0) throw new Error(`Errors were logged: ${JSON.stringify(errors)}`);
+      if (platform.violations.length > 0)
+        throw new Error(`The platform was wronged: ${JSON.stringify(platform.violations)}`);
+    },
+  };
+}
+
+/** A workflow that saves `count` pictures of one colour. */
+export function pictures({ color = 0x336699, count = 1, size = 32, prefix = 'T' } = {}) {
+  return {
+    '1': {
+      class_type: 'EmptyImage',
+      inputs: { width: size, height: size, batch_size: count, color },
+    },
+    '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: prefix } },
+  };
+}
+
+/** A workflow that samples for a while, and saves. */
+export function sampling({ steps = 4, stepMs = 0, seed = 1, prefix = 'S' } = {}) {
+  return {
+    '1': {
+      class_type: 'EmptyImage',
+      inputs: { width: 32, height: 32, batch_size: 1, color: seed },
+    },
+    '2': {
+      class_type: 'ProbeSampler',
+      inputs: { image: ['1', 0], steps, step_ms: stepMs, seed },
+      _meta: { title: 'The slow one' },
+    },
+    '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: prefix } },
+  };
+}
+
+/** A workflow that loads an input image and saves it. */
+export function loading(name: string, prefix = 'L') {
+  return {
+    '1': { class_type: 'LoadImage', inputs: { image: name } },
+    '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: prefix } },
+  };
+}
