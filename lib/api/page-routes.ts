@@ -30,7 +30,7 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, file: PageFile):
 }
 
 async function readPage(): Promise<PageFile[]> {
-  const folder = new URL('./page', import.meta.url);
+  const folder = new URL('./page/', import.meta.url);
   const names = (await namesIn(folder)).filter(isServed);
   return Promise.all(names.map((name) => readPageFile(name, new URL(name, folder))));
 }

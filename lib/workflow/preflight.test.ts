@@ -4,7 +4,7 @@ import { JsonText } from '../json.ts';
 import { preflight } from './preflight.ts';
 import { recordedInfos, withClasses } from './test-infos.ts';
 
-const RESOURCES = new URL('../../test_resources', import.meta.url);
+const RESOURCES = new URL('../../test_resources/', import.meta.url);
 const look = (workflow: unknown, infos = recordedInfos, names: readonly string[] = []) =>
   preflight(JsonText.of(workflow), infos, names);
 

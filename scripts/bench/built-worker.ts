@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const ENTRY = `${ROOT}dist/handler/index.js`;
 
 /** The command of this worker as a container starts it; built first when `dist/` is missing or older than the sources. */
