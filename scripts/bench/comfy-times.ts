@@ -44,7 +44,8 @@ interface GraphNode {
 /** As the job said it: ours puts a folder of the job in front. */
 function prefixOf({ prompt: [, , graph] }: HistoryEntry): string {
   const prefixes = Object.values(graph).map((node) => node.inputs?.filename_prefix);
-  return String(prefixes.find((prefix) => prefix !== undefined)).replace(/^jobs\/[^/]+\//, '');
+  const prefix = prefixes.find((one) => typeof one === 'string') ?? '';
+  return prefix.replace(/^jobs\/[^/]+\//, '');
 }
 
 function timesOf({ status }: HistoryEntry): ComfyTimes | undefined {
