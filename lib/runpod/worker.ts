@@ -79,6 +79,8 @@ export class Worker implements AsyncDisposable {
   readonly #spool: Spool;
   readonly #outbox: Outbox;
   readonly #jobs: HeldJobs;
+  /** Jobs taken while the disk is still read for results of an earlier worker; one may even have ended by then. */
+  #takenMeanwhile: Set<string> | undefined = new Set();
   readonly #changed = new Bell();
   readonly #stopping = new AbortController();
   readonly #stopped = Promise.withResolvers<undefined>();
@@ -195,6 +197,7 @@ export class Worker implements AsyncDisposable {
       this.#log.warn({ requestId: job.jobId }, 'A job came that is already held; it is run once');
       return false;
     }
+    this.#takenMeanwhile?.add(job.jobId);
     this.#jobs.add(job);
     return true;
   }
@@ -213,13 +216,14 @@ export class Worker implements AsyncDisposable {
       while (this.#outbox.isFull(0) && !this.#isStopping) await this.#changed.rung();
       if (this.#isStopping) return;
       const log = this.#logOf(result.jobId);
-      if (this.#isHeld(result.jobId)) {
+      if (this.#isHeld(result.jobId) || this.#takenMeanwhile?.has(result.jobId)) {
         await this.#dropLeftover(result.jobId, log);
         continue;
       }
       log.info({ bytes: result.body.bytes }, 'A result of an earlier worker is posted');
       void this.#outbox.deliver({ ...result, log, isOnDisk: true });
     }
+    this.#takenMeanwhile = undefined;
   }
 
   /** Its job was taken again before it was read: posted later, it would contradict the new result. */
