@@ -60,7 +60,8 @@ test('W34 a generator that throws fails the job with message and trace', async (
   const { error } = result.body as { error: string };
   expect(error).toMatch(/^handler: no more \ntraceback: RangeError: no more\n/);
   expect(error).toContain('breakingHandler');
-  expect(error).not.toMatch(/\.ts|\/work/);
+  expect(error).not.toMatch(/\.ts/);
+  expect(error).not.toContain(process.cwd());
 });
 
 test('W35 a slow platform neither slows the generator down nor changes the order', async () => {
