@@ -16,5 +16,6 @@ export default {
     ],
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
+  setupFilesAfterEnv: ['<rootDir>/scripts/retry-in-ci.ts'],
   testTimeout: 30_000,
 };

@@ -117,9 +117,11 @@ browserTest('eight jobs at once leave room to cancel one', async () => {
   await using opened = await openPage(api.url);
   const { page } = opened;
   await chooseFile(page, WORKFLOW);
-  for (let job = 0; job < 8; job++) await page.keyboard.press('Control+Enter');
   const history = page.getByRole('region', { name: 'This session' }).getByRole('listitem');
-  await history.nth(7).waitFor();
+  for (let job = 0; job < 8; job++) {
+    await page.keyboard.press('Control+Enter');
+    await history.nth(job).waitFor();
+  }
   await history
     .nth(0)
     .getByRole('button', { name: /^Cancel/ })
