@@ -42,22 +42,13 @@ async function lookUp(
   { workflowsDir, signal }: ResolveOptions,
 ): Promise<JsonText> {
   if (sent instanceof JsonText) return sent;
-  const text = maybeParse(sent.name);
+  const text = JsonText.maybeParse(sent.name); // some clients send the workflow as a text of JSON
   if (text?.kind === 'object') return text;
   if (workflowsDir !== undefined) return openWorkflow(workflowsDir, sent, signal);
   throw new WorkerError(
     'workflow.name_unknown',
     `Expected input.workflow to be a workflow, got the text ${shown(sent.name)}; this worker keeps no workflows that could be called by name (WORKFLOWS_DIR is not set)`,
   );
-}
-
-/** Some clients send the workflow as a text of JSON. */
-function maybeParse(text: string): JsonText | undefined {
-  try {
-    return JsonText.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 async function toApiFormat(sent: JsonText, options: ResolveOptions): Promise<JsonText> {

@@ -32,6 +32,15 @@ export class JsonText {
     return new JsonText(source, start, endOfValue(source, start));
   }
 
+  /** As {@link parse}, but undefined for what is not JSON. */
+  static maybeParse(source: string): JsonText | undefined {
+    try {
+      return JsonText.parse(source);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The text of any value JSON can hold. */
   static of(value: unknown): JsonText {
     return JsonText.parse(JSON.stringify(value));

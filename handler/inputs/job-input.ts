@@ -94,18 +94,10 @@ export function parseInput(sent: JsonText): JobInput {
 /** An input may be an object, or a string holding one. */
 function asObject(sent: JsonText): JsonText {
   if (sent.kind === 'null') throw new WorkerError('input.missing', 'Please provide input');
-  const input = sent.kind === 'string' ? maybeParse(String(sent.value())) : sent;
+  const input = sent.kind === 'string' ? JsonText.maybeParse(String(sent.value())) : sent;
   if (input?.kind !== 'object')
     throw new WorkerError('input.not_json', 'Invalid JSON format in input');
   return input;
-}
-
-function maybeParse(text: string): JsonText | undefined {
-  try {
-    return JsonText.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Detached: the images of the job, megabytes of base64, must not stay in memory as long as the workflow does. */

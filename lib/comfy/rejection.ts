@@ -7,7 +7,7 @@ import { nodeProblems, type ProblemContext } from './node-problem.ts';
  * ComfyUI's 400 → a text for people. First line, bullets and endings are those clients know; a bullet tells one problem.
  */
 export async function rejectionText(body: string, context: ProblemContext): Promise<string> {
-  const answer = maybeParse(body);
+  const answer = JsonText.maybeParse(body);
   if (answer === undefined)
     return `ComfyUI validation failed (could not parse error response): ${body}`;
   const nodeErrors = answer.get('node_errors');
@@ -20,14 +20,6 @@ export async function rejectionText(body: string, context: ProblemContext): Prom
   if (problems.length === 0) return `${headline}. Raw response: ${body}`;
   const ending = lacksCheckpoint(nodeErrors) ? `\n\n${await checkpoints(context)}` : '';
   return `${headline}:\n${problems.map((problem) => `• ${problem}`).join('\n')}${ending}`;
-}
-
-function maybeParse(body: string): JsonText | undefined {
-  try {
-    return JsonText.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 function headlineOf(answer: JsonText): string {

@@ -60,21 +60,13 @@ function submitted(jobs: Jobs, { request, reply }: Exchange, jobId: string): str
 
 /** The job a worker gets: members of the request as they were written. */
 function toJobText(jobId: string, requestText: string): string | undefined {
-  const request = maybeParse(requestText);
+  const request = JsonText.maybeParse(requestText);
   if (!request?.get('input')) return undefined;
   const members = PASSED_ON.flatMap((key) => {
     const member = request.get(key);
     return member ? [`"${key}":${member.text}`] : [];
   });
   return `{"id":${JSON.stringify(jobId)},${members.join(',')}}`;
-}
-
-function maybeParse(text: string): JsonText | undefined {
-  try {
-    return JsonText.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 async function answerWhenEnded(jobs: Jobs, exchange: Exchange, jobId: string): Promise<void> {
