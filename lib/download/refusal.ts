@@ -1,3 +1,4 @@
+import { CONNECTION_REASONS } from '../net/connection-reasons.ts';
 import { describeError, errnoOf, WorkerError } from '../errors.ts';
 import { shownUrl } from '../net/shown-url.ts';
 
@@ -29,15 +30,9 @@ const NOT_PUBLIC =
   'the host is not on the public internet, and only public addresses are fetched from; the operator can allow a server with DOWNLOAD_ALLOW_PRIVATE';
 
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was cut',
-  EPIPE: 'the connection was cut',
-  UND_ERR_SOCKET: 'the connection was cut',
-  UND_ERR_CONNECT_TIMEOUT: 'the host did not take the connection in time',
-  UND_ERR_HEADERS_TIMEOUT: 'the server did not answer in time',
+  ...CONNECTION_REASONS,
   UND_ERR_BODY_TIMEOUT: 'the server stopped sending',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the server sent another number of bytes than it said',
   Z_BUF_ERROR: 'the compressed answer ended early',
   Z_DATA_ERROR: 'the answer is not compressed as the server says',
-  EAI_AGAIN: 'the name of the host could not be resolved just now',
 };

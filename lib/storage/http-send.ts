@@ -1,3 +1,4 @@
+import { CONNECTION_REASONS } from '../net/connection-reasons.ts';
 import { STATUS_CODES } from 'node:http';
 import type { Readable } from 'node:stream';
 import pRetry, { type RetryContext } from 'p-retry';
@@ -120,14 +121,8 @@ function connectionFailure(error: unknown): Failure {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was cut',
-  EPIPE: 'the connection was cut',
-  UND_ERR_SOCKET: 'the connection was cut',
-  UND_ERR_CONNECT_TIMEOUT: 'the host did not take the connection in time',
-  UND_ERR_HEADERS_TIMEOUT: 'the server did not answer in time',
+  ...CONNECTION_REASONS,
   UND_ERR_BODY_TIMEOUT: 'the server did not take the file in time',
-  EAI_AGAIN: 'the name of the host could not be resolved just now',
 };
 
 function askedToWait(header: string | string[] | undefined): number | undefined {
