@@ -1,28 +1,29 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /** Time as the parts see it, so that a test can move it by hand. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Calls `ring` once, `ms` from now, unless cancelled before. `ring` must not throw. */
+  after(ms: number, ring: () => void): Cancel;
   /** Resolves after `ms`; rejects with the signal's reason when that comes first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Takes a timer back; does nothing when it has rung. */
+export type Cancel = () => void;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: async (ms, signal) => {
-    try {
-      await sleep(ms, undefined, signal ? { signal } : {});
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : error;
-    }
+  after(ms, ring) {
+    const timer = setTimeout(ring, ms);
+    return () => clearTimeout(timer);
   },
+  sleep: (ms, signal) => sleepOn(systemClock, ms, signal),
 };
 
 /** A clock that stands still until told to move. */
 export class ManualClock implements Clock {
   #now: number;
-  readonly #sleepers = new Set<{ until: number; wake: () => void }>();
+  readonly #timers = new Set<{ readonly until: number; readonly ring: () => void }>();
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = now;
@@ -32,34 +33,52 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  /** How many sleeps are waiting for the clock to move. */
+  /** How many timers wait for the clock to move. */
   get sleepers(): number {
-    return this.#sleepers.size;
+    return this.#timers.size;
+  }
+
+  /** A moment that has come already needs no move of the clock. */
+  after(ms: number, ring: () => void): Cancel {
+    if (ms <= 0) {
+      const turn = setImmediate(ring);
+      return () => clearImmediate(turn);
+    }
+    const timer = { until: this.#now + ms, ring };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const sleeper = { until: this.#now + ms, wake: settle(resolve) };
-      const abort = settle(() => reject(signal?.reason));
-      this.#sleepers.add(sleeper);
-      signal?.addEventListener('abort', abort);
-
-      const sleepers = this.#sleepers;
-      function settle(done: () => void) {
-        return () => {
-          sleepers.delete(sleeper);
-          signal?.removeEventListener('abort', abort);
-          done();
-        };
-      }
-    });
+    return sleepOn(this, ms, signal);
   }
 
   /** Moves time on and wakes those whose moment has come, in order. */
   advance(ms: number): void {
     this.#now += ms;
-    const due = [...this.#sleepers].filter((sleeper) => sleeper.until <= this.#now);
-    for (const sleeper of due.sort((a, b) => a.until - b.until)) sleeper.wake();
+    const due = [...this.#timers].filter((timer) => timer.until <= this.#now);
+    for (const timer of due.sort((a, b) => a.until - b.until)) {
+      if (this.#timers.delete(timer)) timer.ring();
+    }
   }
+}
+
+/** A timer as a promise: {@link Clock.sleep} of any clock. */
+export function sleepOn(
+  clock: Pick<Clock, 'after'>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const cancel = clock.after(ms, () => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    });
+    function abort(): void {
+      cancel();
+      reject(signal?.reason);
+    }
+    signal?.addEventListener('abort', abort, { once: true });
+  });
 }

@@ -1,9 +1,9 @@
-import type { Clock } from '../clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 
 /** Calls back once, after a while, unless it is set anew or cancelled before. */
 export class Alarm {
   readonly #clock: Clock;
-  #sleeping: AbortController | undefined;
+  #cancel: Cancel | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -12,15 +12,11 @@ export class Alarm {
   /** `ring` must not throw. */
   set(ms: number, ring: () => void): void {
     this.cancel();
-    const sleeping = new AbortController();
-    this.#sleeping = sleeping;
-    void this.#clock.sleep(Math.max(0, ms), sleeping.signal).then(ring, ignore);
+    this.#cancel = this.#clock.after(ms, ring);
   }
 
   cancel(): void {
-    this.#sleeping?.abort();
-    this.#sleeping = undefined;
+    this.#cancel?.();
+    this.#cancel = undefined;
   }
 }
-
-const ignore = () => undefined;

@@ -170,10 +170,11 @@ export class PromptWatch implements PromptListener {
   }
 
   async #sleep(ms: number): Promise<void> {
-    const timer = new AbortController();
-    const rung = new Promise<void>((resolve) => (this.#wake = resolve));
-    await Promise.race([rung, this.#clock.sleep(ms, timer.signal).catch(() => undefined)]);
-    timer.abort();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const cancel = this.#clock.after(ms, () => resolve(undefined));
+    this.#wake = () => resolve(undefined);
+    await promise;
+    cancel();
   }
 
   #preview(frame: Buffer): void {

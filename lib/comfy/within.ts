@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 import { WorkerError } from '../errors.ts';
 
 interface Bound {
@@ -19,21 +19,20 @@ export async function within<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   const bound = new AbortController();
-  const finished = new AbortController();
-  const timeIsUp = new DOMException(`${what} was not finished within ${ms} ms`, 'TimeoutError');
+  let timeIsUp: DOMException | undefined;
   const giveUp = () => bound.abort(signal?.reason);
   signal?.addEventListener('abort', giveUp);
-  clock.sleep(ms, finished.signal).then(
-    () => bound.abort(timeIsUp),
-    () => undefined,
-  );
+  const cancel = clock.after(ms, () => {
+    timeIsUp = new DOMException(`${what} was not finished within ${ms} ms`, 'TimeoutError');
+    bound.abort(timeIsUp);
+  });
   try {
     return await work(bound.signal);
   } catch (error) {
-    if (bound.signal.reason !== timeIsUp) throw error;
+    if (!timeIsUp || bound.signal.reason !== timeIsUp) throw error;
     throw new WorkerError('comfy.request_failed', timeIsUp.message, { cause: timeIsUp });
   } finally {
-    finished.abort();
+    cancel();
     signal?.removeEventListener('abort', giveUp);
   }
 }
@@ -51,18 +50,15 @@ export async function patiently<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  const finished = new AbortController();
+  let cancel: Cancel | undefined;
   const wait = () => {
-    clock.sleep(ms, finished.signal).then(
-      () => late.abort(signal.reason),
-      () => undefined,
-    );
+    cancel = clock.after(ms, () => late.abort(signal.reason));
   };
   signal.addEventListener('abort', wait);
   try {
     return await work(late.signal);
   } finally {
-    finished.abort();
+    cancel?.();
     signal.removeEventListener('abort', wait);
   }
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '../clock.ts';
+import { sleepOn, type Cancel, type Clock } from '../clock.ts';
 import { createLog, type Logger } from '../log.ts';
 import { Bell } from './bell.ts';
 import type { Job } from './job.ts';
@@ -152,10 +152,16 @@ export class HastyClock implements Clock {
     return this.#now;
   }
 
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    signal?.throwIfAborted();
-    this.pauses.push(ms);
-    this.#now += ms;
+  after(ms: number, ring: () => void): Cancel {
+    const turn = setImmediate(() => {
+      this.pauses.push(ms);
+      this.#now += ms;
+      ring();
+    });
+    return () => clearImmediate(turn);
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return sleepOn(this, ms, signal);
   }
 }
