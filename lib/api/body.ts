@@ -1,8 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { setImmediate as turn } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import pLimit from 'p-limit';
 import { WorkerError } from '../errors.ts';
+import type { LoopShare } from './loop-share.ts';
+
+export interface IntakeLimits {
+  /** Of all bodies that are on their way. */
+  readonly mostBytes: number;
+  readonly share: LoopShare;
+}
 
 /**
  * Bodies stay text, whatever their content type says: clients send JSON as a form or as nothing at all, and a parsed workflow would
@@ -10,8 +15,8 @@ import { WorkerError } from '../errors.ts';
  * either: a client that is still sending would see a broken connection instead of the answer. All bodies on their way
  * together may have `mostBytes`: many slow clients are refused before they fill the memory.
  */
-export function keepBodiesAsText(app: FastifyInstance, mostBytes: number): void {
-  const intake = new Intake(mostBytes);
+export function keepBodiesAsText(app: FastifyInstance, limits: IntakeLimits): void {
+  const intake = new Intake(limits);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage) =>
     intake.readText(payload, request.routeOptions.bodyLimit),
@@ -36,32 +41,37 @@ class Refused {
 /** Counts what is held of bodies that are not complete yet. */
 class Intake {
   readonly #mostBytes: number;
+  readonly #share: LoopShare;
   #bytes = 0;
-  /** Large bodies that end in the same moment are read in turns of the event loop of their own; everybody else gets theirs between. */
-  readonly #oneByOne = pLimit(1);
 
-  constructor(mostBytes: number) {
+  constructor({ mostBytes, share }: IntakeLimits) {
     this.#mostBytes = mostBytes;
+    this.#share = share;
   }
 
   async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
     if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
-    const chunks: Buffer[] = [];
+    const parts: string[] = [];
     let bytes = 0;
+    payload.setEncoding('utf8'); // decoded as it comes in, not megabytes at once
     try {
-      for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
-        const { length } = chunk as Buffer;
+      for await (const part of payload.iterator({ destroyOnReturn: false })) {
+        const length = Buffer.byteLength(part as string);
         if (bytes + length > limit) return new Refused(tooLarge(limit));
         if (this.#bytes + length > this.#mostBytes) return new Refused(tooMuchAtOnce());
         bytes += length;
         this.#bytes += length;
-        chunks.push(chunk as Buffer);
+        parts.push(part as string);
       }
-      if (bytes < LARGE_BYTES) return Buffer.concat(chunks).toString();
-      return await this.#oneByOne(() => turn().then(() => Buffer.concat(chunks).toString()));
+      return await this.#joined(parts);
     } finally {
       this.#bytes -= bytes;
     }
+  }
+
+  /** Large bodies may end in the same moment. */
+  #joined(parts: readonly string[]): Promise<string> {
+    return new Promise((resolve) => this.#share.run(() => resolve(parts.join(''))));
   }
 }
 
@@ -78,5 +88,4 @@ function tooMuchAtOnce(): WorkerError {
   return new WorkerError('queue.full', text, { retryAfterMs: RETRY_MS });
 }
 
-const LARGE_BYTES = 500_000;
 const RETRY_MS = 5000;

@@ -2,7 +2,8 @@ import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { Bell } from '../runpod/bell.ts';
 import type { Job, PreviewImage } from '../runpod/job.ts';
-import { JobStream } from './job-stream.ts';
+import { JobStream, type Wanted } from './job-stream.ts';
+import type { Piece } from './json-object.ts';
 import type { RunRequest } from './run-request.ts';
 import type { RunKind } from './settings.ts';
 
@@ -30,6 +31,8 @@ export interface RecordOptions {
   readonly retentionMs: number;
   readonly now: number;
   readonly log: Logger;
+  /** Told whenever the state, or what is held, has changed. */
+  readonly onChange: () => void;
 }
 
 /** What is known of a job. Times are those of the clock, in milliseconds. */
@@ -42,10 +45,10 @@ export class JobRecord {
   /** Rings at every change. */
   readonly changed = new Bell();
   readonly submittedAt: number;
-  stream = new JobStream();
   /** When the record is forgotten, whatever the state. */
   ttlEndsAt: number;
   retries = 0;
+  #stream = new JobStream();
   #request: RunRequest | undefined;
   #status: JobStatus = 'IN_QUEUE';
   #queuedAt: number;
@@ -55,8 +58,9 @@ export class JobRecord {
   #output: Buffer | undefined;
   #error: string | undefined;
   readonly #log: Logger;
+  readonly #onChange: () => void;
 
-  constructor({ jobId, kind, request, retentionMs, now, log }: RecordOptions) {
+  constructor({ jobId, kind, request, retentionMs, now, log, onChange }: RecordOptions) {
     this.jobId = jobId;
     this.kind = kind;
     this.webhook = request.webhook;
@@ -66,6 +70,7 @@ export class JobRecord {
     this.ttlEndsAt = now + request.policy.ttlMs;
     this.#request = request;
     this.#log = log;
+    this.#onChange = onChange;
   }
 
   get status(): JobStatus {
@@ -104,11 +109,28 @@ export class JobRecord {
     return this.#request?.input;
   }
 
+  /** Whether there is something to stream that nobody has fetched. */
+  hasStream(wanted: Wanted): boolean {
+    return this.#stream.has(wanted);
+  }
+
+  /** What there is to stream; it is given once. */
+  takeStream(wanted: Wanted): Piece[][] {
+    const taken = this.#stream.take(wanted);
+    this.#change();
+    return taken;
+  }
+
   /** What the record holds in memory, near enough. */
   get bytes(): number {
     return (
-      (this.#request?.source.length ?? 0) + (this.#output?.length ?? 0) + this.stream.bytes + 1000
+      (this.#request?.source.length ?? 0) + (this.#output?.length ?? 0) + this.#stream.bytes + 1000
     );
+  }
+
+  /** Whether {@link dropOutput} would free anything. */
+  get canShrink(): boolean {
+    return this.#request !== undefined || this.#output !== undefined || this.#stream.bytes > 0;
   }
 
   /** Milliseconds in the queue; undefined as long as it is there. */
@@ -139,22 +161,22 @@ export class JobRecord {
   progressed(value: JsonText): void {
     if (this.#status !== 'IN_PROGRESS') return;
     this.#output = Buffer.from(value.text);
-    this.stream.setProgress(this.#output);
-    this.changed.ring();
+    this.#stream.setProgress(this.#output);
+    this.#change();
   }
 
   streamed(value: JsonText): void {
-    const { dropped } = this.stream;
-    this.stream.addValue(value);
-    if (dropped === 0 && this.stream.dropped > 0) {
+    const { dropped } = this.#stream;
+    this.#stream.addValue(value);
+    if (dropped === 0 && this.#stream.dropped > 0) {
       this.#log.warn('Nobody fetches the stream of the job; its oldest values are dropped');
     }
-    this.changed.ring();
+    this.#change();
   }
 
   previewed(image: PreviewImage): void {
-    this.stream.setPreview(image);
-    this.changed.ring();
+    this.#stream.setPreview(image);
+    this.#change();
   }
 
   ended({ status, output, error }: Ending, now: number): void {
@@ -170,28 +192,38 @@ export class JobRecord {
     this.#queuedAt = now;
     this.#startedAt = this.#endedAt = this.#workerId = undefined;
     this.#output = this.#error = undefined;
-    this.stream = new JobStream();
+    this.#stream = new JobStream();
     this.#become('IN_QUEUE');
   }
 
   /** The request of a job that will not be run again. */
   dropRequest(): void {
     this.#request = undefined;
+    this.#change();
   }
 
   /** Gives up the output to save memory, and says so in its place. */
   dropOutput(): void {
-    this.dropRequest();
-    this.stream = new JobStream();
-    if (!this.#output) return;
-    const size = this.#output.length.toLocaleString('en-US');
+    this.#request = undefined;
+    this.#stream = new JobStream();
+    if (this.#output) this.#error ??= droppedText(this.#output.length);
     this.#output = undefined;
-    this.#error ??= `The output (${size} bytes) is no longer kept: API_MAX_RECORD_BYTES was reached. Fetch results sooner, use a bucket, or raise it`;
+    this.#change();
+  }
+
+  #change(): void {
+    this.#onChange();
+    this.changed.ring();
   }
 
   #become(status: JobStatus): void {
     this.#log.debug({ from: this.#status, to: status }, 'The state of the job changed');
     this.#status = status;
-    this.changed.ring();
+    this.#change();
   }
+}
+
+function droppedText(bytes: number): string {
+  const size = bytes.toLocaleString('en-US');
+  return `The output (${size} bytes) is no longer kept: API_MAX_RECORD_BYTES was reached. Fetch results sooner, use a bucket, or raise it`;
 }

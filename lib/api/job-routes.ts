@@ -84,13 +84,13 @@ function addStream(plain: FastifyInstance, { store, clock }: RouteParts): void {
       const job = store.get(jobId);
       const wanted = wantedOf(query);
       const until = () =>
-        job.isOver || job.stream.has(wanted) || store.isClosed || !store.has(jobId);
+        job.isOver || job.hasStream(wanted) || store.isClosed || !store.has(jobId);
       const gone = goneSignal(reply);
       const ms = waitMs(query.wait, STREAM_HOLD_MS);
       await hold(until, { changed: job.changed, ms, clock, gone });
       if (gone.aborted) return reply; // what nobody reads is kept for the next request
       if (!store.isClosed) store.get(jobId);
-      const stream = arrayOf(job.stream.take(wanted));
+      const stream = arrayOf(job.takeStream(wanted));
       sendJson(reply, objectOf({ status: textOf(job.status), stream }));
       return reply;
     },

@@ -5,7 +5,7 @@ import { jobLog, type Logger } from '../log.ts';
 import type { LocalQueue, LocalResult } from '../runpod/local-queue.ts';
 import { Alarm } from './alarm.ts';
 import { JobRecord, type Ending, type EndStatus } from './job-record.ts';
-import { saveMemory } from './memory.ts';
+import { Memory } from './memory.ts';
 import type { RunRequest } from './run-request.ts';
 import type { ApiSettings, RunKind } from './settings.ts';
 
@@ -39,6 +39,7 @@ interface Entry {
 export class JobStore {
   readonly #options: JobStoreOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #memory: Memory;
   readonly #ended: Record<EndStatus, number> = {
     COMPLETED: 0,
     FAILED: 0,
@@ -51,6 +52,7 @@ export class JobStore {
 
   constructor(options: JobStoreOptions) {
     this.#options = options;
+    this.#memory = new Memory(options.settings.memory);
   }
 
   /** No new jobs are accepted. */
@@ -71,8 +73,9 @@ export class JobStore {
     return counts;
   }
 
+  /** What the jobs keep in memory. */
   get bytes(): number {
-    return this.list().reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#memory.bytes;
   }
 
   /** In the order they came. */
@@ -87,8 +90,15 @@ export class JobStore {
     const jobId = `${kind === 'runsync' ? 'sync-' : ''}${randomUUID()}-local`;
     const { settings, clock } = this.#options;
     const retentionMs = Math.max(settings.retentionMs[kind], keepMs);
-    const log = jobLog(this.#options.log, { jobId });
-    const job = new JobRecord({ jobId, kind, request, retentionMs, now: clock.now(), log });
+    const job = new JobRecord({
+      jobId,
+      kind,
+      request,
+      retentionMs,
+      now: clock.now(),
+      log: jobLog(this.#options.log, { jobId }),
+      onChange: () => this.#count(job),
+    });
     const entry = {
       job,
       expiry: new Alarm(clock),
@@ -96,6 +106,7 @@ export class JobStore {
       attempt: new AbortController(),
     };
     this.#entries.set(jobId, entry);
+    this.#memory.note(job);
     this.#setExpiry(entry);
     void this.#run(entry);
     return job;
@@ -130,7 +141,7 @@ export class JobStore {
     const { job } = entry;
     if (this.#isStopping) throw stopping();
     if (!job.canRetry) throw cannotRetry(job);
-    this.#makeRoom(0);
+    if (this.#options.queue.isFull) throw full('its queue is full');
     this.#retried++;
     job.requeued(this.#options.clock.now());
     this.#setExpiry(entry);
@@ -176,6 +187,11 @@ export class JobStore {
     }
   }
 
+  /** A job that is forgotten may still have something to say. */
+  #count(job: JobRecord): void {
+    if (this.has(job.jobId)) this.#memory.note(job);
+  }
+
   #taken(entry: Entry): void {
     const { job, timeout } = entry;
     const { clock, workerId, settings } = this.#options;
@@ -216,21 +232,19 @@ export class JobStore {
     entry.expiry.cancel();
     entry.timeout.cancel();
     this.#entries.delete(job.jobId);
+    this.#memory.forget(job);
     entry.attempt.abort(new WorkerError('job.stopped', `Job ${job.jobId} is forgotten`));
     job.changed.ring();
   }
 
   #makeRoom(bytes: number): void {
-    const { queue, settings } = this.#options;
-    if (queue.isFull) throw full('its queue is full');
-    this.#trim(bytes);
-    if (this.bytes + bytes > settings.memory.bytes) throw full('its memory is full');
+    if (this.#options.queue.isFull) throw full('its queue is full');
+    if (!this.#memory.makeRoom(bytes)) throw full('its memory is full');
   }
 
-  #trim(coming = 0): void {
-    const { records, bytes } = this.#options.settings.memory;
-    const tooMany = saveMemory(this.list(), { records, bytes: bytes - coming });
-    for (const { jobId } of tooMany) this.#forget(this.#entry(jobId));
+  #trim(): void {
+    this.#memory.makeRoom(0);
+    for (const { jobId } of this.#memory.tooMany()) this.#forget(this.#entry(jobId));
   }
 
   #inQueue(): Entry[] {

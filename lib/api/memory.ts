@@ -2,20 +2,58 @@ import type { JobRecord } from './job-record.ts';
 import type { MemoryLimits } from './settings.ts';
 
 /**
- * Keeps what is remembered within its limits. Jobs that wait or run are never touched. Of ended ones the oldest gives up its
- * output first, so that the newest result is the last to go.
- * @returns ended jobs that are too many altogether, oldest first.
+ * What jobs keep in memory, counted, and within limits. Jobs that wait or run are never touched. Of ended ones the oldest gives up
+ * its output first, so that the newest result is the last to go.
  */
-export function saveMemory(jobs: readonly JobRecord[], limits: MemoryLimits): JobRecord[] {
-  const ended = jobs
-    .filter((job) => job.isOver)
-    .sort((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0));
-  let bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
-  for (const job of ended) {
-    if (bytes <= limits.bytes) break;
-    bytes -= job.bytes;
-    job.dropOutput();
-    bytes += job.bytes;
+export class Memory {
+  readonly #limits: MemoryLimits;
+  readonly #counted = new Map<JobRecord, number>();
+  /** Jobs that have ended, the oldest first. */
+  readonly #ended = new Set<JobRecord>();
+  /** Those of them that have something to give up. */
+  readonly #spendable = new Set<JobRecord>();
+  #bytes = 0;
+
+  constructor(limits: MemoryLimits) {
+    this.#limits = limits;
   }
-  return ended.slice(0, Math.max(0, ended.length - limits.records));
+
+  /** Of all jobs, near enough. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** To be told whenever the state of a job, or what it holds, has changed. */
+  note(job: JobRecord): void {
+    this.#bytes += job.bytes - (this.#counted.get(job) ?? 0);
+    this.#counted.set(job, job.bytes);
+    keep(this.#ended, job, job.isOver);
+    keep(this.#spendable, job, job.isOver && job.canShrink);
+  }
+
+  forget(job: JobRecord): void {
+    this.#bytes -= this.#counted.get(job) ?? 0;
+    for (const jobs of [this.#counted, this.#ended, this.#spendable]) jobs.delete(job);
+  }
+
+  /** Takes outputs from ended jobs until there is room for `bytes` more. False when there is not enough to take. */
+  makeRoom(bytes: number): boolean {
+    const most = this.#limits.bytes - bytes;
+    for (const job of this.#spendable) {
+      if (this.#bytes <= most) break;
+      job.dropOutput(); // and is noted with what is left
+    }
+    return this.#bytes <= most;
+  }
+
+  /** Ended jobs that are too many, the oldest first. */
+  tooMany(): JobRecord[] {
+    return [...this.#ended.keys().take(Math.max(0, this.#ended.size - this.#limits.records))];
+  }
+}
+
+/** Puts the job into the set, or takes it out; one that is in keeps its place. */
+function keep(jobs: Set<JobRecord>, job: JobRecord, isIn: boolean): void {
+  if (isIn) jobs.add(job);
+  else jobs.delete(job);
 }

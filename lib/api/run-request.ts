@@ -31,6 +31,9 @@ export const RunRequestSchema = z.object({
   s3Config: z.record(z.string(), z.unknown()).optional().describe('Handed to the worker'),
 });
 
+/** What is read of it here; of the input only the text is kept. */
+const AroundInputSchema = RunRequestSchema.omit({ input: true });
+
 /** A request whose text is kept: the workflow in it reaches ComfyUI character for character. */
 export interface RunRequest {
   readonly source: JsonText;
@@ -54,7 +57,8 @@ export function parseRunRequest(body: string): RunRequest {
 
 /** A life that is asked for with `?ttl=`; undefined when it is none. */
 export function maybeTtl(text: string | undefined): number | undefined {
-  const parsed = PolicySchema.shape.ttl.safeParse(Number.parseFloat(text ?? ''));
+  if (text === undefined) return undefined;
+  const parsed = PolicySchema.shape.ttl.safeParse(Number.parseFloat(text));
   return parsed.success ? parsed.data : undefined;
 }
 
@@ -75,8 +79,8 @@ function missingInput(source: JsonText): string {
 }
 
 /** SDKs send null, and 0 for a time, where nothing is meant. */
-function parseRest(source: JsonText): Pick<z.infer<typeof RunRequestSchema>, 'webhook' | 'policy'> {
-  const parsed = RunRequestSchema.omit({ input: true }).safeParse({
+function parseRest(source: JsonText): z.infer<typeof AroundInputSchema> {
+  const parsed = AroundInputSchema.safeParse({
     webhook: nothingAsUndefined(source.get('webhook')?.value()),
     policy: withoutNothing(source.get('policy')?.value()),
     s3Config: source.get('s3Config')?.value() ?? undefined,

@@ -8,6 +8,7 @@ import { addOverviewRoutes } from './endpoint-routes.ts';
 import { guard } from './guards.ts';
 import { addJobRoutes } from './job-routes.ts';
 import { keepToLimits } from './limits.ts';
+import { LoopShare } from './loop-share.ts';
 import type { Metrics } from './metrics.ts';
 import { addOperatorRoutes } from './operator-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
@@ -37,13 +38,15 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.setErrorHandler(errorHandler(log));
   app.setNotFoundHandler(answerNotFound);
   useSchemas(app);
-  keepBodiesAsText(app, settings.memory.bytes);
+  const share = new LoopShare();
+  keepBodiesAsText(app, { mostBytes: settings.memory.bytes, share });
   await allowOrigins(app, settings);
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-content-type-options', 'nosniff');
     guard(request, settings);
     done();
   });
+  app.addHook('preHandler', (_request, _reply, done) => share.run(done));
   app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request;
     const ms = Math.round(reply.elapsedTime);
