@@ -52,6 +52,7 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
     workflowsDir === undefined
       ? []
       : (await import('../lib/workflow/named.ts')).listWorkflows(workflowsDir);
+  await Promise.all([import('file-type'), import('sharp')]);
   const api = parts.use(
     await startApi({ queue, settings, worker, log, version: VERSION, metrics, listWorkflows }),
   );

@@ -4,13 +4,16 @@ import { isWorkerError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { toBuffers, type Piece } from './json-object.ts';
 
-/** Answers JSON that is there as text. Long pieces are shared between all answers that are on their way. */
+/**
+ * Answers JSON that is there as text. Long pieces are shared between all answers that are on their way; a short answer is sent as
+ * a string, which goes out in one write with its headers.
+ */
 export function sendJson(reply: FastifyReply, pieces: readonly Piece[]): void {
   const buffers = toBuffers(pieces);
-  const [only] = buffers;
+  const [first, ...more] = buffers;
   const length = buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
   void reply.header('content-type', JSON_TYPE).header('content-length', length);
-  void reply.send(buffers.length === 1 ? only : Readable.from(buffers));
+  void reply.send(more.length === 0 ? first?.toString() : Readable.from(buffers));
 }
 
 /** Aborted when the client is no longer there to read the answer. */

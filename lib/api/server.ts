@@ -41,6 +41,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const share = new LoopShare();
   keepBodiesAsText(app, { mostBytes: settings.memory.bytes, share });
   await allowOrigins(app, settings);
+  app.addHook('onRequest', (_request, _reply, done) => share.run(done));
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-content-type-options', 'nosniff');
     guard(request, settings);
