@@ -51,27 +51,29 @@ class Intake {
 
   async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
     if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
-    const parts: string[] = [];
+    const chunks: Buffer[] = []; // strings of that size would be moved about by the garbage collector again and again
     let bytes = 0;
-    payload.setEncoding('utf8'); // decoded as it comes in, not megabytes at once
     try {
-      for await (const part of payload.iterator({ destroyOnReturn: false })) {
-        const length = Buffer.byteLength(part as string);
+      for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+        const { length } = chunk as Buffer;
         if (bytes + length > limit) return new Refused(tooLarge(limit));
         if (this.#bytes + length > this.#mostBytes) return new Refused(tooMuchAtOnce());
         bytes += length;
         this.#bytes += length;
-        parts.push(part as string);
+        chunks.push(chunk as Buffer);
+        await this.#share.turn(); // a body nobody reads from is not sent on
       }
-      return await this.#joined(parts);
+      return await this.#toText(chunks);
     } finally {
       this.#bytes -= bytes;
     }
   }
 
   /** Large bodies may end in the same moment. */
-  #joined(parts: readonly string[]): Promise<string> {
-    return new Promise((resolve) => this.#share.run(() => resolve(parts.join(''))));
+  #toText(chunks: readonly Buffer[]): Promise<string> {
+    return new Promise((resolve) => {
+      this.#share.run(() => resolve(Buffer.concat(chunks).toString()));
+    });
   }
 }
 

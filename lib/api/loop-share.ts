@@ -19,6 +19,11 @@ export class LoopShare {
     else this.#waiting.push(work);
   }
 
+  /** Resolves when some of a share is left, for steps that are too small to count. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => this.run(resolve));
+  }
+
   #begin(): void {
     if (this.#endsAt !== undefined) return;
     this.#endsAt = performance.now() + this.#ms;
