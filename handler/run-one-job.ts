@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { toText } from '../lib/json-body.ts';
 import { readLocalJob } from '../lib/runpod/local-job.ts';
 import { LocalQueue } from '../lib/runpod/local-queue.ts';
 import { listenForShutdown } from '../lib/runpod/shutdown.ts';
@@ -21,6 +22,6 @@ export async function runOneJob({ config, flags, log }: Mode): Promise<number> {
   );
   shutdown.signal.addEventListener('abort', () => worker.kill());
   const result = await queue.submit(job, { signal: shutdown.signal });
-  log.info({ result: result.text }, 'Result');
+  log.info({ result: toText(result) }, 'Result');
   return result.error === undefined ? 0 : 1;
 }

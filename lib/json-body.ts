@@ -19,9 +19,17 @@ export class Base64 {
 
 /** Serialized JSON in pieces, ready to be sent more than once. */
 export interface JsonBody {
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: readonly Buffer[];
   readonly bytes: number;
 }
+
+/** All of it as text. */
+export function toText({ chunks }: JsonBody): string {
+  return Buffer.concat(chunks).toString();
+}
+
+/** What it stands for. */
+export const valueOf = (body: JsonBody): unknown => JSON.parse(toText(body));
 
 /** A value with its exact serialized size, before the base64 in it is written out. */
 export interface MeasuredJson {
@@ -51,7 +59,8 @@ function serialize(value: unknown): { texts: Buffer[]; leaves: Base64[] } {
       return mark;
     }
     if (typeof member === 'function' || typeof member === 'symbol') {
-      throw new TypeError(`A ${typeof member} at "${key}" cannot be written as JSON`);
+      const where = key === '' ? '' : ` at "${key}"`;
+      throw new TypeError(`A ${typeof member}${where} cannot be written as JSON`);
     }
     return member;
   }) as string | undefined;
@@ -59,7 +68,7 @@ function serialize(value: unknown): { texts: Buffer[]; leaves: Base64[] } {
   return { texts: text.split(`"${mark}"`).map((part) => Buffer.from(part)), leaves };
 }
 
-function* interleave(texts: readonly Buffer[], leaves: readonly Base64[]): Generator<Uint8Array> {
+function* interleave(texts: readonly Buffer[], leaves: readonly Base64[]): Generator<Buffer> {
   for (const [index, text] of texts.entries()) {
     yield text;
     const leaf = leaves[index];

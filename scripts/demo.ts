@@ -14,9 +14,11 @@ import { describePhases, kilobytes, shapeOf } from '../lib/cli/report.ts';
 import { openFolder, saveImages } from '../lib/cli/save-images.ts';
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
+import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
 import type { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
-import { LocalQueue, type LocalResult } from '../lib/runpod/local-queue.ts';
+import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import type { PostBody } from '../lib/runpod/post-body.ts';
 import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 import { readJob } from './demo/read-job.ts';
@@ -56,20 +58,20 @@ async function demo(file: string): Promise<number> {
 
   for (const line of await saveAll(result)) say(`Image     ${line}`);
   if (told.timings) say(`Phases    ${describePhases(told.timings)}`);
-  say(`Result    ${shapeOf(result.text).replaceAll('\n', '\n          ')}`);
+  say(`Result    ${shapeOf(toText(result)).replaceAll('\n', '\n          ')}`);
   return result.error === undefined ? 0 : 1;
 }
 
 async function runWithBar(queue: LocalQueue, job: Parameters<LocalQueue['submit']>[0]) {
   using bar = new ProgressBar(process.stdout);
-  const onProgress = (progress: JsonText) => {
-    const step = maybeStep(progress.value());
+  const onProgress = (progress: JsonBody) => {
+    const step = maybeStep(valueOf(progress));
     if (step) bar.show(step);
   };
   return await queue.submit(job, { onProgress });
 }
 
-async function saveAll(result: LocalResult): Promise<string[]> {
+async function saveAll(result: PostBody): Promise<string[]> {
   await openFolder(OUTPUT_FOLDER);
   const { signal } = new AbortController();
   const options = { folder: OUTPUT_FOLDER, overwrite: true, signal };

@@ -1,3 +1,4 @@
+import type { JsonBody } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { Bell } from '../runpod/bell.ts';
@@ -20,7 +21,7 @@ export type EndStatus = 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TIMED_OUT';
 
 export interface Ending {
   readonly status: EndStatus;
-  readonly output?: JsonText | undefined;
+  readonly output?: JsonBody | undefined;
   readonly error?: string | undefined;
 }
 
@@ -55,7 +56,7 @@ export class JobRecord {
   #startedAt: number | undefined;
   #endedAt: number | undefined;
   #workerId: string | undefined;
-  #output: Buffer | undefined;
+  #output: JsonBody | undefined;
   #error: string | undefined;
   readonly #log: Logger;
   readonly #onChange: () => void;
@@ -95,8 +96,8 @@ export class JobRecord {
     return this.#workerId;
   }
 
-  /** JSON text of the result, or of the latest progress. */
-  get output(): Buffer | undefined {
+  /** The result, or the latest progress. */
+  get output(): JsonBody | undefined {
     return this.#output;
   }
 
@@ -124,7 +125,7 @@ export class JobRecord {
   /** What the record holds in memory, near enough. */
   get bytes(): number {
     return (
-      (this.#request?.source.length ?? 0) + (this.#output?.length ?? 0) + this.#stream.bytes + 1000
+      (this.#request?.source.length ?? 0) + (this.#output?.bytes ?? 0) + this.#stream.bytes + 1000
     );
   }
 
@@ -158,14 +159,14 @@ export class JobRecord {
     this.#become('IN_PROGRESS');
   }
 
-  progressed(value: JsonText): void {
+  progressed(value: JsonBody): void {
     if (this.#status !== 'IN_PROGRESS') return;
-    this.#output = Buffer.from(value.text);
-    this.#stream.setProgress(this.#output);
+    this.#output = value;
+    this.#stream.setProgress(value);
     this.#change();
   }
 
-  streamed(value: JsonText): void {
+  streamed(value: JsonBody): void {
     const { dropped } = this.#stream;
     this.#stream.addValue(value);
     if (dropped === 0 && this.#stream.dropped > 0) {
@@ -181,7 +182,7 @@ export class JobRecord {
 
   ended({ status, output, error }: Ending, now: number): void {
     this.#endedAt = now;
-    this.#output = output && Buffer.from(output.text);
+    this.#output = output;
     this.#error = error;
     this.#become(status);
   }
@@ -206,7 +207,7 @@ export class JobRecord {
   dropOutput(): void {
     this.#request = undefined;
     this.#stream = new JobStream();
-    if (this.#output) this.#error ??= droppedText(this.#output.length);
+    if (this.#output) this.#error ??= droppedText(this.#output.bytes);
     this.#output = undefined;
     this.#change();
   }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
 import { jobLog, type Logger } from '../log.ts';
-import type { LocalQueue, LocalResult } from '../runpod/local-queue.ts';
+import type { LocalQueue } from '../runpod/local-queue.ts';
+import type { PostBody } from '../runpod/post-body.ts';
 import { Alarm } from './alarm.ts';
 import { JobRecord, type Ending, type EndStatus } from './job-record.ts';
 import { Memory } from './memory.ts';
@@ -259,7 +260,7 @@ export class JobStore {
   }
 }
 
-function endingOf({ output, error }: LocalResult): Ending {
+function endingOf({ output, error }: PostBody): Ending {
   return { status: error === undefined ? 'COMPLETED' : 'FAILED', output, error };
 }
 

@@ -1,4 +1,4 @@
-import type { JsonText } from '../json.ts';
+import type { JsonBody } from '../json-body.ts';
 import type { PreviewImage } from '../runpod/job.ts';
 import { objectOf, type Piece } from './json-object.ts';
 
@@ -13,14 +13,14 @@ export interface Wanted {
  * latest. Values that nobody fetches are kept up to a limit, and then the oldest is dropped.
  */
 export class JobStream {
-  readonly #values: Buffer[] = [];
+  readonly #values: JsonBody[] = [];
   #bytes = 0;
   #dropped = 0;
-  #progress: Buffer | undefined;
+  #progress: JsonBody | undefined;
   #preview: PreviewImage | undefined;
 
   get bytes(): number {
-    return this.#bytes + (this.#progress?.length ?? 0) + (this.#preview?.bytes.length ?? 0);
+    return this.#bytes + (this.#progress?.bytes ?? 0) + (this.#preview?.bytes.length ?? 0);
   }
 
   /** Values that nobody came for in time. */
@@ -28,14 +28,13 @@ export class JobStream {
     return this.#dropped;
   }
 
-  addValue(value: JsonText): void {
-    const bytes = Buffer.from(value.text);
-    this.#values.push(bytes);
-    this.#bytes += bytes.length;
+  addValue(value: JsonBody): void {
+    this.#values.push(value);
+    this.#bytes += value.bytes;
     while (this.#bytes > MOST_BYTES && this.#values.length > 1) this.#dropOldest();
   }
 
-  setProgress(value: Buffer): void {
+  setProgress(value: JsonBody): void {
     this.#progress = value;
   }
 
@@ -53,9 +52,9 @@ export class JobStream {
 
   /** Elements of `stream`: objects with an `output`. */
   take(wanted: Wanted): Piece[][] {
-    const outputs: Piece[][] = this.#values.splice(0).map((value) => [value]);
+    const outputs: (readonly Piece[])[] = this.#values.splice(0).map(({ chunks }) => chunks);
     this.#bytes = 0;
-    if (wanted.progress && this.#progress) outputs.push([this.#progress]);
+    if (wanted.progress && this.#progress) outputs.push(this.#progress.chunks);
     if (wanted.progress) this.#progress = undefined;
     if (wanted.previews && this.#preview) outputs.push(previewText(this.#preview));
     if (wanted.previews) this.#preview = undefined;
@@ -63,7 +62,7 @@ export class JobStream {
   }
 
   #dropOldest(): void {
-    this.#bytes -= this.#values.shift()?.length ?? 0;
+    this.#bytes -= this.#values.shift()?.bytes ?? 0;
     this.#dropped++;
   }
 }

@@ -26,7 +26,7 @@ function membersOf(job: JobRecord, now: number) {
     error: textOf(job.error),
     executionTime: textOf(job.executionMs(now)),
     id: textOf(job.jobId),
-    output: job.output && [job.output],
+    output: job.output?.chunks,
     retries: job.retries > 0 ? textOf(job.retries) : undefined,
     status: textOf(job.status),
     workerId: textOf(job.workerId),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { LocalResult } from '../runpod/local-queue.ts';
+import { valueOf } from '../json-body.ts';
+import type { PostBody } from '../runpod/post-body.ts';
 
 const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
 
@@ -18,8 +19,8 @@ export function readOutput(output: unknown): { images: Image[]; problems: string
   return { images, problems: [...errors, ...details] };
 }
 
-export function imagesOf({ output }: LocalResult): Image[] {
-  return readOutput(output?.value()).images;
+export function imagesOf({ output }: PostBody): Image[] {
+  return readOutput(output && valueOf(output)).images;
 }
 
 export const isLink = ({ data }: Image): boolean => /^https?:\/\//i.test(data);

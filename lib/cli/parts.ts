@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
-import type { JsonText } from '../json.ts';
+import type { JsonBody } from '../json-body.ts';
 import type { Job } from '../runpod/job.ts';
-import type { LocalResult } from '../runpod/local-queue.ts';
+import type { PostBody } from '../runpod/post-body.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** What the commands need of the worker as a whole. Nothing heavy is loaded before it is called. */
@@ -29,11 +29,11 @@ export interface RunJobOptions {
   /** In the embedded ComfyUI, rather than the one at `COMFY_URL`. */
   readonly simulate: boolean;
   readonly signal: AbortSignal;
-  readonly onProgress: (progress: JsonText) => void;
+  readonly onProgress: (progress: JsonBody) => void;
 }
 
 export interface LocalRun {
-  readonly result: LocalResult;
+  readonly result: PostBody;
   /** Milliseconds by phase; absent when the job did not get to its end. */
   readonly timings?: Readonly<Record<string, number>>;
 }

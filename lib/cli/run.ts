@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readConfig } from '../config.ts';
+import { valueOf, type JsonBody } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
 import type { Job } from '../runpod/job.ts';
 import { cancellable } from './cancellable.ts';
@@ -48,13 +49,13 @@ function toRunnable(source: JsonText): Job {
   return { jobId, input: source.get('input') ?? source, source };
 }
 
-function show(screen: Screen, progress: JsonText): void {
-  const step = maybeStep(progress.value());
+function show(screen: Screen, progress: JsonBody): void {
+  const step = maybeStep(valueOf(progress));
   if (step) screen.progress(step);
 }
 
 function toView(jobId: string, { result }: LocalRun, ms: number): JobView {
   const { output, error } = result;
   const status = error === undefined ? 'COMPLETED' : 'FAILED';
-  return { jobId, status, output: output?.value(), error, executionTime: Math.round(ms) };
+  return { jobId, status, output: output && valueOf(output), error, executionTime: Math.round(ms) };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { isWorkerError, type WorkerError } from '../errors.ts';
-import type { JsonBody } from '../json-body.ts';
 import { Backoff, PAUSES } from './backoff.ts';
+import type { PostBody } from './post-body.ts';
 import type { JobQueue, PostRequest } from './queue.ts';
 
 export interface DeliveryOptions extends PostRequest {
@@ -26,7 +26,7 @@ export interface Failure {
  */
 export async function postUntilAccepted(
   jobId: string,
-  body: JsonBody,
+  body: PostBody,
   { queue, clock, timeoutMs, onFailure, ...request }: DeliveryOptions,
 ): Promise<number> {
   const backoff = new Backoff(PAUSES.postFailed);

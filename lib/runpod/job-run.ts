@@ -1,11 +1,11 @@
 import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
-import { measureJson, type JsonBody } from '../json-body.ts';
 import type { Logger } from '../log.ts';
 import { settlesWithin } from './bounded-wait.ts';
 import { postUntilAccepted } from './delivery.ts';
 import type { Handler, Job, JobContext } from './job.ts';
 import type { Outbox } from './outbox.ts';
+import { encodePost, type PostBody } from './post-body.ts';
 import { Progress } from './progress.ts';
 import type { JobQueue } from './queue.ts';
 import {
@@ -139,7 +139,7 @@ export class JobRun {
   #stream(stream: Stream): Promise<ResultBody> {
     const { queue, clock, deliveryTimeoutMs: timeoutMs, aggregateStream } = this.#parts;
     const { signal } = this.#stopping;
-    const post = async (chunk: JsonBody) => {
+    const post = async (chunk: PostBody) => {
       const options = { queue, clock, timeoutMs, signal, kind: 'chunk' } as const;
       await postUntilAccepted(this.#job.jobId, chunk, options);
     };
@@ -162,7 +162,7 @@ export class JobRun {
 
   async #postProgress(output: unknown, signal: AbortSignal): Promise<void> {
     try {
-      const body = measureJson({ status: 'IN_PROGRESS', output: output ?? null }).encode();
+      const body = encodePost({ status: 'IN_PROGRESS', output: output ?? null });
       await this.#parts.queue.post(this.#job.jobId, body, { kind: 'progress', signal });
     } catch (error) {
       this.#log.debug({ reason: describeError(error) }, 'A progress post failed and is left out');

@@ -1,8 +1,8 @@
 import { WorkerError } from '../errors.ts';
 import type { JsonBody } from '../json-body.ts';
-import { JsonText } from '../json.ts';
 import { Bell } from './bell.ts';
 import type { Job, PreviewImage } from './job.ts';
+import type { PostBody } from './post-body.ts';
 import type { JobQueue, PostRequest, Taken, TakeRequest } from './queue.ts';
 
 export interface LocalQueueOptions {
@@ -16,25 +16,16 @@ export interface SubmitOptions {
   /** Told when the worker has the job. */
   readonly onTaken?: () => void;
   /** Told what would be posted as progress. */
-  readonly onProgress?: (value: JsonText) => void;
+  readonly onProgress?: (value: JsonBody) => void;
   /** Told the values of a streaming handler, in order. */
-  readonly onChunk?: (value: JsonText) => void;
+  readonly onChunk?: (value: JsonBody) => void;
   /** Told pictures on their way. Without it the worker makes none. */
   readonly onPreview?: (image: PreviewImage) => void;
 }
 
-/** What would be posted for a job. */
-export interface LocalResult {
-  /** The whole body. */
-  readonly text: string;
-  readonly output: JsonText | undefined;
-  /** Present when the job failed. */
-  readonly error: string | undefined;
-}
-
 interface Submission extends SubmitOptions {
   readonly job: Job;
-  readonly result: PromiseWithResolvers<LocalResult>;
+  readonly result: PromiseWithResolvers<PostBody>;
 }
 
 /** A queue in memory: for the demo, for one-off jobs, and for whatever serves jobs from within this process. */
@@ -65,11 +56,11 @@ export class LocalQueue implements JobQueue {
    * Resolves to what the job comes to, failures included.
    * @throws WorkerError `queue.full`, or the reason of the signal.
    */
-  async submit(job: Job, options: SubmitOptions = {}): Promise<LocalResult> {
+  async submit(job: Job, options: SubmitOptions = {}): Promise<PostBody> {
     const { signal } = options;
     signal?.throwIfAborted();
     this.#refuseUnlessNew(job.jobId);
-    const submission = { ...options, job, result: Promise.withResolvers<LocalResult>() };
+    const submission = { ...options, job, result: Promise.withResolvers<PostBody>() };
     const stop = () => this.#stop(submission, signal?.reason);
     signal?.addEventListener('abort', stop);
     this.#waiting.set(job.jobId, submission);
@@ -100,7 +91,7 @@ export class LocalQueue implements JobQueue {
     this.#changed.ring();
   }
 
-  post(jobId: string, body: JsonBody, { kind }: PostRequest): Promise<void> {
+  post(jobId: string, body: PostBody, { kind }: PostRequest): Promise<void> {
     return Promise.resolve().then(() => this.#accept(this.#runningOne(jobId), body, kind));
   }
 
@@ -137,16 +128,14 @@ export class LocalQueue implements JobQueue {
     throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
   }
 
-  #accept(submission: Submission, body: JsonBody, kind: PostRequest['kind']): void {
-    const text = Buffer.concat(body.chunks).toString();
-    const posted = JsonText.parse(text);
-    const output = posted.get('output');
-    if (kind === 'result') this.#end(submission, toResult(posted));
+  #accept(submission: Submission, body: PostBody, kind: PostRequest['kind']): void {
+    const { output } = body;
+    if (kind === 'result') this.#end(submission, body);
     else if (output && kind === 'progress') submission.onProgress?.(output);
     else if (output) submission.onChunk?.(output);
   }
 
-  #end({ job, result }: Submission, value: LocalResult): void {
+  #end({ job, result }: Submission, value: PostBody): void {
     this.#running.delete(job.jobId);
     result.resolve(value);
   }
@@ -167,13 +156,4 @@ export class LocalQueue implements JobQueue {
     void this.#changed.rung().then(resolve);
     return promise.finally(() => signal.removeEventListener('abort', abort));
   }
-}
-
-function toResult(posted: JsonText): LocalResult {
-  const error = posted.get('error')?.value();
-  return {
-    text: posted.text,
-    output: posted.get('output'),
-    error: error === undefined || typeof error === 'string' ? error : JSON.stringify(error),
-  };
 }

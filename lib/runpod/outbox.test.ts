@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { toText } from '../json-body.ts';
 import { JsonText } from '../json.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/runpod.ts';
 import type { Job } from './job.ts';
@@ -215,7 +216,7 @@ test('a result left on disk whose job was taken again first is dropped, not post
   });
   await nothingIn(spoolDir);
   await gate.finish(jobId, 'new');
-  expect((await result).text).toBe('{"output":"new"}');
+  expect(toText(await result)).toBe('{"output":"new"}');
   await second.lines.first(
     ({ message }) => message === 'A result of an earlier worker is dropped: its job runs again',
   );

@@ -1,11 +1,11 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../clock.ts';
 import { describeError, isWorkerError } from '../errors.ts';
-import type { JsonBody } from '../json-body.ts';
 import type { Logger } from '../log.ts';
 import { Bell } from './bell.ts';
 import { settlesWithin } from './bounded-wait.ts';
 import { postUntilAccepted, type Failure } from './delivery.ts';
+import type { PostBody } from './post-body.ts';
 import type { JobQueue } from './queue.ts';
 import type { Spool, SpooledResult } from './spool.ts';
 
@@ -19,7 +19,7 @@ export interface OutboxOptions {
   readonly backlog: number;
   readonly backlogBytes: number;
   /** What is posted instead of a result that the platform refused for good. */
-  readonly toRefusedBody: (refused: JsonBody, why: string) => JsonBody;
+  readonly toRefusedBody: (refused: PostBody, why: string) => PostBody;
   /** Called when a result has come or gone. */
   readonly onChange: () => void;
 }
@@ -187,12 +187,12 @@ export class Outbox {
 class Sending {
   readonly #controller = new AbortController();
   /** The body that is on disk now. */
-  onDisk: JsonBody | undefined;
+  onDisk: PostBody | undefined;
   /** The failure that stands in for a refused result is on its way. */
   isRefusal = false;
   isUnwanted = false;
 
-  constructor(onDisk: JsonBody | undefined) {
+  constructor(onDisk: PostBody | undefined) {
     this.onDisk = onDisk;
   }
 

@@ -1,5 +1,5 @@
-import type { JsonBody } from '../json-body.ts';
 import type { Job, PreviewImage } from './job.ts';
+import type { PostBody } from './post-body.ts';
 
 /**
  * Where jobs come from and results go to. The worker knows nothing else of the platform: behind this stand RunPod's HTTP
@@ -18,7 +18,7 @@ export interface JobQueue {
    * @throws WorkerError `platform.post_failed` (try again, not before its `retryAfterMs`), `platform.post_refused` (never
    * in this form), `platform.job_unknown` (nobody waits for it any more), or the reason of `signal`.
    */
-  post(jobId: string, body: JsonBody, request: PostRequest): Promise<void>;
+  post(jobId: string, body: PostBody, request: PostRequest): Promise<void>;
 
   /**
    * Ids of jobs the platform wants stopped, as they come in, until `signal` aborts; then it ends or throws the reason.

@@ -1,13 +1,12 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
-import { measureJson } from '../json-body.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/runpod.ts';
+import { encodePost } from './post-body.ts';
 import { createRemoteQueue, type RemoteQueueOptions } from './remote-queue.ts';
 import { createTestLog, queueSettings } from './test-worker.ts';
 
 const never = new AbortController().signal;
-const bodyOf = (value: unknown) => measureJson(value).encode();
 
 async function connect(sim: RunpodSimulator, overrides: Partial<RemoteQueueOptions> = {}) {
   const { log } = await createTestLog();
@@ -104,7 +103,7 @@ test('W53 a job whose answer has begun when the poll is stopped is still read to
   const controller = new AbortController();
   const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
   const response = await begun.promise;
-  await queue.post('other', bodyOf({}), { kind: 'result', signal: never });
+  await queue.post('other', encodePost({}), { kind: 'result', signal: never });
   controller.abort();
   response.end(text.slice(9));
   expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
@@ -138,7 +137,7 @@ test('W24 a result is raw UTF-8 under the name of a form, with its own request i
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   const jobId = sim.submit(1);
-  await queue.post(jobId, bodyOf({ output: 'Grüße 😀' }), { kind: 'result', signal: never });
+  await queue.post(jobId, encodePost({ output: 'Grüße 😀' }), { kind: 'result', signal: never });
   const post = await sim.result(jobId);
   expect(post.bodyText).toBe('{"output":"Grüße 😀"}');
   expect(post.path).toBe(`/v2/simulated/job-done/simulated-pod/${jobId}`);
@@ -158,7 +157,7 @@ test.each([
 ] as const)('a %s of a stream goes to the right place', async (kind, isStream, route, flag) => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
-  await queue.post(sim.submit(1), bodyOf({ output: 1 }), { kind, isStream, signal: never });
+  await queue.post(sim.submit(1), encodePost({ output: 1 }), { kind, isStream, signal: never });
   expect(sim.posts[0]).toMatchObject({ route, query: { isStream: flag } });
 });
 
@@ -167,7 +166,7 @@ test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
   async (jobId) => {
     await using sim = await startRunpodSimulator();
     await using queue = await connect(sim);
-    await queue.post(jobId, bodyOf({}), { kind: 'result', signal: never });
+    await queue.post(jobId, encodePost({}), { kind: 'result', signal: never });
     expect(sim.posts[0]?.ids.at(-1)).toBe(jobId.toWellFormed());
   },
 );
@@ -185,7 +184,7 @@ test('a result on a narrow uplink is not given up while it moves', async () => {
     response.once('close', () => clearInterval(narrow));
   });
   await using queue = await connectTo(platform.url, { postTimeoutMs: 1500 });
-  const body = { bytes, chunks: [Buffer.alloc(bytes)] };
+  const body = { ...encodePost({}), bytes, chunks: [Buffer.alloc(bytes)] };
   await queue.post('j', body, { kind: 'result', signal: never });
 });
 
@@ -193,7 +192,7 @@ test('a result too large for one write arrives whole', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   const output = Array.from({ length: 50_000 }, (_, index) => index);
-  await queue.post('j', bodyOf({ output }), { kind: 'result', signal: never });
+  await queue.post('j', encodePost({ output }), { kind: 'result', signal: never });
   expect(sim.posts[0]?.bodyText).toBe(JSON.stringify({ output }));
 });
 
@@ -213,7 +212,7 @@ test.each([
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.faults.next('job-done', { status, text: 'why', headers: { 'retry-after': '3' } });
-  const posting = queue.post('j', bodyOf({}), { kind: 'result', signal: never });
+  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
   await expect(posting).rejects.toMatchObject({
     code,
     message: expect.stringContaining(`": ${status} `) as unknown,
@@ -225,14 +224,14 @@ test('a post whose connection breaks may be repeated', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.faults.next('job-done', 'reset');
-  const posting = queue.post('j', bodyOf({}), { kind: 'result', signal: never });
+  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
   await expect(posting).rejects.toMatchObject({ code: 'platform.post_failed' });
 });
 
 test('chunks without a URL for them are refused with the name of the variable', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim, { postStreamUrl: undefined });
-  const posting = queue.post('j', bodyOf({}), { kind: 'chunk', signal: never });
+  const posting = queue.post('j', encodePost({}), { kind: 'chunk', signal: never });
   await expect(posting).rejects.toMatchObject({
     code: 'platform.post_refused',
     message: expect.stringContaining('RUNPOD_WEBHOOK_POST_STREAM') as unknown,

@@ -1,14 +1,10 @@
 import { describeError, isError } from '../errors.ts';
-import { Base64, measureJson, type JsonBody } from '../json-body.ts';
+import { Base64, measureJson, toText } from '../json-body.ts';
 import { VERSION } from '../version.ts';
+import { encodePost, measurePost, type PostBody, type PostMembers } from './post-body.ts';
 
 /** The body of a post that ends a job, before it is written out. */
-export interface ResultBody {
-  readonly output?: unknown;
-  readonly error?: string;
-  /** Asks the platform for a fresh worker. */
-  readonly stopPod?: true;
-}
+export type ResultBody = Omit<PostMembers, 'status'>;
 
 /** Who reports a failure. */
 export interface Reporter {
@@ -67,11 +63,10 @@ export interface ResultLimit {
  * Writes a body out. One that JSON cannot hold, or that is larger than allowed, becomes a failure that says so: a result
  * that was not posted would leave the job hanging until the platform gives it up.
  */
-export function encodeResult(result: ResultBody, limit: ResultLimit): JsonBody {
-  const replaced = (error: string) =>
-    measureJson(withRefresh({ error }, result.stopPod === true)).encode();
+export function encodeResult(result: ResultBody, limit: ResultLimit): PostBody {
+  const replaced = (error: string) => encodePost(withRefresh({ error }, result.stopPod === true));
   try {
-    const measured = measureJson(result);
+    const measured = measurePost(result);
     if (measured.bytes <= limit.maxBytes) return measured.encode();
     return replaced(tooLargeText(measured.bytes, limit));
   } catch (error) {
@@ -111,7 +106,7 @@ export function toErrorText(error: unknown): string {
   if (typeof error === 'string') return error;
   if (isError(error)) return describeError(error);
   try {
-    return Buffer.concat(measureJson(error).encode().chunks).toString();
+    return toText(measureJson(error).encode());
   } catch {
     return String(error);
   }

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { describeError, errnoOf } from '../errors.ts';
-import type { JsonBody } from '../json-body.ts';
 import type { Logger } from '../log.ts';
+import { readPost, type PostBody } from './post-body.ts';
 
 /** A result that could not be posted yet. */
 export interface SpooledResult {
   readonly jobId: string;
   readonly isStream: boolean;
-  readonly body: JsonBody;
+  readonly body: PostBody;
 }
 
 /**
@@ -124,5 +124,5 @@ function parseSpooled(content: Buffer): SpooledResult {
     throw new SyntaxError(`Expected a body of ${header.bytes} bytes, got ${body.length}`);
   }
   const { jobId, isStream } = header;
-  return { jobId, isStream, body: { bytes: body.length, chunks: [body] } };
+  return { jobId, isStream, body: readPost(body) };
 }

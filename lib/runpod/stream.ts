@@ -1,7 +1,6 @@
 import { isError, describeError } from '../errors.ts';
-import type { JsonBody } from '../json-body.ts';
-import { measureJson } from '../json-body.ts';
 import { Bell } from './bell.ts';
+import { encodePost, type PostBody } from './post-body.ts';
 import { isPlainObject, isTrue, toErrorText, traceOf, type ResultBody } from './result-body.ts';
 
 /** What a streaming handler returns. */
@@ -16,7 +15,7 @@ export function isStream(value: unknown): value is Stream {
 
 export interface StreamOptions {
   /** Posts one chunk until the platform has it; rejects when that is hopeless. */
-  readonly post: (chunk: JsonBody) => Promise<void>;
+  readonly post: (chunk: PostBody) => Promise<void>;
   /** Whether the values are also in the result. */
   readonly aggregate: boolean;
   readonly signal: AbortSignal;
@@ -59,7 +58,7 @@ async function feed(
  * not leave before an earlier one is acknowledged. The handler runs ahead of the posts, as far as the line is long.
  */
 class ChunkLine {
-  readonly #post: (chunk: JsonBody) => Promise<void>;
+  readonly #post: (chunk: PostBody) => Promise<void>;
   readonly #moved = new Bell();
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -67,13 +66,13 @@ class ChunkLine {
   /** Why a chunk could not be posted; later ones are not posted then. */
   failure: unknown;
 
-  constructor(post: (chunk: JsonBody) => Promise<void>) {
+  constructor(post: (chunk: PostBody) => Promise<void>) {
     this.#post = post;
   }
 
   /** Resolves when the chunk has its place in the line. */
   async push(value: unknown): Promise<void> {
-    const chunk = measureJson({ output: value ?? null }).encode();
+    const chunk = encodePost({ output: value ?? null });
     while (this.#waiting >= MOST_CHUNKS || this.#bytes >= MOST_BYTES) await this.#moved.rung();
     this.#waiting++;
     this.#bytes += chunk.bytes;
@@ -84,7 +83,7 @@ class ChunkLine {
     await this.#tail;
   }
 
-  async #send(chunk: JsonBody): Promise<void> {
+  async #send(chunk: PostBody): Promise<void> {
     try {
       if (this.failure === undefined) await this.#post(chunk);
     } catch (error) {
