@@ -91,17 +91,16 @@ async function runJob(
 
   const { workflow, randomized } = await resolveWorkflow(input, { ...parts, signal });
   const choice = chooseOutputs(workflow, input.output);
-  await using folder = await openWorkFolder(log);
-  const workFolder = folder.path;
+  await using folder = openWorkFolder(log);
+  const { newPath } = folder;
   await using jobFiles = await parts.cleanup.begin(job.jobId, { workflow, signal, log });
   const run = () =>
-    runWorkflow({ input, choice, jobFiles, workFolder }, context, { ...parts, watch, signal });
+    runWorkflow({ input, choice, jobFiles, newPath }, context, { ...parts, watch, signal });
   const { outcome, collected, fetched } = await madeAgain(run, { comfy, log, signal });
 
   const { convert, groupBy, details, expect } = input.output;
-  const converting = { folder: workFolder, signal };
   const artifacts = jobFiles.asSent(fetched.artifacts);
-  const converted = await parts.converter.convert(artifacts, convert, converting);
+  const converted = await parts.converter.convert(artifacts, convert, { newPath, signal });
   if (convert) watch.lap('converted');
 
   const delivered = await deliver(

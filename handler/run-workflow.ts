@@ -16,7 +16,7 @@ export interface RunOptions {
   readonly choice: OutputChoice;
   readonly jobFiles: JobFiles;
   /** Where files lie until the job ends. */
-  readonly workFolder: string;
+  readonly newPath: () => Promise<string>;
 }
 
 export interface RunParts extends StagingParts {
@@ -37,7 +37,7 @@ export interface Ran {
 
 /** The middle of the line, from the inputs of a job to its files. It can be run again. */
 export async function runWorkflow(
-  { input, choice, jobFiles, workFolder }: RunOptions,
+  { input, choice, jobFiles, newPath }: RunOptions,
   context: JobContext,
   parts: RunParts,
 ): Promise<Ran> {
@@ -45,7 +45,7 @@ export async function runWorkflow(
   const { log } = context;
   using staged = await stageInputs(input, parts, {
     workflow: jobFiles.workflow,
-    workFolder,
+    newPath,
     willStore: (names) => jobFiles.willStore(names),
     signal,
   });
@@ -53,7 +53,7 @@ export async function runWorkflow(
 
   if (parts.preflight)
     await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict });
-  await using files = new ArtifactFetcher({ ...parts, log, workFolder, choice }, signal);
+  await using files = new ArtifactFetcher({ ...parts, log, newPath, choice }, signal);
   const makeRoom = () => {
     staged.release();
     context.release();

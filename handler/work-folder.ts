@@ -1,22 +1,36 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { describeError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** A folder of one job, for files too large for memory. Disposed, it is gone with all that is in it. */
+/** A folder of one job, for files too large for memory. Few jobs have any, so it is made when the first one comes. */
 export interface WorkFolder extends AsyncDisposable {
-  readonly path: string;
+  /** Where a new file may go. */
+  readonly newPath: () => Promise<string>;
 }
 
-export async function openWorkFolder(log: Logger): Promise<WorkFolder> {
-  const path = await mkdtemp(join(tmpdir(), 'comfyui-worker-job-'));
-  const remove = async () => {
-    try {
-      await rm(path, { recursive: true, force: true, maxRetries: 3 });
-    } catch (error) {
-      // The job is done all the same.
-      log.warn({ err: error, path }, 'The folder of a job could not be removed');
-    }
+/** Disposed, it is gone with all that is in it. */
+export function openWorkFolder(log: Logger): WorkFolder {
+  let made: Promise<string> | undefined;
+  return {
+    newPath: async () => {
+      made ??= mkdtemp(join(tmpdir(), 'comfyui-worker-job-'));
+      return join(await made, randomUUID());
+    },
+    [Symbol.asyncDispose]: async () => {
+      const path = await made?.catch(() => undefined);
+      if (path !== undefined) await remove(path, log);
+    },
   };
-  return { path, [Symbol.asyncDispose]: remove };
+}
+
+/** The job is done all the same. */
+async function remove(path: string, log: Logger): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true, maxRetries: 3 });
+  } catch (error) {
+    log.warn({ reason: describeError(error), path }, 'The folder of a job could not be removed');
+  }
 }

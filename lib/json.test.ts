@@ -96,3 +96,24 @@ test('several parts are written anew at once, in any order, but not over each ot
     ]),
   ).toThrow(TypeError);
 });
+
+test('a long value is the one a parser gives', () => {
+  const base64 = 'iVBORw0KGgo'.repeat(20_000);
+  const texts = [
+    `{"input":{"images":[{"name":"a","image":"${base64}"}],"2":1,"1":[NaN,1.5]}}`,
+    `["${base64}","line\\n\\u00e4${base64}", {"a":1,"b":2,"a":"${base64}"}]`,
+    `{"__proto__":{"x":"${base64}"}}`,
+    `"${base64}"`,
+    `"${base64}\\\\"`,
+  ];
+  for (const text of texts) {
+    const parsed = JSON.parse(text.replace('NaN', 'null')) as object;
+    const value = JsonText.parse(text).value();
+    expect(JSON.stringify(value)).toBe(JSON.stringify(parsed));
+  }
+});
+
+test('a long value that is nested without end is read in time', () => {
+  const deep = '['.repeat(200_000) + ']'.repeat(200_000);
+  expect(Array.isArray(JsonText.parse(`[1,${deep}]`).value())).toBe(true);
+});

@@ -45,8 +45,8 @@ export function decodeContent(text: string, name: string): InputContent {
 
 export interface FetchOptions {
   readonly downloader: Downloader;
-  /** Where files go. */
-  readonly workFolder: string;
+  /** Where a file goes. */
+  readonly newPath: () => Promise<string>;
   readonly credentials: readonly Credential[];
   readonly signal: AbortSignal;
 }
@@ -68,8 +68,8 @@ export class ContentFetcher {
   }
 
   async #download(url: string): Promise<InputContent> {
-    const { downloader, workFolder: folder, credentials, signal } = this.#options;
-    const { path, ...file } = await downloader.download(url, { folder, credentials, signal });
+    const { downloader, newPath, credentials, signal } = this.#options;
+    const { path, ...file } = await downloader.download(url, { newPath, credentials, signal });
     return { ...file, at: path };
   }
 }

@@ -24,8 +24,8 @@ export interface StagingParts {
 
 export interface StagingOptions {
   readonly workflow: JsonText;
-  /** Where fetched files lie until the job ends; the caller removes it. */
-  readonly workFolder: string;
+  /** Where fetched files lie until the job ends; the caller removes them. */
+  readonly newPath: () => Promise<string>;
   /** Told the names before anything is stored under them, while they are leased. */
   readonly willStore?: (names: readonly string[]) => Promise<void>;
   readonly signal: AbortSignal;
@@ -49,13 +49,13 @@ type Sent = Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>;
 export async function stageInputs(
   sent: Sent,
   parts: StagingParts,
-  { workflow, workFolder, willStore, signal }: StagingOptions,
+  { workflow, newPath, willStore, signal }: StagingOptions,
 ): Promise<Staged> {
   const limit = pLimit(parts.transfers);
   const links = await findLinks(workflow, parts.comfy, signal);
   const { downloader, imageLimits: limits } = parts;
   const { credentials, strict } = sent;
-  const fetcher = new ContentFetcher({ downloader, workFolder, credentials, signal });
+  const fetcher = new ContentFetcher({ downloader, newPath, credentials, signal });
   const obtained = await obtainInputs(
     [...sent.images.map(wantedImage), ...sent.files.map(wantedFile), ...links.map(wantedLink)],
     { fetcher, limits, strict, limit },

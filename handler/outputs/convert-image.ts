@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
 import type { Metadata, Sharp } from 'sharp';
 import type { Artifact } from './artifact.ts';
 import { comfyExif } from './convert-metadata.ts';
@@ -24,13 +23,13 @@ export interface Converted {
 }
 
 /**
- * One picture in another form, in a new file in `folder`. sharp works in threads of its own.
+ * One picture in another form, in a new file. sharp works in threads of its own.
  * @throws Error saying why the picture cannot be converted; nothing that moves is made to stand still.
  */
 export async function convertImage(
   artifact: Artifact,
   conversion: Conversion,
-  { folder, limits }: { readonly folder: string; readonly limits: ConvertLimits },
+  { newPath, limits }: { readonly newPath: () => Promise<string>; readonly limits: ConvertLimits },
 ): Promise<Converted> {
   const { content, filename } = artifact;
   if (content.size > limits.maxBytes)
@@ -43,7 +42,7 @@ export async function convertImage(
   const { exif, problem } = comfyExif(metadata, format, conversion);
 
   const picture = sharp(source, options).timeout({ seconds: Math.ceil(limits.timeoutMs / 1000) });
-  const path = join(folder, randomUUID());
+  const path = await newPath();
   if (conversion.keepMetadata) picture.keepMetadata();
   if (exif) picture.withExifMerge(exif);
   await encode(prepare(picture, conversion, { format, metadata }), format, conversion).toFile(path);

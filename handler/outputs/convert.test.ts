@@ -19,8 +19,8 @@ function artifact(bytes: Uint8Array, filename = 'a.png', mediaType = 'image/png'
 
 /** Converts one file, and reads what came of it. */
 async function convert(source: Artifact, conversion: Conversion, bounds = limits) {
-  await using folder = await openWorkFolder(silentLog);
-  const job = { folder: folder.path, signal };
+  await using folder = openWorkFolder(silentLog);
+  const job = { newPath: folder.newPath, signal };
   const { artifacts, problems } = await new Converter(bounds).convert([source], conversion, job);
   const [made] = artifacts;
   const bytes = Buffer.from(await made!.content.arrayBuffer());
@@ -161,9 +161,9 @@ test('what is no picture, and everything when nothing is asked for, is not touch
 });
 
 test('a job that is aborted does not wait for pictures that have not begun', async () => {
-  await using folder = await openWorkFolder(silentLog);
+  await using folder = openWorkFolder(silentLog);
   const reason = new Error('stopped');
-  const job = { folder: folder.path, signal: AbortSignal.abort(reason) };
+  const job = { newPath: folder.newPath, signal: AbortSignal.abort(reason) };
   const files = [artifact(await png())];
   await expect(new Converter(limits).convert(files, { format: 'webp' }, job)).rejects.toBe(reason);
 });

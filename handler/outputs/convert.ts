@@ -42,7 +42,7 @@ export class Converter {
   async convert(
     artifacts: readonly Artifact[],
     conversion: Conversion | undefined,
-    job: { readonly folder: string; readonly signal: AbortSignal },
+    job: { readonly newPath: () => Promise<string>; readonly signal: AbortSignal },
   ): Promise<ConvertedAll> {
     if (conversion === undefined || Object.keys(conversion).length === 0)
       return { artifacts, problems: [] };
@@ -59,11 +59,11 @@ export class Converter {
   async #convertOne(
     artifact: Artifact,
     conversion: Conversion,
-    { folder, signal }: { readonly folder: string; readonly signal: AbortSignal },
+    { newPath, signal }: { readonly newPath: () => Promise<string>; readonly signal: AbortSignal },
   ): Promise<Converted> {
     if (signal.aborted || !isPicture(artifact)) return { artifact };
     try {
-      const done = await convertImage(artifact, conversion, { folder, limits: this.#limits });
+      const done = await convertImage(artifact, conversion, { newPath, limits: this.#limits });
       if (done.problem === undefined) return done;
       return { ...done, problem: `Converted ${artifact.filename}, but ${done.problem}` };
     } catch (error) {

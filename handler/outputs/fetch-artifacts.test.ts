@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../lib/json.ts';
 import { never, openComfy, silentLog } from '../../lib/comfy/test-comfy.ts';
@@ -13,9 +14,9 @@ async function startSetup() {
   const parts = new AsyncDisposableStack();
   const simulator = parts.use(await startComfySimulator({ speed: Infinity }));
   const comfy = parts.use(openComfy(simulator.url));
-  const folder = parts.use(await openWorkFolder(silentLog));
+  const folder = parts.use(openWorkFolder(silentLog));
   const start = (signal = never) =>
-    new ArtifactFetcher({ comfy, transfers: 2, log: silentLog, workFolder: folder.path }, signal);
+    new ArtifactFetcher({ comfy, transfers: 2, log: silentLog, newPath: folder.newPath }, signal);
   const keep = async (filename: string, bytes: Buffer) => {
     const form = new FormData();
     form.append('image', new File([bytes], filename));
@@ -24,7 +25,13 @@ async function startSetup() {
     expect(answer.status).toBe(200);
     return { nodeId: '1', key: 'gifs', filename, subfolder: '', type: 'output' };
   };
-  return { folder, start, keep, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  const path = dirname(await folder.newPath());
+  return {
+    folder: { path, dispose: () => folder[Symbol.asyncDispose]() },
+    start,
+    keep,
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
 }
 
 test('a large file arrives whole without ever being in memory, and goes when its job is over', async () => {
@@ -39,7 +46,7 @@ test('a large file arrives whole without ever being in memory, and goes when its
   expect(LARGE.equals(Buffer.from(await first!.content.arrayBuffer()))).toBe(true);
   expect(GIF.equals(Buffer.from(await second!.content.arrayBuffer()))).toBe(true);
   expect(await readdir(setup.folder.path)).toHaveLength(1);
-  await setup.folder[Symbol.asyncDispose]();
+  await setup.folder.dispose();
   await expect(readdir(setup.folder.path)).rejects.toThrow(/ENOENT/);
 });
 

@@ -17,8 +17,8 @@ export interface FetchParts {
   readonly comfy: Pick<Comfy, 'fetchFile'>;
   readonly transfers: number;
   readonly log: Logger;
-  /** The job's own folder: files go there that are not held in memory. */
-  readonly workFolder: string;
+  /** Where a file goes that is not held in memory. */
+  readonly newPath: () => Promise<string>;
   readonly choice?: OutputChoice;
 }
 
@@ -88,8 +88,8 @@ export class ArtifactFetcher implements AsyncDisposable {
 
   async #fetch(record: OutputRecord): Promise<Blob> {
     const memoryBytes = this.#heldBytes < JOB_MEMORY_BYTES ? FILE_MEMORY_BYTES : 0;
-    const { comfy, workFolder: folder } = this.#parts;
-    const content = await comfy.fetchFile(record, { signal: this.#signal, folder, memoryBytes });
+    const { comfy, newPath } = this.#parts;
+    const content = await comfy.fetchFile(record, { signal: this.#signal, newPath, memoryBytes });
     if (content.size <= memoryBytes) this.#heldBytes += content.size;
     return content;
   }

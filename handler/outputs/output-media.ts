@@ -1,4 +1,4 @@
-import { mediaTypeOf } from '../../lib/media-type.ts';
+import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
 import type { Artifact } from './artifact.ts';
 
 /** Under which key of the result a file comes. */
@@ -6,9 +6,8 @@ export type Group = 'images' | 'videos' | 'audio' | 'files';
 
 /** What the bytes say they are, where that is a medium; else what the name says, and last what else the bytes say. */
 export async function mediaTypeOfFile(content: Blob, filename: string): Promise<string> {
-  const { fileTypeFromBuffer } = await import('file-type');
   const head = new Uint8Array(await content.slice(0, HEAD_BYTES).arrayBuffer());
-  const found = (await fileTypeFromBuffer(head))?.mime;
+  const found = await maybeMediaTypeOf(head);
   if (found !== undefined && mediumOf(found) !== undefined) return found;
   const named = mediaTypeOf(filename);
   return named === UNKNOWN ? (found ?? UNKNOWN) : named;
@@ -44,6 +43,3 @@ const isMoving = (key: string, mediaType: string) =>
   key === 'gifs' || mediaType === 'image/gif' || mediaType === 'image/apng';
 
 const UNKNOWN = 'application/octet-stream';
-
-/** As much as any magic number needs. */
-const HEAD_BYTES = 4100;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,8 @@ import { never, openComfy } from './test-comfy.ts';
 
 const content = new Blob([new Uint8Array([1, 2, 3])]);
 const image = { name: 'a b.jpg', content, mediaType: 'image/jpeg' };
-const here = { signal: never, folder: tmpdir(), memoryBytes: 1024 };
+const newPathIn = (folder: string) => () => Promise.resolve(join(folder, randomUUID()));
+const here = { signal: never, newPath: newPathIn(tmpdir()), memoryBytes: 1024 };
 const file = { filename: 'rö t_1.png', subfolder: 'a b/c', type: 'output' };
 
 test('an image is uploaded with its name and media type, and the name ComfyUI gave it is returned', async () => {
@@ -79,7 +81,7 @@ test('a file that is not small comes into the folder, one that is cut short leav
   await using parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'fetched-'));
   parts.defer(() => rm(folder, { recursive: true }));
-  const options = { signal: never, folder, memoryBytes: 3 };
+  const options = { signal: never, newPath: newPathIn(folder), memoryBytes: 3 };
 
   scripted.script('GET /view', () => ({ body: Buffer.from('four') }));
   const content = await comfy.fetchFile(file, options);

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { WorkerError } from '../errors.ts';
@@ -85,7 +87,7 @@ test('the files of a prompt come byte for byte, and can be fetched as they are a
   const file = { filename: announced[1]!, subfolder: '', type: 'output' };
   const content = await comfy.fetchFile(file, {
     signal: never,
-    folder: tmpdir(),
+    newPath: () => Promise.resolve(join(tmpdir(), randomUUID())),
     memoryBytes: 100_000,
   });
   expect(await content.slice(1, 4).text()).toBe('PNG');

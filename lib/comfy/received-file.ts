@@ -1,14 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dispatcher } from 'undici';
 
 export interface ReceiveOptions {
   readonly signal: AbortSignal;
-  /** Where files go that are not held in memory. It belongs to the caller, who removes it when the file is done with. */
-  readonly folder: string;
+  /** Where a file goes that is not held in memory. It belongs to the caller, who removes it when it is done with. */
+  readonly newPath: () => Promise<string>;
   /** The largest file that is held in memory. */
   readonly memoryBytes: number;
 }
@@ -16,10 +14,10 @@ export interface ReceiveOptions {
 /** The body of an answer: in memory when it says it is small, else in a new file. What came of a broken one is removed. */
 export async function receiveFile(
   { headers, body }: Dispatcher.ResponseData,
-  { folder, memoryBytes, signal }: ReceiveOptions,
+  { newPath, memoryBytes, signal }: ReceiveOptions,
 ): Promise<Blob> {
   if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
-  const path = join(folder, randomUUID());
+  const path = await newPath();
   try {
     await pipeline(body, createWriteStream(path, { flags: 'wx' }), { signal });
     return await openAsBlob(path);

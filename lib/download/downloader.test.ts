@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import { once } from 'node:events';
@@ -40,7 +40,7 @@ async function startDownloads(
     folder,
     get: (url: string, credentials: unknown = [], signal = never) =>
       downloader.download(url, {
-        folder,
+        newPath: () => Promise.resolve(join(folder, randomUUID())),
         credentials: CredentialsSchema.parse(credentials),
         signal,
       }),

@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import pRetry, { type RetryContext } from 'p-retry';
 import type { Agent } from 'undici';
 import { systemClock } from '../clock.ts';
@@ -17,8 +15,8 @@ import { toHttpUrl } from './s3-url.ts';
 import type { DownloadSettings } from './settings.ts';
 
 export interface DownloadOptions {
-  /** Where the file is put, under a name of its own. */
-  readonly folder: string;
+  /** Where the file is put. */
+  readonly newPath: () => Promise<string>;
   readonly credentials: readonly Credential[];
   readonly signal: AbortSignal;
 }
@@ -43,7 +41,7 @@ export class Downloader implements AsyncDisposable {
    */
   async download(sent: string, options: DownloadOptions): Promise<Downloaded> {
     const url = parseUrl(sent);
-    const path = join(options.folder, randomUUID());
+    const path = await options.newPath();
     const late = AbortSignal.timeout(this.#settings.timeoutMs);
     const signal = AbortSignal.any([options.signal, late]);
     try {

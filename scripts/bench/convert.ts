@@ -22,7 +22,7 @@ interface Round {
   readonly longestStallMs: number;
 }
 
-await using folder = await openWorkFolder(await createLog({ level: 'warn', format: 'pretty' }));
+await using folder = openWorkFolder(await createLog({ level: 'warn', format: 'pretty' }));
 const settings = converterSettings(readConfig({}));
 const converter = new Converter(settings);
 const artifacts = await makePictures();
@@ -52,7 +52,7 @@ async function measure(): Promise<Round> {
 }
 
 async function convertAll(): Promise<void> {
-  const job = { folder: folder.path, signal: new AbortController().signal };
+  const job = { newPath: folder.newPath, signal: new AbortController().signal };
   const { problems } = await converter.convert(artifacts, { format: 'webp' }, job);
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
