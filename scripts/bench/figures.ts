@@ -4,7 +4,7 @@ import type { Summary } from './statistics.ts';
 /** What a scenario showed. Undefined where it was not, or could not be, measured. */
 export interface Figures {
   readonly scenario: string;
-  /** Jobs, or starts. */
+  /** Jobs, starts, or rounds. */
   readonly count: number;
   /** Start of the process to its first request for jobs. */
   readonly firstTakeMs: Summary | undefined;
@@ -15,6 +15,8 @@ export interface Figures {
   readonly overheadMs: Summary | undefined;
   /** ComfyUI's pauses between jobs that were waiting. */
   readonly idleMs: Summary | undefined;
+  /** The longest turn of the event loop in each round, which the worker itself measures in steps of 10 ms. */
+  readonly longestTurnMs: Summary | undefined;
   readonly resultBytes: Summary | undefined;
   readonly cpuMsPerJob: number | undefined;
   readonly peakBytes: number | undefined;
@@ -27,6 +29,7 @@ export const NOT_MEASURED = {
   comfyMs: undefined,
   overheadMs: undefined,
   idleMs: undefined,
+  longestTurnMs: undefined,
   resultBytes: undefined,
   cpuMsPerJob: undefined,
   peakBytes: undefined,

@@ -12,6 +12,7 @@ const TINY: Figures = {
   comfyMs: summary(5),
   overheadMs: summary(2.25),
   idleMs: undefined,
+  longestTurnMs: undefined,
   resultBytes: summary(1234),
   cpuMsPerJob: 1.5,
   peakBytes: 98_765_432,

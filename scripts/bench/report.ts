@@ -61,6 +61,7 @@ const ROWS: readonly Row[] = [
   { title: 'ComfyUI', unit: 'ms', of: ({ comfyMs }) => comfyMs },
   { title: 'overhead', unit: 'ms', of: ({ overheadMs }) => overheadMs },
   { title: 'ComfyUI idle', unit: 'ms', of: ({ idleMs }) => idleMs },
+  { title: 'longest turn', unit: 'ms', of: ({ longestTurnMs }) => longestTurnMs },
   { title: 'CPU per job', unit: 'ms', of: ({ cpuMsPerJob }) => cpuMsPerJob },
   { title: 'result', unit: 'bytes', of: ({ resultBytes }) => resultBytes },
   { title: 'peak memory', unit: 'bytes', of: ({ peakBytes }) => peakBytes },

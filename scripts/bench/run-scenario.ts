@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { startRunpodSimulator, type RunpodSimulator } from '../../lib/simulator/runpod.ts';
+import { freePort, longestTurnMs, runClients, untilReady } from './clients.ts';
 import { uploadPictures } from './comfy.ts';
 import { idleTimes, readComfyTimes, type ComfyTimes } from './comfy-times.ts';
 import { NOT_MEASURED, type Figures } from './figures.ts';
 import { runJobs, warmUp, type Finished } from './jobs.ts';
 import { MemoryWatch, type MemoryOverTime } from './memory-watch.ts';
-import type { JobScenario, Scenario, StartScenario } from './scenarios.ts';
+import type { ClientScenario, JobScenario, Scenario, StartScenario } from './scenarios.ts';
 import { summarize } from './statistics.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -17,7 +19,14 @@ export interface Bench {
 
 /** Every scenario has workers and a platform of its own; ComfyUI is shared. */
 export function runScenario(scenario: Scenario, bench: Bench): Promise<Figures> {
-  return scenario.kind === 'starts' ? runStarts(scenario, bench) : runJobScenario(scenario, bench);
+  switch (scenario.kind) {
+    case 'starts':
+      return runStarts(scenario, bench);
+    case 'jobs':
+      return runJobScenario(scenario, bench);
+    case 'rounds':
+      return runRounds(scenario, bench);
+  }
 }
 
 async function runStarts({ name, count, env }: StartScenario, bench: Bench): Promise<Figures> {
@@ -54,6 +63,38 @@ async function runJobScenario(scenario: JobScenario, bench: Bench): Promise<Figu
     peakBytes: after?.peakBytes,
     memory,
   });
+}
+
+async function runRounds(scenario: ClientScenario, bench: Bench): Promise<Figures> {
+  const { name, count, clients } = scenario;
+  const { input } = await scenario.prepare();
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const env = { COMFY_URL: bench.comfyUrl, ...SERVE, API_PORT: String(port), ...scenario.env };
+  await using worker = await WorkerProcess.start(bench.workerCommand, env, bench.signal);
+  await worker.whileAlive(untilReady(url));
+  await longestTurnMs(url); // its start is not a turn of anybody's
+  const longest: number[] = [];
+  const before = await worker.usage();
+  const beganAt = performance.now();
+  for (let round = 0; round < count; round++) {
+    const jobs = Array.from({ length: clients }, (_, job) => round * clients + job);
+    const inputs = jobs.map((job) => input(job, `bench-${randomUUID()}/job`));
+    await worker.whileAlive(runClients(url, inputs));
+    longest.push(await longestTurnMs(url));
+  }
+  const elapsedMs = performance.now() - beganAt;
+  const after = await worker.usage();
+  const jobs = count * clients;
+  return {
+    ...NOT_MEASURED,
+    scenario: name,
+    count,
+    jobsPerS: (jobs / elapsedMs) * 1000,
+    longestTurnMs: summarize(longest),
+    cpuMsPerJob: before && after && (after.cpuMs - before.cpuMs) / jobs,
+    peakBytes: after?.peakBytes,
+  };
 }
 
 function startPlatform(): Promise<RunpodSimulator> {
@@ -114,5 +155,7 @@ function overheads(jobs: readonly Finished[], times: Times): number[] {
     return [job.doneAt - job.assignedAt - (time.endedMs - time.startedMs)];
   });
 }
+
+const SERVE = { SERVE_API_LOCALLY: 'true', API_HOST: '127.0.0.1' };
 
 const LONGEST_JOB_MS = 300_000;

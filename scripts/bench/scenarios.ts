@@ -1,12 +1,12 @@
 import { noisePictures, type Picture } from './pictures.ts';
 import { loadingWorkflow, savingWorkflow, tinyWorkflow, workingWorkflow } from './workflows.ts';
 
-export type Scenario = JobScenario | StartScenario;
+export type Scenario = JobScenario | StartScenario | ClientScenario;
 
 interface Named {
   readonly name: string;
   readonly about: string;
-  /** Jobs, or starts. */
+  /** Jobs, starts, or rounds. */
   readonly count: number;
   /** For the worker, beside what the platform sets. */
   readonly env?: Readonly<Record<string, string>>;
@@ -24,6 +24,13 @@ export interface JobScenario extends Named {
   readonly queued: number;
   /** Look at memory over time rather than at single jobs. */
   readonly soak?: true;
+  prepare(): Promise<Prepared>;
+}
+
+/** A worker serves its API, and in every round that many clients come at once. The first round is that of a worker just started. */
+export interface ClientScenario extends Named {
+  readonly kind: 'rounds';
+  readonly clients: number;
   prepare(): Promise<Prepared>;
 }
 
@@ -49,14 +56,14 @@ async function working(): Promise<Prepared> {
   };
 }
 
-async function inputs(): Promise<Prepared> {
-  const sent = await noisePictures('input', 4, 710);
+const inputs = (count: number) => async (): Promise<Prepared> => {
+  const sent = await noisePictures('input', count, 710);
   const images = sent.map(({ name, png }) => ({ name, image: png.toString('base64') }));
   return {
     pictures: [],
     input: (_, prefix) => ({ workflow: loadingWorkflow(prefix, namesOf(sent)), images }),
   };
-}
+};
 
 async function outputs(): Promise<Prepared> {
   const pictures = await noisePictures('output', 4, 1024);
@@ -114,7 +121,7 @@ export const SCENARIOS: readonly Scenario[] = [
     count: 20,
     kind: 'jobs',
     queued: 1,
-    prepare: inputs,
+    prepare: inputs(4),
   },
   {
     name: 'outputs',
@@ -132,5 +139,22 @@ export const SCENARIOS: readonly Scenario[] = [
     queued: 20,
     soak: true,
     prepare: tiny,
+  },
+  {
+    name: 'api',
+    about:
+      '200 clients of the local API at once, each with a tiny job it asks for ten times a second',
+    count: 5,
+    kind: 'rounds',
+    clients: 200,
+    prepare: tiny,
+  },
+  {
+    name: 'api-inputs',
+    about: '50 clients at once, each with a picture of 1.5 MB to send',
+    count: 5,
+    kind: 'rounds',
+    clients: 50,
+    prepare: inputs(1),
   },
 ];
