@@ -42,4 +42,4 @@ export class LoopShare {
 }
 
 /** Well below what a person or a heartbeat notices, and enough for some tens of requests. */
-const SHARE_MS = 8;
+const SHARE_MS = 5;
