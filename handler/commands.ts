@@ -1,17 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import type { CliParts, LocalRun, RunJobOptions, ServeOptions } from '../lib/cli/parts.ts';
 import { runCli } from '../lib/cli/program.ts';
 import { readConfig, type Config } from '../lib/config.ts';
 import { createLog, type Logger } from '../lib/log.ts';
 import type { Job } from '../lib/runpod/job.ts';
-import { LocalQueue } from '../lib/runpod/local-queue.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
-import { startEmbeddedComfy } from './embedded-comfy.ts';
+import { startLocalJobs } from './local-jobs.ts';
 import { main, type MainOptions } from './main.ts';
-import { startJobs } from './start-jobs.ts';
 import type { Timings } from './stopwatch.ts';
 
 type Environment = MainOptions['environment'];
@@ -44,29 +39,20 @@ async function runJob(
   job: Job,
   { simulate, signal, onProgress }: RunJobOptions,
 ): Promise<LocalRun> {
-  await using parts = new AsyncDisposableStack();
-  const comfy = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
-  const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-run-'));
-  parts.defer(() => rm(folder, { recursive: true, force: true }));
   const told: { timings?: Timings } = {};
-  const queue = new LocalQueue();
   const config = readConfig({
     RESULT_MAX_BYTES: LARGEST_RESULT,
     ...environment,
-    ...(comfy ? { COMFY_URL: comfy.url, COMFY_PID_FILE: join(folder, 'none') } : {}),
-    RESULT_SPOOL_DIR: folder, // what a worker has left in its own is not for this queue
     PROGRESS_INTERVAL_MS: '50',
     REFRESH_WORKER: '',
   });
-  parts.use(
-    startJobs({
-      config,
-      queue,
-      log: await createToolLog(config),
-      extra: { simulated: simulate, onTimings: (_jobId, timings) => (told.timings = timings) },
-    }),
-  );
-  return { result: await queue.submit(job, { signal, onProgress }), ...told };
+  await using jobs = await startLocalJobs({
+    config,
+    log: await createToolLog(config),
+    simulate,
+    onTimings: (_jobId, timings) => (told.timings = timings),
+  });
+  return { result: await jobs.queue.submit(job, { signal, onProgress }), ...told };
 }
 
 /** To stderr, and only errors unless more is asked for: the command itself tells how its job goes. */

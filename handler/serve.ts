@@ -1,16 +1,14 @@
-import { hostname, tmpdir } from 'node:os';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { hostname } from 'node:os';
+import type { ApiWorker } from '../lib/api/api-worker.ts';
 import { Metrics } from '../lib/api/metrics.ts';
 import { apiSettings } from '../lib/api/settings.ts';
 import { startApi } from '../lib/api/start-api.ts';
-import { invalidConfig } from '../lib/config.ts';
-import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import type { ListWorkflows } from '../lib/api/workflow-routes.ts';
+import { invalidConfig, type Config } from '../lib/config.ts';
 import { listenForShutdown } from '../lib/runpod/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
-import { startEmbeddedComfy } from './embedded-comfy.ts';
+import { startLocalJobs, type LocalJobs } from './local-jobs.ts';
 import type { Mode } from './mode.ts';
-import { startJobs } from './start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
 export async function serve({ config, flags, log }: Mode): Promise<number> {
@@ -19,42 +17,28 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
   const settings = apiSettings(config, flags.serveApi);
   if (flags.simulate && config.RUNPOD_WEBHOOK_GET_JOB !== undefined)
     throw invalidConfig([NOT_HERE]);
-  const comfy = flags.simulate ? parts.use(await startEmbeddedComfy()) : undefined;
-  // What a worker has left in its own folder is for its platform, not for this queue.
-  const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-api-'));
-  parts.defer(() => rm(folder, { recursive: true, force: true }));
 
-  const queue = new LocalQueue({ capacity: config.API_QUEUE_CAPACITY });
   const metrics = new Metrics();
   const jobs = parts.use(
-    startJobs({
-      config: {
-        ...config,
-        RESULT_SPOOL_DIR: folder,
-        ...(comfy ? { COMFY_URL: comfy.url, COMFY_PID_FILE: join(folder, 'none') } : {}),
-      },
+    await startLocalJobs({
+      config,
       log,
-      queue,
-      extra: {
-        simulated: comfy !== undefined,
-        onTimings: (_jobId, timings) => metrics.recordPhases(timings),
-      },
+      simulate: flags.simulate,
+      capacity: config.API_QUEUE_CAPACITY,
+      onTimings: (_jobId, timings) => metrics.recordPhases(timings),
     }),
   );
-  const worker = {
-    workerId: config.RUNPOD_POD_ID ?? hostname(),
-    places: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
-    comfyAnswers: (signal: AbortSignal) => jobs.comfy.answers(signal),
-    undelivered: () => jobs.worker.undelivered,
-  };
-  const { WORKFLOWS_DIR: workflowsDir } = config;
-  const listWorkflows = async () =>
-    workflowsDir === undefined
-      ? []
-      : (await import('../lib/workflow/named.ts')).listWorkflows(workflowsDir);
-  await Promise.all([import('file-type'), import('sharp')]);
+  await loadAhead();
   const api = parts.use(
-    await startApi({ queue, settings, worker, log, version: VERSION, metrics, listWorkflows }),
+    await startApi({
+      queue: jobs.queue,
+      settings,
+      worker: apiWorker(jobs, config),
+      log,
+      version: VERSION,
+      metrics,
+      listWorkflows: workflowsOf(config),
+    }),
   );
   shutdown.signal.addEventListener('abort', () => {
     api.stop();
@@ -62,6 +46,25 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
   });
   await jobs.worker.done;
   return 0;
+}
+
+/** What the first jobs need, so that loading it does not stop the event loop when there are clients. */
+async function loadAhead(): Promise<void> {
+  await Promise.all([import('file-type'), import('sharp')]);
+}
+
+function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {
+  return {
+    workerId: config.RUNPOD_POD_ID ?? hostname(),
+    places: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+    comfyAnswers: (signal) => comfy.answers(signal),
+    undelivered: () => worker.undelivered,
+  };
+}
+
+function workflowsOf({ WORKFLOWS_DIR: folder }: Config): ListWorkflows {
+  return async () =>
+    folder === undefined ? [] : (await import('../lib/workflow/named.ts')).listWorkflows(folder);
 }
 
 const NOT_HERE =

@@ -3,10 +3,8 @@
  *
  *     npm run demo [-- FILE]      FILE is a job or a workflow; test_input.json when left out
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { startJobs } from '../handler/start-jobs.ts';
+import { relative } from 'node:path';
+import { startLocalJobs } from '../handler/local-jobs.ts';
 import type { Timings } from '../handler/stopwatch.ts';
 import { imagesOf } from '../lib/cli/images.ts';
 import { maybeStep, ProgressBar } from '../lib/cli/progress-bar.ts';
@@ -17,10 +15,8 @@ import { isWorkerError } from '../lib/errors.ts';
 import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
 import type { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
-import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import type { LocalQueue } from '../lib/runpod/local-queue.ts';
 import type { PostBody } from '../lib/runpod/post-body.ts';
-import { SIMULATED_MODELS } from '../lib/simulator/comfy/nodes/models.ts';
-import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 import { readJob } from './demo/read-job.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
@@ -28,32 +24,18 @@ const say = (line = '') => process.stdout.write(`${line}\n`);
 
 async function demo(file: string): Promise<number> {
   const job = await readJob(file);
-  await using parts = new AsyncDisposableStack();
-  const comfy = parts.use(await startComfySimulator({ models: SIMULATED_MODELS }));
-  const spoolDir = await mkdtemp(join(tmpdir(), 'comfyui-worker-demo-'));
-  parts.defer(() => rm(spoolDir, { recursive: true, force: true }));
-
-  const queue = new LocalQueue();
   const told: { timings?: Timings } = {};
-  const config = readConfig({
-    COMFY_URL: comfy.url,
-    COMFY_PID_FILE: join(spoolDir, 'none'),
-    RESULT_SPOOL_DIR: spoolDir,
-    PROGRESS_INTERVAL_MS: '40',
+  await using jobs = await startLocalJobs({
+    config: readConfig({ PROGRESS_INTERVAL_MS: '40' }),
+    log: await createLog({ level: 'warn', format: 'pretty' }),
+    simulate: true,
+    onTimings: (_jobId, timings) => (told.timings = timings),
   });
-  parts.use(
-    startJobs({
-      config,
-      queue,
-      log: await createLog({ level: 'warn', format: 'pretty' }),
-      extra: { simulated: true, onTimings: (_jobId, timings) => (told.timings = timings) },
-    }),
-  );
 
-  say(`ComfyUI   embedded, simulated: real protocol, no models   ${comfy.url}`);
+  say(`ComfyUI   embedded, simulated: real protocol, no models   ${jobs.comfyUrl}`);
   say(`Job       ${relative('.', file)}   ${nodeCount(job.input)} nodes`);
   say();
-  const result = await runWithBar(queue, job);
+  const result = await runWithBar(jobs.queue, job);
   say();
 
   for (const line of await saveAll(result)) say(`Image     ${line}`);

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { LoopShare } from './loop-share.ts';
+import { countTurns } from './test-api.ts';
 
 test('work beyond the share of a turn waits for the next turn, in order', async () => {
   using turns = countTurns();
@@ -38,15 +39,4 @@ test('work that is longer than a share is done all the same', async () => {
 function burn(ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until);
-}
-
-function countTurns() {
-  let immediate: NodeJS.Immediate;
-  const turns = { count: 0, [Symbol.dispose]: () => clearImmediate(immediate) };
-  const next = () => {
-    turns.count++;
-    immediate = setImmediate(next);
-  };
-  next();
-  return turns;
 }

@@ -150,6 +150,18 @@ export async function until(look: () => boolean | Promise<boolean>): Promise<voi
   while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Counts the turns of the event loop. */
+export function countTurns() {
+  let immediate: NodeJS.Immediate;
+  const turns = { count: 0, [Symbol.dispose]: () => clearImmediate(immediate) };
+  const next = () => {
+    turns.count++;
+    immediate = setImmediate(next);
+  };
+  next();
+  return turns;
+}
+
 /** A server that webhooks are sent to, answering with one status after the other. */
 export async function startHook(statuses: readonly number[] = [200]) {
   const received = new Events<Hooked>();

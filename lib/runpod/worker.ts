@@ -1,12 +1,13 @@
 import { systemClock, type Clock } from '../clock.ts';
 import { describeError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { jobLog, type Logger } from '../log.ts';
 import { Bell } from './bell.ts';
 import { settlesWithin } from './bounded-wait.ts';
 import { Places, type Concurrency } from './concurrency.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { JobRun } from './job-run.ts';
 import type { Handler, Job } from './job.ts';
+import { Leftovers } from './leftovers.ts';
 import { Outbox } from './outbox.ts';
 import type { JobQueue, Taken } from './queue.ts';
 import {
@@ -76,11 +77,9 @@ export class Worker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #places: Places;
-  readonly #spool: Spool;
   readonly #outbox: Outbox;
   readonly #jobs: HeldJobs;
-  /** Jobs taken while the disk is still read for results of an earlier worker; one may even have ended by then. */
-  #takenMeanwhile: Set<string> | undefined = new Set();
+  readonly #leftovers: Leftovers;
   readonly #changed = new Bell();
   readonly #stopping = new AbortController();
   readonly #stopped = Promise.withResolvers<undefined>();
@@ -93,8 +92,15 @@ export class Worker implements AsyncDisposable {
     this.#clock = clock;
     this.#log = log;
     this.#places = new Places(options.refreshWorker ? 1 : options.concurrency, { log, clock });
-    this.#spool = new Spool({ dir: delivery.spoolDir, log, clock });
-    this.#outbox = this.#createOutbox();
+    const spool = new Spool({ dir: delivery.spoolDir, log, clock });
+    this.#outbox = this.#createOutbox(spool);
+    this.#leftovers = new Leftovers({
+      spool,
+      outbox: this.#outbox,
+      log,
+      isHeld: (jobId) => this.#isHeld(jobId),
+      room: () => this.#outboxRoom(),
+    });
     this.#jobs = new HeldJobs({
       createRun: (job) => this.#createRun(job),
       onChange: () => this.#changedJobs(),
@@ -139,7 +145,7 @@ export class Worker implements AsyncDisposable {
 
   async #live(): Promise<void> {
     const stops = this.#watchStops();
-    const leftovers = this.#postLeftovers();
+    const leftovers = this.#leftovers.post();
     await this.#takeUntilStopped();
     while (this.#jobs.areWorking) await this.#changed.rung();
     await this.#outbox.close(this.#options.delivery.drainMs ?? DRAIN_MS);
@@ -197,40 +203,23 @@ export class Worker implements AsyncDisposable {
       this.#log.warn({ requestId: job.jobId }, 'A job came that is already held; it is run once');
       return false;
     }
-    this.#takenMeanwhile?.add(job.jobId);
+    this.#leftovers.taken(job.jobId);
     this.#jobs.add(job);
     return true;
   }
 
   #reject(problem: string, jobId: string | undefined): void {
-    const log = jobId === undefined ? this.#log : this.#logOf(jobId);
+    const log = jobId === undefined ? this.#log : jobLog(this.#log, { jobId });
     log.warn({ reason: problem }, 'What was taken is not a job');
     if (jobId === undefined || this.#isHeld(jobId)) return;
     const body = encodeResult({ error: problem }, this.#limit);
     void this.#outbox.deliver({ jobId, isStream: false, body, log });
   }
 
-  /** Results on disk count as held: their jobs are not run again. */
-  async #postLeftovers(): Promise<void> {
-    for await (const result of this.#spool.left()) {
-      while (this.#outbox.isFull(0) && !this.#isStopping) await this.#changed.rung();
-      if (this.#isStopping) return;
-      const log = this.#logOf(result.jobId);
-      if (this.#isHeld(result.jobId) || this.#takenMeanwhile?.has(result.jobId)) {
-        await this.#dropLeftover(result.jobId, log);
-        continue;
-      }
-      log.info({ bytes: result.body.bytes }, 'A result of an earlier worker is posted');
-      void this.#outbox.deliver({ ...result, log, isOnDisk: true });
-    }
-    this.#takenMeanwhile = undefined;
-  }
-
-  /** Its job was taken again before it was read: posted later, it would contradict the new result. */
-  async #dropLeftover(jobId: string, log: Logger): Promise<void> {
-    if (this.#outbox.has(jobId)) return; // what is on disk may be the new result already
-    await this.#spool.remove(jobId);
-    log.info('A result of an earlier worker is dropped: its job runs again');
+  /** Waits until one more result may wait to be posted. False when the worker is stopped first. */
+  async #outboxRoom(): Promise<boolean> {
+    while (this.#outbox.isFull(0) && !this.#isStopping) await this.#changed.rung();
+    return !this.#isStopping;
   }
 
   async #watchStops(): Promise<void> {
@@ -262,13 +251,13 @@ export class Worker implements AsyncDisposable {
     this.#options.onJobsChange?.(this.jobIds);
   }
 
-  #createOutbox(): Outbox {
+  #createOutbox(spool: Spool): Outbox {
     const { queue, delivery, refreshWorker = false } = this.#options;
     return new Outbox({
       ...delivery,
       queue,
       clock: this.#clock,
-      spool: this.#spool,
+      spool,
       toRefusedBody: ({ bytes }, why) => {
         const refusal = toRefusal(bytes, { why, ...this.#limit });
         return encodeResult(withRefresh(refusal, refreshWorker), this.#limit);
@@ -285,7 +274,7 @@ export class Worker implements AsyncDisposable {
       handler,
       outbox: this.#outbox,
       clock: this.#clock,
-      log: this.#logOf(job.jobId, job.batchId),
+      log: jobLog(this.#log, job),
       progressIntervalMs,
       deliveryTimeoutMs: delivery.timeoutMs,
       limit: this.#limit,
@@ -300,11 +289,6 @@ export class Worker implements AsyncDisposable {
     if (this.#options.refreshWorker) this.stop();
     this.#jobs.startWaiting();
     this.#changed.ring();
-  }
-
-  #logOf(jobId: string, batchId?: string): Logger {
-    const options = batchId === undefined ? {} : { msgPrefix: `[batchId=${batchId}] ` };
-    return this.#log.child({ requestId: jobId }, options);
   }
 
   get #limit(): ResultLimit {

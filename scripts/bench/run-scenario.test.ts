@@ -49,6 +49,19 @@ test('thousands of jobs show memory over time instead of single jobs', async () 
   expect(figures).toMatchObject({ count: 30, comfyMs: undefined, overheadMs: undefined });
 });
 
+test('rounds of clients show how long the event loop of the API was away', async () => {
+  await using comfy = await startEmbeddedComfy(0);
+  const bench = {
+    workerCommand: `'${process.execPath}' '${ENTRY}'`,
+    comfyUrl: comfy.url,
+    signal: never(),
+  };
+  const figures = await runScenario({ ...shortened('api', 2), clients: 3 } as Scenario, bench);
+  expect(figures).toMatchObject({ scenario: 'api', count: 2, overheadMs: undefined });
+  expect(figures.longestTurnMs?.count).toBe(2);
+  expect(figures.jobsPerS).toBeGreaterThan(0);
+});
+
 test('starts show how long the worker takes to ask for jobs', async () => {
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,

@@ -67,7 +67,7 @@ async function runJobScenario(scenario: JobScenario, bench: Bench): Promise<Figu
 
 async function runRounds(scenario: ClientScenario, bench: Bench): Promise<Figures> {
   const { name, count, clients } = scenario;
-  const { input } = await scenario.prepare();
+  const prepared = await scenario.prepare();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = { COMFY_URL: bench.comfyUrl, ...SERVE, API_PORT: String(port), ...scenario.env };
@@ -79,7 +79,7 @@ async function runRounds(scenario: ClientScenario, bench: Bench): Promise<Figure
   const beganAt = performance.now();
   for (let round = 0; round < count; round++) {
     const jobs = Array.from({ length: clients }, (_, job) => round * clients + job);
-    const inputs = jobs.map((job) => input(job, `bench-${randomUUID()}/job`));
+    const inputs = jobs.map((job) => prepared.input(job, `bench-${randomUUID()}/job`));
     await worker.whileAlive(runClients(url, inputs));
     longest.push(await longestTurnMs(url));
   }
