@@ -1,19 +1,9 @@
-import type { PromptOutcome } from '../lib/comfy/comfy.ts';
+import type { PromptOutcome } from '../lib/comfy/run-prompt.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
-import type { Base64 } from '../lib/json-body.ts';
 import type { OutputOptions } from './inputs/input-options.ts';
-import type { OutputDetails } from './outputs/output-details.ts';
 import { maybeMissing } from './outputs/output-expect.ts';
 import { present, type Outputs } from './outputs/output-items.ts';
 import type { ResultReport } from './result-report.ts';
-
-/** One delivered file, with the keys in the order clients see. */
-export interface ResultItem extends Partial<OutputDetails> {
-  readonly filename: string;
-  /** How `data` is to be read. */
-  readonly type: string;
-  readonly data: string | Base64;
-}
 
 /**
  * What a handler returns for a job. `errors` goes with outputs, `details` with `error`; the runtime moves `error` beside

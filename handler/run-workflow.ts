@@ -1,4 +1,5 @@
-import type { Comfy, PromptOutcome } from '../lib/comfy/comfy.ts';
+import type { Comfy } from '../lib/comfy/comfy.ts';
+import type { PromptOutcome } from '../lib/comfy/run-prompt.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { JobContext } from '../lib/runpod/job.ts';
 import { collectOutputs, type Collected } from './outputs/collect-outputs.ts';

@@ -1,4 +1,4 @@
-import type { ComfyFile } from '../../lib/comfy/comfy.ts';
+import type { ComfyFile } from '../../lib/comfy/comfy-file.ts';
 import { isUrl, type InputSource } from './input-content.ts';
 import type { InputFile } from './input-file.ts';
 import type { InputLink } from './input-links.ts';

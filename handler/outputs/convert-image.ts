@@ -3,10 +3,7 @@ import { extname } from 'node:path';
 import type { Metadata, Sharp } from 'sharp';
 import type { Artifact } from './artifact.ts';
 import { comfyExif } from './convert-metadata.ts';
-import type { OutputOptions } from '../inputs/input-options.ts';
-
-export type Conversion = NonNullable<OutputOptions['convert']>;
-export type Format = 'webp' | 'jpeg' | 'png' | 'avif' | 'gif';
+import type { Conversion, Format } from './conversion.ts';
 
 export interface ConvertLimits {
   /** Of a picture as it came. */

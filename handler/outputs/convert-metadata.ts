@@ -1,5 +1,5 @@
 import type { Exif, Metadata } from 'sharp';
-import type { Conversion, Format } from './convert-image.ts';
+import type { Conversion, Format } from './conversion.ts';
 
 /**
  * ComfyUI writes `prompt` and `workflow` as texts into its PNGs. Another PNG keeps them as they are; WebP, JPEG and AVIF get

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { silentLog } from '../../lib/comfy/test-comfy.ts';
 import type { Artifact } from './artifact.ts';
 import { Converter } from './convert.ts';
-import type { Conversion } from './convert-image.ts';
+import type { Conversion } from './conversion.ts';
 import { openWorkFolder } from '../work-folder.ts';
 
 const signal = new AbortController().signal;

@@ -2,12 +2,8 @@ import pLimit from 'p-limit';
 import type { Config } from '../../lib/config.ts';
 import { describeError, isError } from '../../lib/errors.ts';
 import type { Artifact } from './artifact.ts';
-import {
-  convertImage,
-  type Conversion,
-  type Converted,
-  type ConvertLimits,
-} from './convert-image.ts';
+import type { Conversion } from './conversion.ts';
+import { convertImage, type Converted, type ConvertLimits } from './convert-image.ts';
 
 export interface ConverterSettings extends ConvertLimits {
   /** Pictures converted side by side, of all jobs together. */

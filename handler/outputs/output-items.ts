@@ -1,8 +1,16 @@
+import type { Base64 } from '../../lib/json-body.ts';
 import type { DeliveredFile } from './artifact.ts';
 import type { OutputDetails } from './output-details.ts';
 import { groupOf, type Group } from './output-media.ts';
 import type { OutputText } from './output-texts.ts';
-import type { ResultItem } from '../result.ts';
+
+/** One delivered file, with the keys in the order clients see. */
+interface ResultItem extends Partial<OutputDetails> {
+  readonly filename: string;
+  /** How `data` is to be read. */
+  readonly type: string;
+  readonly data: string | Base64;
+}
 
 /** What a job has made, as it stands in the result. Only `images` is there when empty: clients read it without looking. */
 export interface Outputs extends Partial<Record<Group, readonly ResultItem[]>> {

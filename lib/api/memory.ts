@@ -48,7 +48,8 @@ export class Memory {
 
   /** Ended jobs that are too many, the oldest first. */
   tooMany(): JobRecord[] {
-    return [...this.#ended.keys().take(Math.max(0, this.#ended.size - this.#limits.records))];
+    const surplus = this.#ended.size - this.#limits.records;
+    return surplus > 0 ? [...this.#ended].slice(0, surplus) : [];
   }
 }
 

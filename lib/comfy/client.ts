@@ -3,6 +3,7 @@ import { Pool, type Dispatcher, type FormData } from 'undici';
 import type { Clock } from '../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../errors.ts';
 import { JsonText } from '../json.ts';
+import type { ComfyFile, InputImage, StoredImage } from './comfy-file.ts';
 import { receiveFile, type ReceiveOptions } from './received-file.ts';
 import { repeated } from './repeated.ts';
 import { connectionError, statusError } from './request-error.ts';
@@ -22,31 +23,6 @@ export interface Answer {
 export interface QueueIds {
   readonly running: readonly string[];
   readonly pending: readonly string[];
-}
-
-/** One file as ComfyUI names it. */
-export interface ComfyFile {
-  readonly filename: string;
-  readonly subfolder: string;
-  readonly type: string;
-}
-
-/** An input file on its way to ComfyUI: of any kind, although ComfyUI calls it an image. */
-export interface InputImage {
-  readonly name: string;
-  readonly content: Blob;
-  readonly mediaType: string;
-  /** Within the input folder; made when it is not there. */
-  readonly subfolder?: string;
-  /** It is a mask: what is stored is this image with the transparency of the one uploaded. */
-  readonly maskOf?: ComfyFile;
-}
-
-/** Where ComfyUI put an uploaded file; the name may differ from the one that was asked for. */
-export interface StoredImage {
-  readonly name: string;
-  readonly subfolder: string;
-  readonly type: string;
 }
 
 type Body = string | FormData;
@@ -137,14 +113,7 @@ export class ComfyClient implements AsyncDisposable {
 
   /** What `/object_info` says about one class; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
-    const path = `/object_info/${encodeURIComponent(classType)}`;
-    const bound = {
-      ms: this.#limits.nodeInfoMs,
-      what: `[GET] ${path}`,
-      clock: this.#clock,
-      signal,
-    };
-    const answer = await within(bound, (inTime) => this.#getJson(path, inTime));
+    const answer = await this.json(`/object_info/${encodeURIComponent(classType)}`, signal);
     return answer.get(classType);
   }
 
@@ -155,14 +124,7 @@ export class ComfyClient implements AsyncDisposable {
 
   /** ComfyUI's version, as `/system_stats` tells it; undefined for those that do not. */
   async version(signal?: AbortSignal): Promise<string | undefined> {
-    const path = '/system_stats';
-    const bound = {
-      ms: this.#limits.nodeInfoMs,
-      what: `[GET] ${path}`,
-      clock: this.#clock,
-      signal,
-    };
-    const stats = await within(bound, (inTime) => this.#getJson(path, inTime));
+    const stats = await this.json('/system_stats', signal);
     const version = stats.get('system')?.get('comfyui_version')?.value();
     return typeof version === 'string' ? version : undefined;
   }

@@ -2,7 +2,8 @@ import { systemClock, type Clock } from '../clock.ts';
 import { WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
-import { ComfyClient, type ComfyFile, type InputImage, type StoredImage } from './client.ts';
+import { ComfyClient } from './client.ts';
+import type { ComfyFile, InputImage, StoredImage } from './comfy-file.ts';
 import { NodeCatalogue } from './node-catalogue.ts';
 import { rejectionText } from './rejection.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
@@ -17,9 +18,6 @@ import type { ComfySettings } from './settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 import { ComfySocket } from './socket.ts';
 import { storeInput } from './store-input.ts';
-
-export type { ComfyFile, InputImage, StoredImage } from './client.ts';
-export type { PromptOptions, PromptOutcome, PromptRequest } from './run-prompt.ts';
 
 /** A ComfyUI: its HTTP connections and its one websocket, kept for the life of the worker. */
 export class Comfy implements AsyncDisposable {

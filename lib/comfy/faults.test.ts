@@ -9,7 +9,8 @@ import type { EventType } from '../simulator/comfy/event-log.ts';
 import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
 import { startComfySimulator, type ComfySimulator } from '../simulator/comfy/simulator.ts';
 import type { SocketBreak } from '../simulator/comfy/sockets.ts';
-import type { Comfy, PromptOutcome } from './comfy.ts';
+import type { Comfy } from './comfy.ts';
+import type { PromptOutcome } from './run-prompt.ts';
 import { never, openComfy, silentLog, type TestSettings } from './test-comfy.ts';
 
 /** Against the embedded ComfyUI, whose behaviour was checked against recordings of a real one. */

@@ -5,7 +5,8 @@ import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
-import type { ComfyClient, InputImage } from './client.ts';
+import type { ComfyClient } from './client.ts';
+import type { InputImage } from './comfy-file.ts';
 
 export interface SharedFolderOptions {
   readonly type: 'input' | 'output';

@@ -1,5 +1,6 @@
 import { WorkerError } from '../errors.ts';
-import type { ComfyClient, InputImage, StoredImage } from './client.ts';
+import type { ComfyClient } from './client.ts';
+import type { InputImage, StoredImage } from './comfy-file.ts';
 import type { SharedFolder } from './shared-folder.ts';
 
 interface Parts {

@@ -1,5 +1,5 @@
 import { FormData } from 'undici';
-import type { ComfyFile, InputImage } from './client.ts';
+import type { ComfyFile, InputImage } from './comfy-file.ts';
 
 /** The form ComfyUI's upload routes take. The content is read only when it is sent, a piece at a time. */
 export function uploadForm({

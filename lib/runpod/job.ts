@@ -1,6 +1,5 @@
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
-import type { Taken } from './queue.ts';
 
 /** One unit of work: an id and an input, with whatever else the platform sent along. */
 export interface Job {
@@ -12,6 +11,16 @@ export interface Job {
   /** Of a job that belongs to a batch; prefixes its log lines. */
   readonly batchId?: string;
 }
+
+/** What a queue hands over: a job, or something that was meant to be one. */
+export type Taken =
+  | { readonly kind: 'job'; readonly job: Job }
+  | {
+      readonly kind: 'broken';
+      /** Absent when not even the id could be read: then nobody can be told. */
+      readonly jobId?: string;
+      readonly problem: string;
+    };
 
 /** What a handler gets beside the job. */
 export interface JobContext {

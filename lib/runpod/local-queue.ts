@@ -1,9 +1,9 @@
 import { WorkerError } from '../errors.ts';
 import type { JsonBody } from '../json-body.ts';
 import { Bell } from './bell.ts';
-import type { Job, PreviewImage } from './job.ts';
+import type { Job, PreviewImage, Taken } from './job.ts';
 import type { PostBody } from './post-body.ts';
-import type { JobQueue, PostRequest, Taken, TakeRequest } from './queue.ts';
+import type { JobQueue, PostRequest, TakeRequest } from './queue.ts';
 
 export interface LocalQueueOptions {
   /** Jobs that may be there at once, waiting or running. */

@@ -1,4 +1,4 @@
-import type { Job, PreviewImage } from './job.ts';
+import type { PreviewImage, Taken } from './job.ts';
 import type { PostBody } from './post-body.ts';
 
 /**
@@ -49,13 +49,3 @@ export interface PostRequest {
 
 /** `result` ends the job; `progress` is told while it runs; a `chunk` is one value of a streaming handler. */
 export type PostKind = 'result' | 'progress' | 'chunk';
-
-/** What a queue hands over: a job, or something that was meant to be one. */
-export type Taken =
-  | { readonly kind: 'job'; readonly job: Job }
-  | {
-      readonly kind: 'broken';
-      /** Absent when not even the id could be read: then nobody can be told. */
-      readonly jobId?: string;
-      readonly problem: string;
-    };

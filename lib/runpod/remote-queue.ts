@@ -3,9 +3,9 @@ import { describeError, errnoOf, WorkerError } from '../errors.ts';
 import type { JsonBody } from '../json-body.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
-import { parseJob } from './job.ts';
+import { parseJob, type Taken } from './job.ts';
 import { PlatformClient, type Answer, type PlatformClientOptions } from './platform-client.ts';
-import type { JobQueue, PostRequest, Taken, TakeRequest } from './queue.ts';
+import type { JobQueue, PostRequest, TakeRequest } from './queue.ts';
 import { watchStops } from './stop-channel.ts';
 import { expandUrl, withQuery } from './url-template.ts';
 

@@ -3,7 +3,8 @@ import { describeError, isWorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Backoff, PAUSES } from './backoff.ts';
 import { pause } from './bounded-wait.ts';
-import type { JobQueue, Taken } from './queue.ts';
+import type { Taken } from './job.ts';
+import type { JobQueue } from './queue.ts';
 
 export interface TakeLoopOptions {
   readonly queue: Pick<JobQueue, 'take'>;

@@ -6,10 +6,10 @@ import { settlesWithin } from './bounded-wait.ts';
 import { Places, type Concurrency } from './concurrency.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { JobRun } from './job-run.ts';
-import type { Handler, Job } from './job.ts';
+import type { Handler, Job, Taken } from './job.ts';
 import { Leftovers } from './leftovers.ts';
 import { Outbox } from './outbox.ts';
-import type { JobQueue, Taken } from './queue.ts';
+import type { JobQueue } from './queue.ts';
 import {
   encodeResult,
   toRefusal,

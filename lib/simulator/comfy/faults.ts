@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { matches, type EventLog, type EventMatch } from './event-log.ts';
-import type { ComfyProcess } from './process.ts';
-import type { SocketBreak } from './sockets.ts';
+import type { Executor } from './executor.ts';
+import type { SocketBreak, SocketTable } from './sockets.ts';
 
 /** Ends a fault. Calling it twice does nothing. */
 export type Release = () => void;
@@ -40,7 +40,7 @@ export interface ViewFault {
 
 /** What ends and starts the simulated process; see `simulator.ts`. */
 export interface Lifecycle {
-  current(): ComfyProcess;
+  current(): { readonly sockets: SocketTable; readonly executor: Executor };
   die(): Promise<void>;
   restart(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { numberOf, type QueuedPrompt } from './queue.ts';
 import type { RawJson } from './python-json.ts';
 import { readJson, type PyDict, type PyValue } from './python-json.ts';
 import type { ComfyProcess } from './process.ts';
-import type { Exchange } from './routes.ts';
+import type { Exchange } from './exchange.ts';
 
 /** `/api/jobs`: prompts pending, running and finished in one form. */
 

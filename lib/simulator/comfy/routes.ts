@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { empty, internalError, json, text, type Answer } from './answers.ts';
+import type { Exchange } from './exchange.ts';
 import { SERVER_FEATURES } from './features.ts';
 import { promptTuple, type HistoryEntry } from './history.ts';
 import { findJob, listJobs } from './jobs.ts';
@@ -12,18 +13,6 @@ import { systemStats } from './system-stats.ts';
 import { uploadImage, uploadMask } from './uploads.ts';
 import { describe } from './catalogue.ts';
 import { viewFile } from './view.ts';
-
-/** One request as the routes see it. */
-export interface Exchange {
-  readonly comfy: ComfyProcess;
-  readonly query: URLSearchParams;
-  /** What stands at `:id` in the path. */
-  readonly id: string;
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  /** The request's body, whole or as it comes; only once. */
-  readonly body: () => Promise<Buffer>;
-  readonly stream: () => AsyncIterable<Buffer>;
-}
 
 type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
 

@@ -8,7 +8,7 @@ import type { Folders } from './node.ts';
 import { readJson } from './python-json.ts';
 import { pyStr } from './python-text.ts';
 import { receiveForm, type ReceivedForm } from './received-form.ts';
-import type { Exchange } from './routes.ts';
+import type { Exchange } from './exchange.ts';
 import { haveSameBytes } from './same-bytes.ts';
 
 interface Upload {

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { empty, type Answer } from './answers.ts';
 import { isInside } from './folders.ts';
 import type { Folders } from './node.ts';
-import type { Exchange } from './routes.ts';
+import type { Exchange } from './exchange.ts';
 import { answerFile } from './file-answer.ts';
 
 /** `GET /view`: a file as it is, smaller (`preview`), or one part of its channels (`channel`). */

@@ -1,0 +1,7 @@
+import type { OutputOptions } from '../inputs/input-options.ts';
+
+/** What a job wants its pictures to become. */
+export type Conversion = NonNullable<OutputOptions['convert']>;
+
+/** What they can become. */
+export type Format = 'webp' | 'jpeg' | 'png' | 'avif' | 'gif';
