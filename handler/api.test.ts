@@ -30,6 +30,7 @@ const ended = (rig: ApiRig, jobId: string) => call(rig, `/status-sync/${jobId}?w
 test('200 jobs at once, asked for by 200 clients, all come back, and the event loop keeps turning', async () => {
   await using rig = await startApiRig({ environment: { JOB_PREFETCH: '4' } });
   await call(rig, '/runsync', { input: { workflow: pictures() } });
+  const beganAt = performance.now();
   using turns = countTurns();
   const clients = Array.from({ length: 200 }, async (_, index) => {
     const { id } = await call(rig, '/run', { input: { workflow: pictures({ color: index }) } });
@@ -45,7 +46,7 @@ test('200 jobs at once, asked for by 200 clients, all come back, and the event l
   for (const { output } of views) expect(output?.images).toHaveLength(1);
   const pictured = new Set(views.map(({ output }) => output?.images?.[0]?.data));
   expect(pictured.size).toBe(200);
-  expect(turns.count).toBeGreaterThan(views.length); // nobody was served at everybody's expense
+  expect(turns.longestMs).toBeLessThan((performance.now() - beganAt) / 4); // others had their turns
 }, 120_000);
 
 test('what the workflow says reaches ComfyUI character for character', async () => {

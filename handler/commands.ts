@@ -43,6 +43,7 @@ async function runJob(
   const config = readConfig({
     RESULT_MAX_BYTES: LARGEST_RESULT,
     ...environment,
+    ...(simulate && { COMFY_URL: undefined }),
     PROGRESS_INTERVAL_MS: '50',
     REFRESH_WORKER: '',
   });

@@ -1,3 +1,4 @@
+import { systemClock } from '../lib/clock.ts';
 import { WorkerError } from '../lib/errors.ts';
 import type { Job } from '../lib/runpod/job.ts';
 
@@ -11,13 +12,10 @@ export function startDeadline(job: Job, stopped: AbortSignal, limitMs: number): 
   const asked: unknown = job.source.get('policy')?.get('executionTimeout')?.value();
   const timeoutMs = typeof asked === 'number' && asked > 0 ? Math.min(asked, limitMs) : limitMs;
   const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(timeoutError(timeoutMs)),
-    Math.min(timeoutMs, LONGEST_TIMER_MS),
-  );
+  const cancel = systemClock.after(timeoutMs, () => late.abort(timeoutError(timeoutMs)));
   return {
     signal: AbortSignal.any([stopped, late.signal]),
-    [Symbol.dispose]: () => clearTimeout(timer),
+    [Symbol.dispose]: cancel,
   };
 }
 
@@ -25,6 +23,3 @@ function timeoutError(timeoutMs: number): WorkerError {
   const message = `Job took longer than ${timeoutMs / 1000} s and was stopped; raise policy.executionTimeout or JOB_TIMEOUT_S if it needs more`;
   return new WorkerError('job.timeout', message);
 }
-
-/** A longer one fires at once (Node keeps delays in 32 bits). */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;

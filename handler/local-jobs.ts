@@ -5,7 +5,8 @@ import type { Config } from '../lib/config.ts';
 import type { Logger } from '../lib/log.ts';
 import { LocalQueue } from '../lib/runpod/local-queue.ts';
 import { startEmbeddedComfy } from './embedded-comfy.ts';
-import { startJobs, type Jobs, type JobsOptions } from './start-jobs.ts';
+import type { JobParts } from './handle-job.ts';
+import { startJobs, type Jobs } from './start-jobs.ts';
 
 export interface LocalJobsOptions {
   readonly config: Config;
@@ -14,7 +15,7 @@ export interface LocalJobsOptions {
   readonly simulate?: boolean;
   /** Jobs that may be in the queue; a thousand when left out. */
   readonly capacity?: number;
-  readonly onTimings?: NonNullable<JobsOptions['extra']>['onTimings'];
+  readonly onTimings?: JobParts['onTimings'];
 }
 
 /** A worker on a queue in memory. */
@@ -28,23 +29,23 @@ export interface LocalJobs extends Jobs {
 export async function startLocalJobs(options: LocalJobsOptions): Promise<LocalJobs> {
   const { log, simulate = false, capacity, onTimings } = options;
   await using parts = new AsyncDisposableStack();
-  const comfy = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
+  const simulator = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
   // What a worker has left in its own folder is for its platform, not for this queue.
   const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-local-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
   const config: Config = {
     ...options.config,
     RESULT_SPOOL_DIR: folder,
-    ...(comfy && { COMFY_URL: comfy.url, COMFY_PID_FILE: join(folder, 'none') }),
+    ...(simulator && { COMFY_URL: simulator.url, COMFY_PID_FILE: join(folder, 'none') }),
   };
   const queue = new LocalQueue(capacity === undefined ? {} : { capacity });
   const extra = { simulated: simulate, ...(onTimings && { onTimings }) };
-  const { worker, comfy: client } = parts.use(startJobs({ config, log, queue, extra }));
+  const { worker, comfy } = parts.use(startJobs({ config, log, queue, extra }));
   const started = parts.move();
   return {
     queue,
     worker,
-    comfy: client,
+    comfy,
     comfyUrl: config.COMFY_URL,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

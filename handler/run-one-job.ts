@@ -9,7 +9,7 @@ export async function runOneJob({ config, flags, log }: Mode): Promise<number> {
   using shutdown = listenForShutdown({ log });
   const job = await readLocalJob(flags);
   await using jobs = await startLocalJobs({ config, log });
-  shutdown.signal.addEventListener('abort', () => jobs.worker.kill());
+  shutdown.whenTold(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });
   log.info({ result: toText(result) }, 'Result');
   return result.error === undefined ? 0 : 1;

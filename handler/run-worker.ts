@@ -25,7 +25,7 @@ export async function runWorker(mode: Mode): Promise<number> {
   const { worker } = parts.use(
     startJobs({ config, log, queue, onJobsChange: (jobIds) => heartbeat.setJobs(jobIds) }),
   );
-  shutdown.signal.addEventListener('abort', () => worker.stop());
+  shutdown.whenTold(() => worker.stop());
   await worker.done;
   return 0;
 }

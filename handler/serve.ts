@@ -40,7 +40,7 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
       listWorkflows: workflowsOf(config),
     }),
   );
-  shutdown.signal.addEventListener('abort', () => {
+  shutdown.whenTold(() => {
     api.stop();
     jobs.worker.stop();
   });
@@ -50,7 +50,7 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
 
 /** What the first jobs need, so that loading it does not stop the event loop when there are clients. */
 async function loadAhead(): Promise<void> {
-  await Promise.all([import('file-type'), import('sharp')]);
+  await Promise.allSettled([import('file-type'), import('sharp')]); // whoever needs one that is broken says so
 }
 
 function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {

@@ -14,12 +14,15 @@ export interface WorkFolder extends AsyncDisposable {
 /** Disposed, it is gone with all that is in it. */
 export function openWorkFolder(log: Logger): WorkFolder {
   let made: Promise<string> | undefined;
+  let isOver = false;
   return {
     newPath: async () => {
+      if (isOver) throw new TypeError('The job is over, and its folder is gone');
       made ??= mkdtemp(join(tmpdir(), 'comfyui-worker-job-'));
       return join(await made, randomUUID());
     },
     [Symbol.asyncDispose]: async () => {
+      isOver = true;
       const path = await made?.catch(() => undefined);
       if (path !== undefined) await remove(path, log);
     },

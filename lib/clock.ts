@@ -14,11 +14,14 @@ export type Cancel = () => void;
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, ring) {
-    const timer = setTimeout(ring, ms);
+    const timer = setTimeout(ring, Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
     return () => clearTimeout(timer);
   },
   sleep: (ms, signal) => sleepOn(systemClock, ms, signal),
 };
+
+/** 24 days. A longer one would ring at once (Node keeps delays in 32 bits). */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A clock that stands still until told to move. */
 export class ManualClock implements Clock {

@@ -113,6 +113,14 @@ test('a long value is the one a parser gives', () => {
   }
 });
 
+test('a long value without a long string is parsed at once, whatever its numbers are', () => {
+  const numbers = `[${'NaN,1.5,'.repeat(100_000)}-Infinity]`;
+  const base64 = 'iVBORw0KGgo'.repeat(20_000);
+  const value = JsonText.parse(`{"n":${numbers},"s":"${base64}","e":[1e400,-0.0]}`).value();
+  expect(value).toMatchObject({ s: base64, e: [1e400, -0] });
+  expect((value as { n: unknown[] }).n.slice(-3)).toEqual([null, 1.5, null]);
+});
+
 test('a long value that is nested without end is read in time', () => {
   const deep = '['.repeat(200_000) + ']'.repeat(200_000);
   expect(Array.isArray(JsonText.parse(`[1,${deep}]`).value())).toBe(true);

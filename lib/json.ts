@@ -79,17 +79,29 @@ export class JsonText {
   }
 
   /**
-   * Long values part by part, some levels deep: a parser copies strings character by character, and here megabytes of base64 are
-   * taken as they stand.
+   * What holds a long string, part by part, some levels deep: a parser copies strings character by character, and here megabytes
+   * of base64 are taken as they stand.
    */
   #valueTo(levels: number): unknown {
-    if (this.length < LONG || levels === 0) return parseAnyNumber(this.text);
+    if (this.kind === 'number') return toNumber(this.text);
+    if (levels === 0 || !this.#holdsLongString()) return parseAnyNumber(this.text);
     const part = (member: JsonText) => member.#valueTo(levels - 1);
     if (this.kind === 'array') return this.items().map(part);
     if (this.kind === 'object')
       return Object.fromEntries(this.entries().map(([name, member]) => [name, part(member)]));
     const isPlain = this.kind === 'string' && !this.text.includes('\\');
     return isPlain ? this.text.slice(1, -1) : parseAnyNumber(this.text);
+  }
+
+  #holdsLongString(): boolean {
+    if (this.length < LONG) return false;
+    let at = this.#source.indexOf('"', this.#start);
+    while (at >= 0 && at < this.#end) {
+      const end = endOfString(this.#source, at);
+      if (end - at >= LONG) return true;
+      at = this.#source.indexOf('"', end);
+    }
+    return false;
   }
 
   /** A copy that no longer keeps the document it came from in memory. */
@@ -172,6 +184,11 @@ function parseAnyNumber(source: string): unknown {
   }
 }
 
+/** JSON has no NaN and no Infinity. */
+function toNumber(text: string): number | null {
+  return /^-?[NI]/.test(text) ? null : Number(text);
+}
+
 /** Replaces bare NaN and Infinity by null, walking from string to string so that text inside quotes stays. */
 function withoutNonFinite(source: string): string {
   const parts: string[] = [];
@@ -237,7 +254,7 @@ function skipComma(source: string, start: number): number {
   return source.charCodeAt(at) === COMMA ? skipBlanks(source, at + 1) : at;
 }
 
-/** Characters from which on a value is taken apart, and how many levels of it: enough for a file in a list of a job. */
+/** Characters that make a string long, and how many levels down one is looked for: enough for a file in a list of a job. */
 const LONG = 100_000;
 const TAKEN_APART = 5;
 

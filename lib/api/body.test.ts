@@ -4,9 +4,9 @@ import { bodyText, keepBodiesAsText } from './body.ts';
 import { LoopShare } from './loop-share.ts';
 
 /** Answers with what it was sent. */
-async function startEcho(bodyLimit: number) {
+async function startEcho(bodyLimit: number, share = new LoopShare()) {
   const app = fastify({ bodyLimit });
-  keepBodiesAsText(app, { mostBytes: 1000, share: new LoopShare() });
+  keepBodiesAsText(app, { mostBytes: 1000, share });
   app.post('/', (request) => bodyText(request));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return {
@@ -16,11 +16,28 @@ async function startEcho(bodyLimit: number) {
   };
 }
 
+class CountingShare extends LoopShare {
+  runs = 0;
+
+  override run<T>(work: () => T): Promise<T> {
+    this.runs++;
+    return super.run(work);
+  }
+}
+
 test('a character that is cut in two on its way is whole again', async () => {
   await using echo = await startEcho(1000);
   const sent = Buffer.from('{"input":"ü€😀"}');
   const answer = await echo.send(Array.from(sent, (byte) => Buffer.of(byte)));
   expect(await answer.text()).toBe(sent.toString());
+});
+
+test('large bodies, and every piece of them, take their turns', async () => {
+  const share = new CountingShare();
+  await using echo = await startEcho(1000, share);
+  const pieces = Array.from({ length: 5 }, () => Buffer.alloc(100, 'x'));
+  expect(await (await echo.send(pieces)).text()).toBe('x'.repeat(500));
+  expect(share.runs).toBeGreaterThanOrEqual(2);
 });
 
 test('limits count bytes, not characters', async () => {

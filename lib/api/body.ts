@@ -51,7 +51,7 @@ class Intake {
 
   async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
     if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
-    const chunks: Buffer[] = []; // strings of that size would be moved about by the garbage collector again and again
+    const chunks: Buffer[] = []; // as strings, the garbage collector would move them about again and again
     let bytes = 0;
     try {
       for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
@@ -61,19 +61,12 @@ class Intake {
         bytes += length;
         this.#bytes += length;
         chunks.push(chunk as Buffer);
-        await this.#share.turn(); // a body nobody reads from is not sent on
+        await this.#share.run(nothing); // a body nobody reads from is not sent on
       }
-      return await this.#toText(chunks);
+      return await this.#share.run(() => Buffer.concat(chunks).toString());
     } finally {
       this.#bytes -= bytes;
     }
-  }
-
-  /** Large bodies may end in the same moment. */
-  #toText(chunks: readonly Buffer[]): Promise<string> {
-    return new Promise((resolve) => {
-      this.#share.run(() => resolve(Buffer.concat(chunks).toString()));
-    });
   }
 }
 
@@ -90,4 +83,5 @@ function tooMuchAtOnce(): WorkerError {
   return new WorkerError('queue.full', text, { retryAfterMs: RETRY_MS });
 }
 
+const nothing = () => undefined;
 const RETRY_MS = 5000;

@@ -27,6 +27,7 @@ export function addOverviewRoutes(
   app.route({
     method: 'GET',
     url: '/health',
+    config: { isUrgent: true },
     schema: {
       summary: 'How many jobs and workers there are, by what they do',
       response: { 200: HealthSchema, ...errors() },

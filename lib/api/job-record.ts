@@ -118,7 +118,7 @@ export class JobRecord {
   /** What there is to stream; it is given once. */
   takeStream(wanted: Wanted): Piece[][] {
     const taken = this.#stream.take(wanted);
-    this.#change();
+    this.#onChange();
     return taken;
   }
 
@@ -200,7 +200,7 @@ export class JobRecord {
   /** The request of a job that will not be run again. */
   dropRequest(): void {
     this.#request = undefined;
-    this.#change();
+    this.#onChange();
   }
 
   /** Gives up the output to save memory, and says so in its place. */

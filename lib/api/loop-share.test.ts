@@ -5,16 +5,12 @@ import { countTurns } from './test-api.ts';
 test('work beyond the share of a turn waits for the next turn, in order', async () => {
   using turns = countTurns();
   const share = new LoopShare(8);
-  const done = await Promise.all(
-    Array.from({ length: 10 }, (_, at) => {
-      const { promise, resolve } = Promise.withResolvers<{ at: number; turn: number }>();
-      share.run(() => {
-        burn(5);
-        resolve({ at, turn: turns.count });
-      });
-      return promise;
-    }),
-  );
+  const work = (_: unknown, at: number) =>
+    share.run(() => {
+      burn(5);
+      return { at, turn: turns.count };
+    });
+  const done = await Promise.all(Array.from({ length: 10 }, work));
   const perTurn = Map.groupBy(done, ({ turn }) => turn);
   for (const [, works] of perTurn) expect(works.length).toBeLessThanOrEqual(2);
   expect([...done].sort((a, b) => a.turn - b.turn)).toEqual(done);
@@ -23,17 +19,27 @@ test('work beyond the share of a turn waits for the next turn, in order', async 
 test('while the share lasts work is done at once', () => {
   const share = new LoopShare(60_000);
   const done: number[] = [];
-  for (let count = 0; count < 100; count++) share.run(() => done.push(count));
+  for (let count = 0; count < 100; count++) void share.run(() => done.push(count));
   expect(done).toHaveLength(100);
 });
 
 test('work that is longer than a share is done all the same', async () => {
   const share = new LoopShare(1);
-  const { promise, resolve } = Promise.withResolvers<string>();
-  share.run(() => burn(3));
-  share.run(() => burn(3));
-  share.run(() => resolve('done'));
-  await expect(promise).resolves.toBe('done');
+  const works = [() => burn(3), () => burn(3), () => 'done'].map((work) => share.run(work));
+  expect((await Promise.all(works)).at(-1)).toBe('done');
+});
+
+test('work that throws, now or later, is the problem of whoever asked for it', async () => {
+  const share = new LoopShare(1);
+  const fail = () => {
+    throw new Error('no');
+  };
+  const now = share.run(fail);
+  const used = share.run(() => burn(3));
+  const later = share.run(fail);
+  await expect(now).rejects.toThrow('no');
+  await expect(later).rejects.toThrow('no');
+  await used;
 });
 
 function burn(ms: number): void {

@@ -1,6 +1,6 @@
 /**
- * A share of each turn of the event loop. Hundreds of requests that arrive together would all be handled in one turn, and
- * nothing else would get on meanwhile: no job, no long poll, no health check. What is beyond the share waits for the next turn, in order.
+ * A share of each turn of the event loop. Hundreds of requests that arrive together would all be handled in one turn, and nothing
+ * else would get on meanwhile: no job, no heartbeat, no health check. What is beyond the share waits for the next turn, in order.
  */
 export class LoopShare {
   readonly #ms: number;
@@ -12,16 +12,23 @@ export class LoopShare {
     this.#ms = ms;
   }
 
-  /** Does `work` now, or in one of the next turns. `work` must not throw. */
-  run(work: () => void): void {
+  /** Does `work` now, or in one of the next turns. Resolves to what it returns; what follows then is not counted. */
+  run<T>(work: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#enter(() => {
+        try {
+          resolve(work());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #enter(work: () => void): void {
     this.#begin();
     if (this.#waiting.length === 0 && this.#isLeft) work();
     else this.#waiting.push(work);
-  }
-
-  /** Resolves when some of a share is left, for steps that are too small to count. */
-  turn(): Promise<void> {
-    return new Promise((resolve) => this.run(resolve));
   }
 
   #begin(): void {

@@ -27,8 +27,8 @@ export class Memory {
   note(job: JobRecord): void {
     this.#bytes += job.bytes - (this.#counted.get(job) ?? 0);
     this.#counted.set(job, job.bytes);
-    keep(this.#ended, job, job.isOver);
-    keep(this.#spendable, job, job.isOver && job.canShrink);
+    setMember(this.#ended, job, job.isOver);
+    setMember(this.#spendable, job, job.isOver && job.canShrink);
   }
 
   forget(job: JobRecord): void {
@@ -36,9 +36,10 @@ export class Memory {
     for (const jobs of [this.#counted, this.#ended, this.#spendable]) jobs.delete(job);
   }
 
-  /** Takes outputs from ended jobs until there is room for `bytes` more. False when there is not enough to take. */
+  /** Takes outputs from ended jobs until there is room for `bytes` more. Says whether there is. */
   makeRoom(bytes: number): boolean {
     const most = this.#limits.bytes - bytes;
+    if (most < 0) return false;
     for (const job of this.#spendable) {
       if (this.#bytes <= most) break;
       job.dropOutput(); // and is noted with what is left
@@ -54,7 +55,7 @@ export class Memory {
 }
 
 /** Puts the job into the set, or takes it out; one that is in keeps its place. */
-function keep(jobs: Set<JobRecord>, job: JobRecord, isIn: boolean): void {
+function setMember(jobs: Set<JobRecord>, job: JobRecord, isIn: boolean): void {
   if (isIn) jobs.add(job);
   else jobs.delete(job);
 }

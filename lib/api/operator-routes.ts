@@ -14,7 +14,7 @@ export function addOperatorRoutes(
   app: FastifyInstance,
   { store, comfy, metrics }: OperatorParts,
 ): void {
-  const config = { isPublic: true };
+  const config = { isPublic: true, isUrgent: true };
 
   app.get('/ping', { config, schema: { summary: 'Whether this process lives' } }, () => ({
     status: 'alive',
@@ -30,7 +30,9 @@ export function addOperatorRoutes(
     },
   );
 
-  app.get('/metrics', { schema: { summary: 'Numbers for Prometheus' } }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.text()),
+  app.get(
+    '/metrics',
+    { config: { isUrgent: true }, schema: { summary: 'Numbers for Prometheus' } },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   );
 }

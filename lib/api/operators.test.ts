@@ -96,3 +96,17 @@ test('the page is served with a policy that lets nothing foreign in, and is not 
     expect([path, (await api.call(path)).status]).toEqual([path, 404]);
   }
 });
+
+test('a health check does not wait behind hundreds of requests', async () => {
+  await using api = await startTestApi({ handler: () => 'done' });
+  await api.call('/health'); // loads what is loaded once
+  const answered: string[] = [];
+  const ask = async (path: string, body?: unknown) => {
+    await api.call(path, body === undefined ? {} : { body });
+    answered.push(path);
+  };
+  const runs = Array.from({ length: 300 }, (_, input) => ask('/run', { input }));
+  await Promise.all([...runs, ask('/health'), ask('/ping')]);
+  const behind = answered.slice(Math.max(answered.indexOf('/health'), answered.indexOf('/ping')));
+  expect(behind.length).toBeGreaterThan(30);
+});

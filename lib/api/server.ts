@@ -1,4 +1,4 @@
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from '../log.ts';
 import { answerNotFound, errorHandler } from './answers.ts';
 import type { ComfyWatch } from './api-worker.ts';
@@ -41,13 +41,13 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const share = new LoopShare();
   keepBodiesAsText(app, { mostBytes: settings.memory.bytes, share });
   await allowOrigins(app, settings);
-  app.addHook('onRequest', (_request, _reply, done) => share.run(done));
+  app.addHook('onRequest', (request, _reply, done) => inTurn(request, share, done));
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-content-type-options', 'nosniff');
     guard(request, settings);
     done();
   });
-  app.addHook('preHandler', (_request, _reply, done) => share.run(done));
+  app.addHook('preHandler', (request, _reply, done) => inTurn(request, share, done));
   app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request;
     const ms = Math.round(reply.elapsedTime);
@@ -65,6 +65,18 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   addWorkflowRoutes(app, parts);
   await addPageRoutes(app);
   return app;
+}
+
+/** Routes marked so do not wait behind others: whoever asks gives a worker up that does not answer soon. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    readonly isUrgent?: boolean;
+  }
+}
+
+function inTurn(request: FastifyRequest, share: LoopShare, done: () => void): void {
+  if (request.routeOptions.config.isUrgent) done();
+  else void share.run(done);
 }
 
 function addEndpoint(app: FastifyInstance, parts: RouteParts): void {

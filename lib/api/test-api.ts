@@ -150,12 +150,16 @@ export async function until(look: () => boolean | Promise<boolean>): Promise<voi
   while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Counts the turns of the event loop. */
+/** Counts the turns of the event loop, and times the longest. */
 export function countTurns() {
   let immediate: NodeJS.Immediate;
-  const turns = { count: 0, [Symbol.dispose]: () => clearImmediate(immediate) };
+  let beganAt = performance.now();
+  const turns = { count: 0, longestMs: 0, [Symbol.dispose]: () => clearImmediate(immediate) };
   const next = () => {
+    const now = performance.now();
     turns.count++;
+    turns.longestMs = Math.max(turns.longestMs, now - beganAt);
+    beganAt = now;
     immediate = setImmediate(next);
   };
   next();

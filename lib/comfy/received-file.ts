@@ -17,7 +17,10 @@ export async function receiveFile(
   { newPath, memoryBytes, signal }: ReceiveOptions,
 ): Promise<Blob> {
   if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
-  const path = await newPath();
+  const path = await newPath().catch((error: unknown) => {
+    body.on('error', () => undefined).destroy(); // nobody reads it now, and it would keep its connection
+    throw error;
+  });
   try {
     await pipeline(body, createWriteStream(path, { flags: 'wx' }), { signal });
     return await openAsBlob(path);

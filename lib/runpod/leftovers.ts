@@ -12,7 +12,10 @@ export interface LeftoversOptions {
   readonly room: () => Promise<boolean>;
 }
 
-/** Results on disk that an earlier worker could not deliver. Their jobs are not run again, unless the platform gives them first. */
+/**
+ * Results on disk that an earlier worker could not deliver. A job with one is not run again; a job that is taken before its
+ * leftover is found does run, and the leftover is dropped.
+ */
 export class Leftovers {
   readonly #options: LeftoversOptions;
   /** While the disk is still read; a job taken then may even have ended before its leftover is found. */

@@ -23,16 +23,19 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export interface Shutdown extends Disposable {
   /** Aborts at the first signal, with a `job.stopped`. */
   readonly signal: AbortSignal;
+  /** Calls `stop` at the first signal, or at once when that has come already. */
+  whenTold(stop: () => void): void;
 }
 
 /** The first SIGTERM or SIGINT asks to finish what has been begun, the second one ends the process at once. */
 export function listenForShutdown(options: ShutdownOptions): Shutdown {
   const { log, source = process, exit = (code: number) => process.exit(code) } = options;
   const controller = new AbortController();
+  const { signal } = controller;
   let firstAt = 0;
 
   const stop = (name: StopSignal) => {
-    if (!controller.signal.aborted) {
+    if (!signal.aborted) {
       firstAt = performance.now();
       log.info({ signal: name }, 'Stopping: no more jobs are taken. A second signal ends at once');
       controller.abort(new WorkerError('job.stopped', `The worker was told to stop (${name})`));
@@ -44,7 +47,11 @@ export function listenForShutdown(options: ShutdownOptions): Shutdown {
 
   for (const name of STOP_SIGNALS) source.on(name, stop);
   return {
-    signal: controller.signal,
+    signal,
+    whenTold: (told) => {
+      if (signal.aborted) told();
+      else signal.addEventListener('abort', told, { once: true });
+    },
     [Symbol.dispose]: () => {
       for (const name of STOP_SIGNALS) source.off(name, stop);
     },

@@ -39,13 +39,16 @@ export function parseArguments(args: readonly string[]): BenchArguments {
     worker: values.worker,
     comfyUrl: values.comfy?.replace(/\/+$/, ''),
     comfyPort: wholeNumber('--comfy-port', values['comfy-port'], 0),
-    scenarios: chosen(values.only).map((scenario) => withJobs(scenario, values.jobs)),
+    scenarios: chosen(values.only, values.worker).map((scenario) =>
+      withJobs(scenario, values.jobs),
+    ),
     jsonFile: values.json,
   };
 }
 
-function chosen(only: string | undefined): readonly Scenario[] {
-  if (only === undefined) return SCENARIOS;
+/** Another worker may have no local API; who wants to measure it says so. */
+function chosen(only: string | undefined, worker: string | undefined): readonly Scenario[] {
+  if (only === undefined) return SCENARIOS.filter(({ kind }) => !worker || kind !== 'rounds');
   return only.split(',').map((name) => {
     const scenario = SCENARIOS.find((known) => known.name === name.trim());
     if (!scenario) throw new Error(`--only knows no scenario "${name}"`);

@@ -16,8 +16,8 @@ async function runClient(url: string, input: unknown): Promise<string> {
   const body = JSON.stringify({ input });
   let job = await ask(`${url}/run`, { method: 'POST', body });
   while (job.status === 'IN_QUEUE' || job.status === 'IN_PROGRESS') {
-    job = await ask(`${url}/status/${job.id}`);
     await sleep(POLL_MS);
+    job = await ask(`${url}/status/${job.id}`);
   }
   return job.status;
 }
@@ -36,14 +36,21 @@ export async function longestTurnMs(url: string): Promise<number> {
   return Number(seconds) * 1000;
 }
 
-/** Waits for the worker to come up; for how long is up to the caller. */
-export async function untilReady(url: string): Promise<void> {
-  for (;;) {
-    const response = await fetch(`${url}/ready`).catch(() => undefined);
+/**
+ * Waits for the worker to come up.
+ * @throws Error when it does not within half a minute, or the reason of `signal`.
+ */
+export async function untilReady(url: string, signal: AbortSignal): Promise<void> {
+  const givesUpAt = performance.now() + START_MS;
+  while (performance.now() < givesUpAt) {
+    const response = await fetch(`${url}/ready`, { signal }).catch(() => undefined);
     await response?.body?.cancel();
     if (response?.ok) return;
-    await sleep(POLL_MS);
+    await sleep(POLL_MS, undefined, { signal });
   }
+  throw new Error(
+    `${url}/ready did not answer within ${START_MS / 1000} s; does the worker serve its API?`,
+  );
 }
 
 /** A port nobody listens on at the moment. */
@@ -57,3 +64,4 @@ export async function freePort(): Promise<number> {
 }
 
 const POLL_MS = 100;
+const START_MS = 30_000;

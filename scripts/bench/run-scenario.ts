@@ -68,12 +68,13 @@ async function runJobScenario(scenario: JobScenario, bench: Bench): Promise<Figu
 async function runRounds(scenario: ClientScenario, bench: Bench): Promise<Figures> {
   const { name, count, clients } = scenario;
   const prepared = await scenario.prepare();
+  await uploadPictures(bench.comfyUrl, prepared.pictures);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = { COMFY_URL: bench.comfyUrl, ...SERVE, API_PORT: String(port), ...scenario.env };
   await using worker = await WorkerProcess.start(bench.workerCommand, env, bench.signal);
-  await worker.whileAlive(untilReady(url));
-  await longestTurnMs(url); // its start is not a turn of anybody's
+  await worker.whileAlive(untilReady(url, bench.signal));
+  await longestTurnMs(url); // forgets the turns of its start
   const longest: number[] = [];
   const before = await worker.usage();
   const beganAt = performance.now();
@@ -156,6 +157,6 @@ function overheads(jobs: readonly Finished[], times: Times): number[] {
   });
 }
 
-const SERVE = { SERVE_API_LOCALLY: 'true', API_HOST: '127.0.0.1' };
+const SERVE = { SERVE_API_LOCALLY: 'true', API_HOST: '127.0.0.1', API_KEY: '' };
 
 const LONGEST_JOB_MS = 300_000;

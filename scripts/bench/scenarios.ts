@@ -27,7 +27,7 @@ export interface JobScenario extends Named {
   prepare(): Promise<Prepared>;
 }
 
-/** A worker serves its API, and in every round that many clients come at once. The first round is that of a worker just started. */
+/** A worker serves its API to many clients at once, round after round; in the first one it has just been started. */
 export interface ClientScenario extends Named {
   readonly kind: 'rounds';
   readonly clients: number;
