@@ -8,7 +8,7 @@ import { addOverviewRoutes } from './endpoint-routes.ts';
 import { guard } from './guards.ts';
 import { addJobRoutes } from './job-routes.ts';
 import { keepToLimits } from './limits.ts';
-import { LoopShare } from './loop-share.ts';
+import type { LoopShare } from './loop-share.ts';
 import type { Metrics } from './metrics.ts';
 import { addOperatorRoutes } from './operator-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
@@ -22,13 +22,14 @@ export interface ServerParts extends RouteParts {
   readonly comfy: ComfyWatch;
   readonly metrics: Metrics;
   readonly listWorkflows: ListWorkflows;
+  readonly share: LoopShare;
   readonly log: Logger;
   readonly version: string;
 }
 
 /** All routes on one server that does not listen yet. */
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { settings, log, version } = parts;
+  const { settings, log, version, share } = parts;
   const app = fastify({
     forceCloseConnections: 'idle',
     requestTimeout: SLOWEST_REQUEST_MS,
@@ -38,7 +39,6 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.setErrorHandler(errorHandler(log));
   app.setNotFoundHandler(answerNotFound);
   useSchemas(app);
-  const share = new LoopShare();
   keepBodiesAsText(app, { mostBytes: settings.memory.bytes, share });
   await allowOrigins(app, settings);
   app.addHook('onRequest', (request, _reply, done) => inTurn(request, share, done));

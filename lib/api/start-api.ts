@@ -8,6 +8,7 @@ import type { LocalQueue } from '../runpod/local-queue.ts';
 import { ComfyWatch, type ApiWorker } from './api-worker.ts';
 import { healthOf } from './health.ts';
 import { JobStore } from './job-store.ts';
+import { LoopShare } from './loop-share.ts';
 import { Metrics } from './metrics.ts';
 import { createServer } from './server.ts';
 import type { ApiSettings } from './settings.ts';
@@ -26,6 +27,8 @@ export interface ApiOptions {
   /** Workflows that jobs may call by name; none when left out. */
   readonly listWorkflows?: ListWorkflows;
   readonly clock?: Clock;
+  /** How much of the event loop requests may take. */
+  readonly share?: LoopShare;
 }
 
 /** The API. Disposed, it answers whoever waits and closes; what it remembered is gone. */
@@ -42,7 +45,7 @@ export interface Api extends AsyncDisposable {
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { settings, log, worker, clock = systemClock, metrics = new Metrics() } = options;
-  const { listWorkflows = () => Promise.resolve([]) } = options;
+  const { listWorkflows = () => Promise.resolve([]), share = new LoopShare() } = options;
   const webhooks = new Webhooks({
     clock,
     log,
@@ -68,6 +71,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     comfy,
     metrics,
     listWorkflows,
+    share,
   });
   const url = await listen(app, settings);
   log.info({ url, docs: `${url}/docs` }, 'The local API is ready');

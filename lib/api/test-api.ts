@@ -10,6 +10,7 @@ import type { Handler } from '../runpod/job.ts';
 import { LocalQueue } from '../runpod/local-queue.ts';
 import { createTestLog, Events, type LogLine } from '../runpod/test-worker.ts';
 import { startWorker } from '../runpod/worker.ts';
+import type { LoopShare } from './loop-share.ts';
 import { apiSettings } from './settings.ts';
 import { startApi, type Api } from './start-api.ts';
 
@@ -63,6 +64,7 @@ export interface TestApiOptions {
   readonly aggregateStream?: boolean;
   readonly capacity?: number;
   readonly comfyAnswers?: () => Promise<boolean>;
+  readonly share?: LoopShare;
 }
 
 export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
@@ -97,6 +99,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
         undelivered: () => worker.undelivered,
       },
       ...(options.clock ? { clock: options.clock } : {}),
+      ...(options.share ? { share: options.share } : {}),
     }),
   );
   const call = caller(api.url);
