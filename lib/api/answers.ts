@@ -19,7 +19,8 @@ export function sendJson(reply: FastifyReply, pieces: readonly Piece[]): void {
 /** Aborted when the client is no longer there to read the answer. */
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  if (reply.raw.destroyed) gone.abort();
+  else reply.raw.once('close', () => gone.abort());
   return gone.signal;
 }
 

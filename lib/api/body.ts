@@ -56,8 +56,8 @@ class Intake {
     try {
       for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
         const { length } = chunk as Buffer;
-        if (bytes + length > limit) return new Refused(tooLarge(limit));
-        if (this.#bytes + length > this.#mostBytes) return new Refused(tooMuchAtOnce());
+        if (bytes + length > limit) return refused(payload, tooLarge(limit));
+        if (this.#bytes + length > this.#mostBytes) return refused(payload, tooMuchAtOnce());
         bytes += length;
         this.#bytes += length;
         chunks.push(chunk as Buffer);
@@ -68,6 +68,12 @@ class Intake {
       this.#bytes -= bytes;
     }
   }
+}
+
+/** What is still to come is read and dropped, or the client would wait for ever to be rid of it. */
+function refused(payload: IncomingMessage, error: WorkerError): Refused {
+  setImmediate(() => payload.resume()); // once the iterator has let go of it
+  return new Refused(error);
 }
 
 function tooLarge(limit: number): WorkerError {

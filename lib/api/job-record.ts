@@ -124,14 +124,14 @@ export class JobRecord {
 
   /** What the record holds in memory, near enough. */
   get bytes(): number {
-    return (
-      (this.#request?.source.length ?? 0) + (this.#output?.bytes ?? 0) + this.#stream.bytes + 1000
-    );
+    const texts = (this.#request?.length ?? 0) + (this.#error?.length ?? 0);
+    return texts + (this.#output?.bytes ?? 0) + this.#stream.bytes + 1000;
   }
 
   /** Whether {@link dropOutput} would free anything. */
   get canShrink(): boolean {
-    return this.#request !== undefined || this.#output !== undefined || this.#stream.bytes > 0;
+    const hasMore = this.#request !== undefined || this.#output !== undefined;
+    return hasMore || this.#stream.bytes > 0 || (this.#error?.length ?? 0) > KEPT_ERROR;
   }
 
   /** Milliseconds in the queue; undefined as long as it is there. */
@@ -208,6 +208,7 @@ export class JobRecord {
     this.#request = undefined;
     this.#stream = new JobStream();
     if (this.#output) this.#error ??= droppedText(this.#output.bytes);
+    this.#error = this.#error?.slice(0, KEPT_ERROR);
     this.#output = undefined;
     this.#change();
   }
@@ -223,6 +224,9 @@ export class JobRecord {
     this.#change();
   }
 }
+
+/** Characters of an error that are kept when memory is short. */
+const KEPT_ERROR = 2000;
 
 function droppedText(bytes: number): string {
   const size = bytes.toLocaleString('en-US');

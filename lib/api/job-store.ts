@@ -87,7 +87,7 @@ export class JobStore {
   /** @throws WorkerError `queue.full`, `api.stopping` */
   submit(request: RunRequest, kind: RunKind, keepMs = 0): JobRecord {
     if (this.#isStopping) throw stopping();
-    this.#makeRoom(request.source.length);
+    this.#makeRoom(request.length);
     const jobId = `${kind === 'runsync' ? 'sync-' : ''}${randomUUID()}-local`;
     const { settings, clock } = this.#options;
     const retentionMs = Math.max(settings.retentionMs[kind], keepMs);
@@ -217,7 +217,7 @@ export class JobStore {
     this.#setExpiry(entry);
     void onEnd(job, ending.status).then(() => {
       if (job.isOver && !job.canRetry) job.dropRequest();
-      this.#trim();
+      setImmediate(() => this.#trim()); // whoever waits for the job has its result first
     });
   }
 

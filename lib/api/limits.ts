@@ -41,7 +41,7 @@ function limitConcurrency(app: FastifyInstance): void {
   const running = new Map<LimitedOperation, number>();
   app.addHook('preParsing', async (request, reply) => {
     const operation = operationOf(request);
-    if (operation === undefined) return;
+    if (operation === undefined || reply.raw.destroyed) return; // nobody is there any more, and nothing would end the count
     const count = running.get(operation) ?? 0;
     const { concurrent } = LIMITS[operation];
     if (count >= concurrent) throw tooMany(`more than ${concurrent} requests at once`, 1000);

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Gate } from '../runpod/test-worker.ts';
-import { startTestApi } from './test-api.ts';
+import { startTestApi, until } from './test-api.ts';
 
 const large = (size: number) => ({ data: 'x'.repeat(size) });
 
@@ -81,4 +81,33 @@ test('a large output is given whole, to several clients at once', async () => {
     [1, 2, 3].map(async () => (await api.call(`/status/${jobId}`)).body.output),
   );
   for (const output of answers) expect((output as { data: string }).data).toHaveLength(20_000_000);
+});
+
+test('whoever waits for a job has its result, also when there is no memory to keep it', async () => {
+  await using api = await startTestApi({
+    handler: () => large(40_000),
+    environment: { API_MAX_RECORD_BYTES: '20000', API_MAX_RECORDS: '1' },
+  });
+  const jobs = Array.from({ length: 5 }, () => api.call('/runsync', { body: { input: 1 } }));
+  for (const { status, body } of await Promise.all(jobs)) {
+    expect([status, body.output]).toEqual([200, large(40_000)]);
+  }
+  const [, , , kept] = await Promise.all(
+    (await Promise.all(jobs)).map(({ body }) => api.call(`/status/${body.id}`)),
+  );
+  expect(kept?.body.output).toBeUndefined();
+});
+
+test('blanks around a body count, too, and so do long errors', async () => {
+  const gate = new Gate();
+  await using api = await startTestApi({
+    handler: gate.handler,
+    environment: { API_MAX_RECORD_BYTES: '100000' },
+  });
+  const { body } = await api.call('/run', { text: `${' '.repeat(90_000)}{"input":1}` });
+  const refused = await api.call('/run', { text: `${' '.repeat(90_000)}{"input":1}` });
+  expect(refused.status).toBe(429);
+  await gate.finish(body.id, { error: 'x'.repeat(120_000) });
+  await api.ended(body.id);
+  await until(async () => (await api.status(body.id)).error?.length === 2000);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import type { Job } from '../runpod/job.ts';
 import { Gate } from '../runpod/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
@@ -209,3 +210,31 @@ function post(url: string, body: string, contentType?: string): Promise<Plain> {
     sent.end(body);
   });
 }
+
+test('a body of unknown length that is refused is read to its end, and the connection goes on', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  socket.write('POST /run HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n');
+  for (let sent = 0; sent < 15; sent++) {
+    socket.write(`${MB.toString(16)}\r\n${'x'.repeat(MB)}\r\n`);
+  }
+  socket.write('0\r\n\r\nGET /ping HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n');
+  const answers = Buffer.concat(await socket.toArray()).toString();
+  expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+});
+
+test.each(['garbage', ';;;', 'a b', 'application/json, application/json'])(
+  'A32: a content type of %j does not matter either',
+  async (contentType) => {
+    await using api = await startTestApi({ handler: echo });
+    expect((await post(`${api.url}/runsync`, '{"input":1}', contentType)).status).toBe(200);
+  },
+);
+
+test('a policy larger than any can be is refused without being read', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const policy = { x: 'x'.repeat(30_000) };
+  const { status, body } = await api.call('/run', { body: { input: 1, policy } });
+  expect([status, body.error]).toEqual([400, expect.stringContaining('policy: expected at most')]);
+});

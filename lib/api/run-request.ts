@@ -38,6 +38,8 @@ const AroundInputSchema = RunRequestSchema.omit({ input: true });
 export interface RunRequest {
   readonly source: JsonText;
   readonly input: JsonText;
+  /** Of the whole body, which its windows keep in memory. */
+  readonly length: number;
   readonly webhook: string | undefined;
   readonly policy: {
     readonly executionTimeoutMs: number | undefined;
@@ -52,7 +54,13 @@ export function parseRunRequest(body: string): RunRequest {
   if (!input || input.kind === 'null') throw badRequest(missingInput(source));
   const { webhook, policy } = parseRest(source);
   const { executionTimeout, ttl = DAY_MS } = policy ?? {};
-  return { source, input, webhook, policy: { executionTimeoutMs: executionTimeout, ttlMs: ttl } };
+  return {
+    source,
+    input,
+    length: body.length,
+    webhook,
+    policy: { executionTimeoutMs: executionTimeout, ttlMs: ttl },
+  };
 }
 
 /** A life that is asked for with `?ttl=`; undefined when it is none. */
@@ -80,6 +88,11 @@ function missingInput(source: JsonText): string {
 
 /** SDKs send null, and 0 for a time, where nothing is meant. */
 function parseRest(source: JsonText): z.infer<typeof AroundInputSchema> {
+  for (const name of ['webhook', 'policy', 's3Config']) {
+    const { length } = source.get(name) ?? { length: 0 };
+    if (length > MOST_AROUND)
+      throw badRequest(`${name}: expected at most ${MOST_AROUND} characters, got ${length}`);
+  }
   const parsed = AroundInputSchema.safeParse({
     webhook: nothingAsUndefined(source.get('webhook')?.value()),
     policy: withoutNothing(source.get('policy')?.value()),
@@ -104,4 +117,6 @@ const badRequest = (message: string, cause?: unknown): WorkerError =>
 /** A parser quotes what it choked on; nobody needs all of it. */
 const shortened = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
+/** More than any of them can mean. */
+const MOST_AROUND = 20_000;
 const BYTE_ORDER_MARK = /^\uFEFF/;

@@ -44,6 +44,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.addHook('onRequest', (request, _reply, done) => inTurn(request, share, done));
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-content-type-options', 'nosniff');
+    if (request.headers['content-type'] !== undefined) request.headers['content-type'] = JSON_TYPE;
     guard(request, settings);
     done();
   });
@@ -107,6 +108,9 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: ApiSettings):
     maxAge: 600,
   });
 }
+
+/** Whatever a client says it sends: the framework would refuse what it cannot read. */
+const JSON_TYPE = 'application/json';
 
 /** Sending a body may take this long. */
 const SLOWEST_REQUEST_MS = 300_000;
