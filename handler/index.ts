@@ -18,5 +18,5 @@ async function runCommand(): Promise<number> {
 
 /** A word, or a request for help; everything else is flags for the worker, as the Python SDK has them. */
 function isCommand(first = ''): boolean {
-  return /^(?:[a-z]+|-h|--help|-V|--version)$/.test(first);
+  return /^(?:[^-].*|-h|--help|-V|--version)$/.test(first);
 }

@@ -4,19 +4,32 @@ import type { PostBody } from '../runpod/post-body.ts';
 
 const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
 
-/** One image of a result: `data` is base64, or where to fetch it. */
+/** One image, or other file, of a result: `data` is base64, or where to fetch it. */
 export type Image = z.infer<typeof ImageSchema>;
 
+const files = z.array(ImageSchema).optional().catch(undefined);
+
 const OutputSchema = z.object({
-  images: z.array(ImageSchema).optional().catch(undefined),
+  images: files,
+  videos: files,
+  audio: files,
+  files,
   errors: z.array(z.string()).optional().catch(undefined),
   details: z.array(z.string()).optional().catch(undefined),
 });
 
-/** What an output holds for people: images, and what went wrong beside them. */
+/** What an output holds for people: images and other files, and what went wrong beside them. */
 export function readOutput(output: unknown): { images: Image[]; problems: string[] } {
-  const { images = [], errors = [], details = [] } = OutputSchema.safeParse(output).data ?? {};
-  return { images, problems: [...errors, ...details] };
+  const {
+    images,
+    videos,
+    audio,
+    files,
+    errors = [],
+    details = [],
+  } = OutputSchema.safeParse(output).data ?? {};
+  const all = [images, videos, audio, files].flatMap((some) => some ?? []);
+  return { images: all, problems: [...errors, ...details] };
 }
 
 export function imagesOf({ output }: PostBody): Image[] {

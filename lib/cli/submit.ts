@@ -42,6 +42,8 @@ export async function submit(
   return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
     const queued = await handOver(endpoint, job, { signal, ...(sync ? { waitMs: SYNC_MS } : {}) });
     screen.note(`Job       ${queued.jobId}   ${queued.status}`);
+    if (signal.aborted) await cancel(endpoint, queued.jobId, screen);
+    signal.throwIfAborted();
     if (!watch && !sync) return told(screen, queued, json);
     const ended = await followOrCancel(endpoint, queued, { screen, signal });
     return concludeJob(ended, { screen, folder: out, json, signal });

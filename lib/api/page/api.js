@@ -97,7 +97,8 @@ export class Api {
   /** Whether there is another key to try than the one that was refused. @param {string | null} refused */
   async #isNewKey(refused) {
     if (this.#key !== refused) return true;
-    const key = await this.#askForKey(refused !== null);
+    let key = await this.#askForKey(refused !== null);
+    while (key !== undefined && !FITS_A_HEADER.test(key)) key = await this.#askForKey(true);
     if (key !== undefined) sessionStorage.setItem(KEY, key);
     return key !== undefined;
   }
@@ -125,3 +126,4 @@ async function messageOf(response) {
 }
 
 const KEY = 'comfyui-worker-api-key';
+const FITS_A_HEADER = /^[\x20-\x7e]+$/;

@@ -90,11 +90,12 @@ function show(job) {
   shown = job;
   if (before && before !== job) history.update(before, false);
   history.update(job, true);
-  const ids = new Set(draft?.nodes.map(({ id }) => id));
+  const isOfForm = job.origin === draft;
+  const ids = new Set(isOfForm ? draft?.nodes.map(({ id }) => id) : []);
   const problems = toProblems(job.messages, ids);
   jobView.show(job, problems);
   document.title = job.isOver ? TITLE : `${stateOf(job).word} · ${TITLE}`;
-  if (job.origin !== draft) return;
+  if (!isOfForm) return;
   form.showProblems(problems);
   form.showWorking(job.isOver ? undefined : job.progress?.node);
 }

@@ -64,7 +64,7 @@ export class Draft {
    */
   pick(field, picture) {
     this.#pictures.delete(field);
-    const name = this.#freeName(picture.name);
+    const name = this.#freeName(picture.name, field);
     this.#pictures.set(field, { ...picture, name });
     this.change(field, JSON.stringify(name));
   }
@@ -115,9 +115,13 @@ export class Draft {
     return hadIt && !this.imageFields.some((field) => this.plainOf(field) === name);
   }
 
-  /** @param {string} wanted */
-  #freeName(wanted) {
-    const taken = new Set([...this.#pictures.values()].map(({ name }) => name));
+  /**
+   * @param {string} wanted
+   * @param {Field} field whose own name may be taken over
+   */
+  #freeName(wanted, field) {
+    const others = this.imageFields.filter((other) => other !== field);
+    const taken = new Set(others.map((other) => this.plainOf(other)));
     const [, stem = wanted, ending = ''] = /^(.*?)(\.[^.]*)?$/.exec(wanted) ?? [];
     let name = wanted;
     for (let number = 2; taken.has(name); number++) name = `${stem}-${number}${ending}`;

@@ -95,6 +95,23 @@ test('two pictures of one name do not overwrite each other', () => {
   ]);
 });
 
+test('a picked picture does not take the name of one that another node uses', () => {
+  const load = (image: string) => ({ class_type: 'LoadImage', inputs: { image } });
+  const workflow = { '1': load('a.png'), '2': load('boat.png') };
+  const images = [{ name: 'boat.png', image: 'data:image/png;base64,Ym9hdA==' }];
+  const draft = opened(JSON.stringify({ input: { workflow, images } }));
+  const [first] = draft.imageFields;
+  draft.pick(first!, { name: 'boat.png', dataUri: 'data:image/png;base64,b3RoZXI=' });
+  const { input } = JSON.parse(draft.text) as {
+    input: { workflow: typeof workflow; images: unknown[] };
+  };
+  expect([input.workflow['1'].inputs.image, input.workflow['2'].inputs.image]).toEqual([
+    'boat-2.png',
+    'boat.png',
+  ]);
+  expect(input.images).toHaveLength(2);
+});
+
 test('the images of a job are seen, and stay unless their node gets another', () => {
   const images = '[{"name":"boat.png","image":"AAAA"},{"name":"mask.png","image":"BBBB"}]';
   const job = `{"id":"mine","input":{"images":${images},"workflow":${WORKFLOW}},"webhook":"http://x"}`;

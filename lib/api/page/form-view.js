@@ -22,7 +22,9 @@ export class FormView {
       onRun();
     });
     document.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+      const isAsked = event.key === 'Enter' && (event.ctrlKey || event.metaKey);
+      const isBusy = event.repeat || document.querySelector('dialog[open]') !== null;
+      if (isAsked && !isBusy) this.#form.requestSubmit();
     });
   }
 

@@ -91,6 +91,7 @@ class Entry {
     this.#show.setAttribute('aria-current', String(isShown));
     if (this.#job.isOver && document.activeElement === this.#cancel) this.#show.focus();
     this.#cancel.hidden = this.#job.isOver;
+    this.#cancel.disabled = !this.#job.isKnown;
     const picture = this.#job.files.find(({ kind, blob }) => kind === 'image' && blob);
     if (picture?.blob && this.#thumbnail.hidden) this.#thumbnail.src = picture.blob;
     this.#thumbnail.hidden = picture === undefined;

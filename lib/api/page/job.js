@@ -71,11 +71,14 @@ export class Job extends EventTarget {
     }
   }
 
+  /** One that has ended meanwhile stays as it is, and is shown as it ended. */
   async cancel() {
+    if (!this.isKnown) return;
     try {
       const { status } = await this.#api.cancel(this.#id);
-      if (isTerminal(status)) this.#stopped.abort();
-      this.#show({ status, preview: undefined });
+      if (status !== 'CANCELLED') return;
+      this.#stopped.abort();
+      this.#show({ status, preview: undefined, trouble: undefined });
     } catch (error) {
       this.#show({ trouble: toText(error) });
     }
@@ -88,7 +91,8 @@ export class Job extends EventTarget {
     );
     this.files = toFiles(output);
     this.texts = textsOf(output);
-    this.#show({ end, warnings: warningsOf(output), status: end.status, preview: undefined });
+    const warnings = warningsOf(output);
+    this.#show({ end, warnings, status: end.status, preview: undefined, trouble: undefined });
   }
 
   /** Waits for news and shows it. @returns whether the job has ended. */
@@ -99,7 +103,7 @@ export class Job extends EventTarget {
       this.preview = previewOf(output) ?? this.preview;
       this.progress = progressOf(output) ?? this.progress;
     }
-    this.#show({ status: view.status });
+    this.#show({ status: view.status, trouble: undefined });
     return false;
   }
 
