@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../lib/config.ts';
 import type { Logger } from '../lib/log.ts';
-import { LocalQueue } from '../lib/runpod/local-queue.ts';
+import { LocalQueue } from '../lib/queues/local/local-queue.ts';
 import { startEmbeddedComfy } from './embedded-comfy.ts';
 import type { JobParts } from './handle-job.ts';
 import { startJobs, type Jobs } from './start-jobs.ts';

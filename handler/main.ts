@@ -1,7 +1,7 @@
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
-import { parseArguments } from '../lib/runpod/arguments.ts';
+import { parseArguments } from '../lib/queues/runpod/arguments.ts';
 import { VERSION } from '../lib/version.ts';
 import { logFormat, type Mode } from './mode.ts';
 

@@ -1,6 +1,6 @@
 import type { Config } from '../lib/config.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
-import type { Arguments } from '../lib/runpod/arguments.ts';
+import type { Arguments } from '../lib/queues/runpod/arguments.ts';
 
 /** What every way to run the program starts from. */
 export interface Mode {

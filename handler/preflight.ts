@@ -1,8 +1,8 @@
-import type { Comfy } from '../lib/comfy/comfy.ts';
+import type { Comfy } from '../lib/comfy/local/comfy.ts';
 import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import { classTypesOf } from '../lib/workflow/graph.ts';
-import { fatalNodes, preflight, type Findings } from '../lib/workflow/preflight.ts';
+import { fatalNodes, preflight, type Findings } from '../lib/workflow/check/preflight.ts';
 
 export interface PreflightOptions {
   readonly comfy: Pick<Comfy, 'describeNodes' | 'nodeClasses' | 'refusal'>;

@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
 import { PROBE_NODES } from '../lib/simulator/comfy/probe-nodes.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { startRunpodSimulator } from '../lib/simulator/runpod.ts';
+import { startRunpodSimulator } from '../lib/simulator/stand-ins/runpod.ts';
 import { pictures, sampling } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with ComfyUI and the platform beside it. */

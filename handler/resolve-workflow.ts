@@ -1,12 +1,12 @@
-import type { Comfy } from '../lib/comfy/comfy.ts';
+import type { Comfy } from '../lib/comfy/local/comfy.ts';
 import { WorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
-import { editorClassTypes, fromEditor } from '../lib/workflow/from-editor.ts';
+import { editorClassTypes, fromEditor } from '../lib/workflow/editor/from-editor.ts';
 import { classTypesOf } from '../lib/workflow/graph.ts';
-import { openWorkflow } from '../lib/workflow/named.ts';
-import { applyOverrides } from '../lib/workflow/overrides.ts';
+import { openWorkflow } from '../lib/workflow/named/named.ts';
+import { applyOverrides } from '../lib/workflow/overrides/overrides.ts';
 import { recognise } from '../lib/workflow/recognise.ts';
-import type { JobInput, NamedWorkflow } from './inputs/job-input.ts';
+import type { JobInput, NamedWorkflow } from './request/job-input.ts';
 
 export interface ResolveOptions {
   readonly comfy: Pick<Comfy, 'describeNodes'>;

@@ -1,5 +1,5 @@
-import type { Comfy } from '../lib/comfy/comfy.ts';
-import type { PromptOutcome } from '../lib/comfy/run-prompt.ts';
+import type { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Timings } from './stopwatch.ts';
 

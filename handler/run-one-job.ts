@@ -1,6 +1,6 @@
 import { toText } from '../lib/json-body.ts';
-import { readLocalJob } from '../lib/runpod/local-job.ts';
-import { listenForShutdown } from '../lib/runpod/shutdown.ts';
+import { readLocalJob } from '../lib/queues/runpod/local-job.ts';
+import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import type { Mode } from './mode.ts';
 

@@ -1,11 +1,11 @@
-import type { Comfy } from '../lib/comfy/comfy.ts';
-import type { PromptOutcome } from '../lib/comfy/run-prompt.ts';
+import type { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
 import type { JsonText } from '../lib/json.ts';
-import type { JobContext } from '../lib/runpod/job.ts';
+import type { JobContext } from '../lib/queues/job.ts';
 import { collectOutputs, type Collected } from './outputs/collect-outputs.ts';
 import { ArtifactFetcher, type Fetched } from './outputs/fetch-artifacts.ts';
-import type { JobFiles } from './cleanup/job-files.ts';
-import type { JobInput } from './inputs/job-input.ts';
+import type { JobFiles } from './job-folder/job-files.ts';
+import type { JobInput } from './request/job-input.ts';
 import type { OutputChoice } from './outputs/output-choice.ts';
 import { checkWorkflow } from './preflight.ts';
 import type { ResultReporter } from './result-report.ts';

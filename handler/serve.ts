@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
-import type { ApiWorker } from '../lib/api/api-worker.ts';
-import { Metrics } from '../lib/api/metrics.ts';
-import { apiSettings } from '../lib/api/settings.ts';
-import { startApi } from '../lib/api/start-api.ts';
-import type { ListWorkflows } from '../lib/api/workflow-routes.ts';
+import type { ApiWorker } from '../lib/api/server/api-worker.ts';
+import { Metrics } from '../lib/api/server/metrics.ts';
+import { apiSettings } from '../lib/api/server/settings.ts';
+import { startApi } from '../lib/api/server/start-api.ts';
+import type { ListWorkflows } from '../lib/api/server/workflow-routes.ts';
 import { invalidConfig, type Config } from '../lib/config.ts';
-import { listenForShutdown } from '../lib/runpod/shutdown.ts';
+import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
 import { startLocalJobs, type LocalJobs } from './local-jobs.ts';
 import type { Mode } from './mode.ts';
@@ -64,7 +64,9 @@ function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {
 
 function workflowsOf({ WORKFLOWS_DIR: folder }: Config): ListWorkflows {
   return async () =>
-    folder === undefined ? [] : (await import('../lib/workflow/named.ts')).listWorkflows(folder);
+    folder === undefined
+      ? []
+      : (await import('../lib/workflow/named/named.ts')).listWorkflows(folder);
 }
 
 const NOT_HERE =

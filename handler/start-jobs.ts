@@ -1,13 +1,13 @@
-import { Comfy } from '../lib/comfy/comfy.ts';
-import { comfySettings } from '../lib/comfy/settings.ts';
+import { Comfy } from '../lib/comfy/local/comfy.ts';
+import { comfySettings } from '../lib/comfy/local/settings.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Config } from '../lib/config.ts';
 import { Downloader } from '../lib/download/downloader.ts';
 import { downloadSettings } from '../lib/download/settings.ts';
 import { JsonText } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
-import type { JobQueue } from '../lib/runpod/queue.ts';
-import { startWorker, type DeliverySettings, type Worker } from '../lib/runpod/worker.ts';
+import type { JobQueue } from '../lib/queues/queue.ts';
+import { startWorker, type DeliverySettings, type Worker } from '../lib/worker/worker.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobParts } from './handle-job.ts';

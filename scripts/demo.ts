@@ -15,8 +15,8 @@ import { isWorkerError } from '../lib/errors.ts';
 import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
 import type { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
-import type { LocalQueue } from '../lib/runpod/local-queue.ts';
-import type { PostBody } from '../lib/runpod/post-body.ts';
+import type { LocalQueue } from '../lib/queues/local/local-queue.ts';
+import type { PostBody } from '../lib/queues/post-body.ts';
 import { readJob } from './demo/read-job.ts';
 
 const OUTPUT_FOLDER = 'demo_output';

@@ -1,11 +1,11 @@
 import { WorkerError } from '../../lib/errors.ts';
-import type { Job } from '../../lib/runpod/job.ts';
-import { openCallerBucket } from '../../lib/storage/caller-bucket.ts';
+import type { Job } from '../../lib/queues/job.ts';
+import { openCallerBucket } from '../../lib/storage/s3/caller-bucket.ts';
 import { oneByOne } from '../../lib/storage/one-by-one.ts';
 import type { Destination, Storage } from '../../lib/storage/storage.ts';
-import { describeIssue } from '../inputs/input-issue.ts';
-import { S3ConfigSchema } from '../inputs/input-options.ts';
-import type { JobInput } from '../inputs/job-input.ts';
+import { describeIssue } from '../request/input-issue.ts';
+import { S3ConfigSchema } from '../request/input-options.ts';
+import type { JobInput } from '../request/job-input.ts';
 import type { UploadSettings } from './upload-settings.ts';
 
 /** The job, as far as it says where its files go. */

@@ -1,4 +1,4 @@
-import type { Comfy } from '../../lib/comfy/comfy.ts';
+import type { Comfy } from '../../lib/comfy/local/comfy.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { readGraph, textOf, type Graph } from '../../lib/workflow/graph.ts';
 import { hasOption, readNodeInfo } from '../../lib/workflow/node-info.ts';

@@ -1,10 +1,10 @@
-import type { ComfyFile } from '../../lib/comfy/comfy-file.ts';
+import type { ComfyFile } from '../../lib/comfy/transport/comfy-file.ts';
 import { isUrl, type InputSource } from './input-content.ts';
-import type { InputFile } from './input-file.ts';
+import type { InputFile } from '../request/input-file.ts';
 import type { InputLink } from './input-links.ts';
 import type { Expected } from './input-look.ts';
-import { problemOfName } from './input-name.ts';
-import type { InputImage } from './job-input.ts';
+import { problemOfName } from '../request/input-name.ts';
+import type { InputImage } from '../request/job-input.ts';
 
 /** A file that a job wants in ComfyUI's input folder. */
 export interface WantedInput {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { startFileServer, type FileServer } from '../../lib/simulator/files.ts';
+import { startFileServer, type FileServer } from '../../lib/simulator/stand-ins/files.ts';
 import {
   loading,
   pictures,

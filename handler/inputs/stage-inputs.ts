@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import type { Comfy } from '../../lib/comfy/comfy.ts';
+import type { Comfy } from '../../lib/comfy/local/comfy.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
@@ -9,7 +9,7 @@ import type { InputLease, InputLeases, InputUse } from './input-leases.ts';
 import { findLinks, replaceLink, type InputLink } from './input-links.ts';
 import type { ImageLimits } from './input-look.ts';
 import { wantedFile, wantedImage, wantedLink } from './input-wanted.ts';
-import type { JobInput } from './job-input.ts';
+import type { JobInput } from '../request/job-input.ts';
 import { obtainInputs, type Obtained, type ObtainedInput } from './obtain-inputs.ts';
 import { targetOf, uploadInputs } from './upload-inputs.ts';
 

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { LimitFunction } from 'p-limit';
-import type { Comfy } from '../../lib/comfy/comfy.ts';
+import type { Comfy } from '../../lib/comfy/local/comfy.ts';
 import { describeError, errnoOf, isError } from '../../lib/errors.ts';
 import { toBlob } from './input-content.ts';
 import type { Obtained, ObtainedInput } from './obtain-inputs.ts';

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import type { Comfy } from '../../lib/comfy/comfy.ts';
+import type { Comfy } from '../../lib/comfy/local/comfy.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { apiSettings } from '../../lib/api/settings.ts';
-import { startApi } from '../../lib/api/start-api.ts';
+import { apiSettings } from '../../lib/api/server/settings.ts';
+import { startApi } from '../../lib/api/server/start-api.ts';
 import { readConfig } from '../../lib/config.ts';
 import { createLog } from '../../lib/log.ts';
-import { LocalQueue } from '../../lib/runpod/local-queue.ts';
+import { LocalQueue } from '../../lib/queues/local/local-queue.ts';
 import { SIMULATED_MODELS } from '../../lib/simulator/comfy/nodes/models.ts';
 import { NODES } from '../../lib/simulator/comfy/nodes/registry.ts';
 import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';

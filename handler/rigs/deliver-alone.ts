@@ -4,7 +4,7 @@ import { JsonText } from '../../lib/json.ts';
 import type { Artifact } from '../outputs/artifact.ts';
 import { deliver } from '../delivery/deliver.ts';
 import { planDelivery, type DeliveryPlan } from '../delivery/delivery-plan.ts';
-import { parseInput } from '../inputs/job-input.ts';
+import { parseInput } from '../request/job-input.ts';
 import type { UploadSettings } from '../delivery/upload-settings.ts';
 
 /** What a process of its own delivers, so that nothing but the delivery is in its memory. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../lib/config.ts';
 import { createLog } from '../../lib/log.ts';
-import { createRemoteQueue } from '../../lib/runpod/remote-queue.ts';
+import { createRemoteQueue } from '../../lib/queues/runpod/remote-queue.ts';
 import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
 import {
   startComfySimulator,
@@ -14,7 +14,7 @@ import {
   startRunpodSimulator,
   type RunpodSimulator,
   type RunpodSimulatorOptions,
-} from '../../lib/simulator/runpod.ts';
+} from '../../lib/simulator/stand-ins/runpod.ts';
 import { startJobs, type Jobs } from '../start-jobs.ts';
 
 /** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */

@@ -1,7 +1,7 @@
 import { expect, jest, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
-import type { Job } from '../runpod/job.ts';
-import { Gate } from '../runpod/test-worker.ts';
+import type { Job } from '../queues/job.ts';
+import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, type TestApi, type TestApiOptions } from './test-api.ts';
 
 /** What clients that were written for RunPod do, here. */

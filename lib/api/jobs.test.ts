@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
-import { Bell } from '../runpod/bell.ts';
-import type { Job, JobContext } from '../runpod/job.ts';
-import { Gate } from '../runpod/test-worker.ts';
+import { Notifier } from '../waiting.ts';
+import type { Job, JobContext } from '../queues/job.ts';
+import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });
@@ -195,11 +195,11 @@ test('A21: a failed job is tried again under its id and with its input; a comple
 test('A21: a job that timed out is tried again although its first run is slow to let go', async () => {
   const clock = new ManualClock();
   const gate = new Gate();
-  const slow = new Bell();
+  const slow = new Notifier();
   let runs = 0;
   await using api = await startTestApi({
     clock,
-    handler: (job) => (++runs === 1 ? slow.rung() : gate.handler(job)),
+    handler: (job) => (++runs === 1 ? slow.notified() : gate.handler(job)),
   });
   const jobId = await api.run(1, { policy: { executionTimeout: 5000 } });
   await until(() => runs === 1);
@@ -207,7 +207,7 @@ test('A21: a job that timed out is tried again although its first run is slow to
   expect((await api.ended(jobId)).status).toBe('TIMED_OUT');
   await api.call(`/retry/${jobId}`, { method: 'POST' });
   expect((await api.status(jobId)).status).toBe('IN_QUEUE');
-  slow.ring();
+  slow.notify();
   await gate.finish(jobId, 'second');
   expect(await api.ended(jobId)).toMatchObject({ status: 'COMPLETED', output: 'second' });
 });
@@ -251,11 +251,11 @@ test('a handler that returns nothing to keep completes without an output', async
 });
 
 test('A24: the latest progress is the output of a running job, and none comes after the result', async () => {
-  const go = new Bell();
+  const go = new Notifier();
   await using api = await startTestApi({
     handler: async (_job, context) => {
       context.progress({ percent: 40 });
-      await go.rung();
+      await go.notified();
       context.progress({ percent: 99 });
       return 'result';
     },
@@ -267,7 +267,7 @@ test('A24: the latest progress is the output of a running job, and none comes af
     status: 'IN_PROGRESS',
     output: { percent: 40 },
   });
-  go.ring();
+  go.notify();
   expect(await api.ended(jobId)).toMatchObject({ status: 'COMPLETED', output: 'result' });
 });
 

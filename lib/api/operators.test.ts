@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
-import { Gate } from '../runpod/test-worker.ts';
-import { LoopShare } from './loop-share.ts';
+import { Gate } from '../worker/test-worker.ts';
+import { LoopShare } from './server/loop-share.ts';
 import { startTestApi } from './test-api.ts';
 
 const done = () => 'done';

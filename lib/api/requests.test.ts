@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import type { Job } from '../runpod/job.ts';
-import { Gate } from '../runpod/test-worker.ts';
+import type { Job } from '../queues/job.ts';
+import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });

@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../config.ts';
-import type { Job } from '../runpod/job.ts';
-import { apiSettings } from './settings.ts';
+import type { Job } from '../queues/job.ts';
+import { apiSettings } from './server/settings.ts';
 import { startTestApi } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });

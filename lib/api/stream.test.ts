@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
-import { Bell } from '../runpod/bell.ts';
-import { Gate } from '../runpod/test-worker.ts';
+import { Notifier } from '../waiting.ts';
+import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 
 const streamOf = (values: readonly unknown[]) =>
@@ -78,8 +78,8 @@ test('A14: a job that does not stream has an empty one, and the state of its end
 });
 
 test('progress and pictures come only when asked for, the latest of each, once', async () => {
-  const shown = new Bell();
-  const go = new Bell();
+  const shown = new Notifier();
+  const go = new Notifier();
   await using api = await startTestApi({
     handler: async (_job, context) => {
       context.preview?.({ bytes: new Uint8Array([1]), mediaType: 'image/png' });
@@ -89,12 +89,12 @@ test('progress and pictures come only when asked for, the latest of each, once',
         nodeId: '3',
       });
       context.progress({ percent: 50 });
-      shown.ring();
-      await go.rung();
+      shown.notify();
+      await go.notified();
       return 'done';
     },
   });
-  const wasShown = shown.rung();
+  const wasShown = shown.notified();
   const jobId = await api.run(1);
   await wasShown;
   await until(async () => (await api.status(jobId)).output !== undefined);
@@ -107,7 +107,7 @@ test('progress and pictures come only when asked for, the latest of each, once',
     { output: { preview: 'data:image/jpeg;base64,/9g=', node: '3' } },
   ]);
   const rest = api.call(`/stream/${jobId}?previews=true&wait=20000`);
-  go.ring();
+  go.notify();
   expect((await rest).body).toEqual({ status: 'COMPLETED', stream: [] });
 });
 
@@ -120,13 +120,13 @@ test('a request that wants no body takes nothing from the stream', async () => {
 });
 
 test('what a client did not live to read is kept for the next one', async () => {
-  const go = new Bell();
+  const go = new Notifier();
   const clock = new ManualClock();
   await using api = await startTestApi({
     clock,
     handler: () =>
       (async function* () {
-        await go.rung();
+        await go.notified();
         yield 'value';
       })(),
   });
@@ -139,7 +139,7 @@ test('what a client did not live to read is kept for the next one', async () => 
   leaving.abort();
   await expect(left).rejects.toThrow();
   await until(() => clock.sleepers === sleepers);
-  go.ring();
+  go.notify();
   await api.ended(jobId);
   expect((await api.call(`/stream/${jobId}`)).body.stream).toEqual([{ output: 'value' }]);
 });

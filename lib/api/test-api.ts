@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { readConfig } from '../config.ts';
-import type { Handler } from '../runpod/job.ts';
-import { LocalQueue } from '../runpod/local-queue.ts';
-import { createTestLog, Events, type LogLine } from '../runpod/test-worker.ts';
-import { startWorker } from '../runpod/worker.ts';
-import type { LoopShare } from './loop-share.ts';
-import { apiSettings } from './settings.ts';
-import { startApi, type Api } from './start-api.ts';
+import type { Handler } from '../queues/job.ts';
+import { LocalQueue } from '../queues/local/local-queue.ts';
+import { createTestLog, Events, type LogLine } from '../worker/test-worker.ts';
+import { startWorker } from '../worker/worker.ts';
+import type { LoopShare } from './server/loop-share.ts';
+import { apiSettings } from './server/settings.ts';
+import { startApi, type Api } from './server/start-api.ts';
 
 /** What tests of the API share: the API and a worker behind it, on real sockets. */
 export interface TestApi extends AsyncDisposable {

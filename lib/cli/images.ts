@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { valueOf } from '../json-body.ts';
-import type { PostBody } from '../runpod/post-body.ts';
+import type { PostBody } from '../queues/post-body.ts';
 
 const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
 

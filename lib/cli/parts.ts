@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import type { JsonBody } from '../json-body.ts';
-import type { Job } from '../runpod/job.ts';
-import type { PostBody } from '../runpod/post-body.ts';
+import type { Job } from '../queues/job.ts';
+import type { PostBody } from '../queues/post-body.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** What the commands need of the worker as a whole. Nothing heavy is loaded before it is called. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readConfig } from '../config.ts';
 import { valueOf, type JsonBody } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
-import type { Job } from '../runpod/job.ts';
+import type { Job } from '../queues/job.ts';
 import { cancellable } from './cancellable.ts';
 import { concludeJob } from './conclude.ts';
 import type { JobOptions } from './job-options.ts';

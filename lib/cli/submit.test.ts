@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
-import { startRunpodSimulator } from '../simulator/runpod.ts';
+import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import { startScriptedEndpoint, type Asked } from './scripted-endpoint.ts';
 import { openDesk } from './test-cli.ts';
 

@@ -3,8 +3,8 @@ import type { Clock } from '../clock.ts';
 import { readConfig } from '../config.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
-import { Comfy } from './comfy.ts';
-import { comfySettings, LIMITS, type ComfySettings, type Limits } from './settings.ts';
+import { Comfy } from './local/comfy.ts';
+import { comfySettings, LIMITS, type ComfySettings, type Limits } from './local/settings.ts';
 
 /** For tests: what most of them need of a `Comfy`. */
 

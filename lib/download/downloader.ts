@@ -3,7 +3,7 @@ import pRetry, { type RetryContext } from 'p-retry';
 import type { Agent } from 'undici';
 import { systemClock } from '../clock.ts';
 import { isWorkerError, WorkerError } from '../errors.ts';
-import { createPublicAgent } from '../net/public-address.ts';
+import { createPublicAgent } from '../http/public-address.ts';
 import type { Part } from './answer.ts';
 import type { Credential } from './credentials.ts';
 import { describeFile, type Downloaded } from './downloaded.ts';

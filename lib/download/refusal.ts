@@ -1,6 +1,6 @@
-import { CONNECTION_REASONS } from '../net/connection-reasons.ts';
+import { CONNECTION_REASONS } from '../http/connection-reasons.ts';
 import { describeError, errnoOf, WorkerError } from '../errors.ts';
-import { shownUrl } from '../net/shown-url.ts';
+import { shownUrl } from '../http/shown-url.ts';
 
 /** Trying again would not help: the caller has to name something else. */
 export function refused(url: URL, why: string): WorkerError {

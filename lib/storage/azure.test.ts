@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
-import { startAzureSimulator, type AzureSimulator } from '../simulator/azure.ts';
+import { startAzureSimulator, type AzureSimulator } from '../simulator/stand-ins/azure.ts';
 import { openAzureBlobs, type AzureOptions, type AzureSettings } from './azure.ts';
 import { never, PIXELS, storedFile } from './test-file.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { startPutTarget, type PutTarget } from '../simulator/put-target.ts';
+import { startPutTarget, type PutTarget } from '../simulator/stand-ins/put-target.ts';
 import { HttpFolder, type HttpFolderSettings } from './http-folder.ts';
 import { Sender } from './sender.ts';
 import { never, PIXELS, storedFile } from './test-file.ts';

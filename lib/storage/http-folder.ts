@@ -1,4 +1,4 @@
-import { shownUrl } from '../net/shown-url.ts';
+import { shownUrl } from '../http/shown-url.ts';
 import type { Sender } from './sender.ts';
 import type { Storage, StoredFile } from './storage.ts';
 

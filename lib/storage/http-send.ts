@@ -1,11 +1,11 @@
-import { CONNECTION_REASONS } from '../net/connection-reasons.ts';
+import { CONNECTION_REASONS } from '../http/connection-reasons.ts';
 import { STATUS_CODES } from 'node:http';
 import type { Readable } from 'node:stream';
 import pRetry, { type RetryContext } from 'p-retry';
 import type { Dispatcher, FormData } from 'undici';
 import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, isWorkerError, WorkerError } from '../errors.ts';
-import { shownUrl } from '../net/shown-url.ts';
+import { shownUrl } from '../http/shown-url.ts';
 import { NOT_PUBLIC } from './not-public.ts';
 
 /** One upload over plain HTTP. */

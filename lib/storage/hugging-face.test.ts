@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { startHubSimulator, type HubSimulator } from '../simulator/hugging-face.ts';
+import { startHubSimulator, type HubSimulator } from '../simulator/stand-ins/hugging-face.ts';
 import { HuggingFaceRepo, type HuggingFaceSettings } from './hugging-face.ts';
 import { never, PIXELS, storedFile } from './test-file.ts';
 

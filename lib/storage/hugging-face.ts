@@ -2,7 +2,7 @@ import type { HubApiError } from '@huggingface/hub';
 import pRetry from 'p-retry';
 import { fetch as undiciFetch, type Agent, type RequestInit } from 'undici';
 import { describeError, errnoOf, isError } from '../errors.ts';
-import { createPublicAgent } from '../net/public-address.ts';
+import { createPublicAgent } from '../http/public-address.ts';
 import { withoutVariables } from './key.ts';
 import { NOT_PUBLIC } from './not-public.ts';
 import type { Destination, Stored, StoredFile } from './storage.ts';

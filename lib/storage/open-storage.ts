@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
-import { bucketSettings, ignoredBucketVariables, type BucketConfig } from './bucket-settings.ts';
-import { S3Storage } from './s3.ts';
+import { bucketSettings, ignoredBucketVariables, type BucketConfig } from './s3/bucket-settings.ts';
+import { S3Storage } from './s3/s3.ts';
 import type { Storage } from './storage.ts';
 
 /**

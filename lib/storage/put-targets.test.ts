@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { startPutTarget, type PutTarget as Server } from '../simulator/put-target.ts';
+import { startPutTarget, type PutTarget as Server } from '../simulator/stand-ins/put-target.ts';
 import { PutTargets, type PutTarget } from './put-targets.ts';
 import { Sender } from './sender.ts';
 import { never, PIXELS, storedFile } from './test-file.ts';

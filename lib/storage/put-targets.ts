@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { describeError } from '../errors.ts';
-import { shownUrl } from '../net/shown-url.ts';
+import { shownUrl } from '../http/shown-url.ts';
 import type { Sender } from './sender.ts';
 import type { Destination, Stored, StoredFile } from './storage.ts';
 

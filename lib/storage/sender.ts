@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { FormData, type Agent } from 'undici';
-import { createPublicAgent } from '../net/public-address.ts';
+import { createPublicAgent } from '../http/public-address.ts';
 import { send, type Sending } from './http-send.ts';
 import type { StoredFile } from './storage.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
-import type { RunpodSimulator } from '../../lib/simulator/runpod.ts';
+import type { RunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
 import type { JobScenario, Prepared } from './scenarios.ts';
 
 /** A job whose result is in. Times are `performance.now()`. */

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { startRunpodSimulator, type RunpodSimulator } from '../../lib/simulator/runpod.ts';
+import {
+  startRunpodSimulator,
+  type RunpodSimulator,
+} from '../../lib/simulator/stand-ins/runpod.ts';
 import { freePort, longestTurnMs, runClients, untilReady } from './clients.ts';
 import { uploadPictures } from './comfy.ts';
 import { idleTimes, readComfyTimes, type ComfyTimes } from './comfy-times.ts';

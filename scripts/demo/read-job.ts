@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isWorkflow, toJob, withImages } from '../../lib/cli/job-text.ts';
 import { readImage, readText } from '../../lib/cli/read-files.ts';
 import { JsonText } from '../../lib/json.ts';
-import type { Job } from '../../lib/runpod/job.ts';
+import type { Job } from '../../lib/queues/job.ts';
 
 /** What is in the file as a job. A bare workflow gets those of our test images that it names. */
 export async function readJob(file: string): Promise<Job> {

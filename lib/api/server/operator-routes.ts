@@ -1,0 +1,38 @@
+import type { FastifyInstance } from 'fastify';
+import type { ComfyWatch } from './api-worker.ts';
+import type { JobStore } from '../jobs/job-store.ts';
+import type { Metrics } from './metrics.ts';
+
+interface OperatorParts {
+  readonly store: Pick<JobStore, 'isStopping'>;
+  readonly comfy: ComfyWatch;
+  readonly metrics: Metrics;
+}
+
+/** For load balancers and monitoring. `/ping` says that this process lives, `/ready` that it can do a job. */
+export function addOperatorRoutes(
+  app: FastifyInstance,
+  { store, comfy, metrics }: OperatorParts,
+): void {
+  const config = { isPublic: true, isUrgent: true };
+
+  app.get('/ping', { config, schema: { summary: 'Whether this process lives' } }, () => ({
+    status: 'alive',
+  }));
+
+  app.get(
+    '/ready',
+    { config, schema: { summary: 'Whether a job would run: 503 when not' } },
+    async (_request, reply) => {
+      if (store.isStopping) return reply.code(503).send({ error: 'The worker is being stopped' });
+      if (await comfy.isUp()) return { status: 'ready' };
+      return reply.code(503).send({ error: 'ComfyUI does not answer' });
+    },
+  );
+
+  app.get(
+    '/metrics',
+    { config: { isUrgent: true }, schema: { summary: 'Numbers for Prometheus' } },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
+  );
+}

@@ -1,0 +1,146 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { ManualClock } from '../../clock.ts';
+import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
+
+let folder: string;
+beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'comfy-readiness-'))));
+afterAll(() => rm(folder, { recursive: true }));
+
+async function pidFile(content: string | number): Promise<string> {
+  const file = join(folder, `${content}.pid`.replace(/\W/g, '_'));
+  await writeFile(file, `${content}\n`);
+  return file;
+}
+
+async function endedProcess(): Promise<number> {
+  const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
+  await once(child, 'exit');
+  return child.pid!;
+}
+
+const unreachable = (port: number) => ({
+  code: 'comfy.unreachable',
+  message: `ComfyUI server (127.0.0.1:${port}) not reachable after multiple retries.`,
+});
+
+test('ready opens the websocket, and costs no request while that is alive', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  await Promise.all([comfy.ready(never), comfy.ready(never)]);
+  await comfy.ready(never);
+  expect(scripted.clientIds).toHaveLength(1);
+  expect(scripted.count('GET /')).toBeLessThanOrEqual(2);
+});
+
+test('a connection that was quiet is asked before it is trusted, and replaced when it is dead', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, { limits: { trustedSilenceMs: 0, quickPingMs: 50 } });
+  await comfy.ready(never);
+  await comfy.ready(never);
+  expect(scripted.clientIds).toHaveLength(1);
+  scripted.stall();
+  await comfy.ready(never);
+  expect(scripted.clientIds).toHaveLength(2);
+});
+
+test('a ComfyUI that is still starting is waited for', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, {
+    availability: { intervalMs: 1, maxRetries: 0, startupTimeoutMs: 60_000 },
+  });
+  scripted.script('GET /', () => {
+    if (scripted.count('GET /') === 20) scripted.unscript('GET /');
+    return { status: 503 };
+  });
+  await comfy.ready(never);
+  expect(scripted.count('GET /')).toBe(21);
+});
+
+test('without a process file, as many looks are taken as the settings allow', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, {
+    availability: { intervalMs: 1, maxRetries: 4, startupTimeoutMs: 60_000 },
+  });
+  scripted.script('GET /', () => ({ status: 503 }));
+  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  expect(scripted.count('GET /')).toBe(4);
+});
+
+test('without a process file and a setting, 500 looks are taken', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, {
+    availability: { intervalMs: 0, maxRetries: 0, startupTimeoutMs: 60_000 },
+  });
+  scripted.script('GET /', () => ({ status: 503 }));
+  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  expect(scripted.count('GET /')).toBe(500);
+});
+
+test('while the process lives, its start is waited for up to the startup timeout', async () => {
+  await using scripted = await ScriptedComfy.start();
+  const clock = new ManualClock();
+  await using comfy = openComfy(scripted.url, {
+    clock,
+    pidFile: await pidFile(process.pid),
+    availability: { intervalMs: 1000, maxRetries: 0, startupTimeoutMs: 700_000 },
+  });
+  scripted.script('GET /', () => {
+    clock.advance(1000);
+    return { status: 503 };
+  });
+  const looking = setInterval(() => clock.advance(1000), 0);
+  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  clearInterval(looking);
+  expect(clock.now() - Date.UTC(2026, 0, 1)).toBeGreaterThanOrEqual(700_000);
+});
+
+test('a process that has ended fails at once, even when something answers on the port', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, { pidFile: await pidFile(await endedProcess()) });
+  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  expect(scripted.requests).toEqual([]);
+});
+
+test('a process file that holds no number counts as none', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, { pidFile: await pidFile('starting') });
+  await comfy.ready(never);
+});
+
+test('waiting for ComfyUI ends when the job does', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, {
+    availability: { intervalMs: 60_000, maxRetries: 0, startupTimeoutMs: 60_000 },
+  });
+  const job = new AbortController();
+  scripted.script('GET /', () => ({ status: 503 }));
+  const looked = scripted.next('GET /');
+  const waiting = comfy.ready(job.signal);
+  await looked;
+  job.abort(new Error('stopped'));
+  await expect(waiting).rejects.toThrow('stopped');
+});
+
+test('a refused handshake is told in the words clients know', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('GET /ws', () => ({}));
+  await expect(comfy.ready(never)).rejects.toMatchObject({
+    code: 'comfy.socket_failed',
+    message: 'WebSocket communication error: Handshake status 404 Not Found',
+  });
+});
+
+test('a websocket that nobody takes is told in the words clients know', async () => {
+  await using comfy = openComfy('http://127.0.0.1:9');
+  const running = comfy.runPrompt({ workflow: tinyWorkflow }, { signal: never, log: silentLog });
+  await expect(running).rejects.toThrow(
+    /^An unexpected error occurred: \[Errno \d+\] Connection refused$/,
+  );
+});

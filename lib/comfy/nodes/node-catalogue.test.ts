@@ -1,0 +1,95 @@
+import { expect, test } from '@jest/globals';
+import { ManualClock } from '../../clock.ts';
+import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { never, openComfy } from '../test-comfy.ts';
+
+/** A ComfyUI with these classes; the list may change under way. */
+async function withClasses(...classTypes: string[]) {
+  const scripted = await ScriptedComfy.start();
+  const all = () => Object.fromEntries(classTypes.map((name) => [name, { name }]));
+  scripted.script('GET /object_info', ({ path }) => {
+    const wanted = decodeURIComponent(path.split('/')[2] ?? '');
+    const found = classTypes.includes(wanted) ? { [wanted]: { name: wanted } } : {};
+    return { body: JSON.stringify(wanted === '' ? all() : found) };
+  });
+  return { scripted, classTypes };
+}
+
+const namesOf = (infos: ReadonlyMap<string, unknown> | undefined) => infos && [...infos.keys()];
+
+test('a class is asked for once, one that is not installed every time', async () => {
+  const { scripted, classTypes } = await withClasses('A', 'B');
+  await using _ = scripted;
+  await using comfy = openComfy(scripted.url);
+  await comfy.ready(never);
+  const asked = () => scripted.count('GET /object_info');
+  expect(namesOf(await comfy.describeNodes(['A', 'B', 'A', 'C'], { signal: never }))).toEqual([
+    'A',
+    'B',
+  ]);
+  expect(asked()).toBe(3);
+  classTypes.push('C');
+  expect(namesOf(await comfy.describeNodes(['A', 'C'], { signal: never }))).toEqual(['A', 'C']);
+  expect(asked()).toBe(4);
+});
+
+test('what is to be fresh is asked for again', async () => {
+  const { scripted, classTypes } = await withClasses('A', 'B');
+  await using _ = scripted;
+  await using comfy = openComfy(scripted.url);
+  await comfy.ready(never);
+  await comfy.describeNodes(['A', 'B'], { signal: never });
+  classTypes.splice(0, 1);
+  expect(namesOf(await comfy.describeNodes(['A', 'B'], { signal: never }))).toEqual(['A', 'B']);
+  const fresh = { signal: never, fresh: true };
+  expect(namesOf(await comfy.describeNodes(['A', 'B'], fresh))).toEqual(['B']);
+});
+
+test('a new connection may lead to another ComfyUI: nothing of the old one is kept', async () => {
+  const { scripted } = await withClasses('A');
+  await using _ = scripted;
+  await using comfy = openComfy(scripted.url);
+  await comfy.ready(never);
+  await comfy.describeNodes(['A'], { signal: never });
+  for (const socket of scripted.sockets) socket.terminate();
+  while (scripted.clientIds.length < 2) await comfy.ready(never);
+  await comfy.describeNodes(['A'], { signal: never });
+  expect(scripted.count('GET /object_info')).toBe(2);
+});
+
+test('names of classes with slashes and spaces arrive whole', async () => {
+  const name = 'Mute / Bypass (ä)';
+  const { scripted } = await withClasses(name);
+  await using _ = scripted;
+  await using comfy = openComfy(scripted.url);
+  expect(namesOf(await comfy.describeNodes([name], { signal: never }))).toEqual([name]);
+  expect(await comfy.nodeClasses(never)).toEqual([name]);
+});
+
+test('a ComfyUI that does not tell in time is not waited for', async () => {
+  await using scripted = await ScriptedComfy.start();
+  scripted.script('GET /object_info', () => new Promise(() => undefined));
+  const clock = new ManualClock();
+  await using comfy = openComfy(scripted.url, { clock });
+  const described = comfy.describeNodes(['A'], { signal: never });
+  while (clock.sleepers === 0) await Promise.resolve();
+  clock.advance(3000);
+  expect(await described).toBeUndefined();
+});
+
+test('an error is no answer, and an abort is passed on', async () => {
+  await using scripted = await ScriptedComfy.start();
+  scripted.script('GET /object_info', () => ({ status: 404, body: '' }));
+  await using comfy = openComfy(scripted.url);
+  expect(await comfy.describeNodes(['A'], { signal: never })).toBeUndefined();
+  expect(await comfy.nodeClasses(never)).toEqual([]);
+  const ended = AbortSignal.abort(new Error('the job has ended'));
+  await expect(comfy.describeNodes(['A'], { signal: ended })).rejects.toThrow('the job has ended');
+});
+
+test('nothing is asked when nothing is wanted', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  expect(namesOf(await comfy.describeNodes([], { signal: never }))).toEqual([]);
+  expect(scripted.count('GET /object_info')).toBe(0);
+});

@@ -1,0 +1,75 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from '../../json.ts';
+import type { PromptEvent } from '../transport/messages.ts';
+import { ProgressMeter } from './progress.ts';
+
+const workflow = JsonText.of({
+  1: { class_type: 'CheckpointLoaderSimple', inputs: {} },
+  2: { class_type: 'KSampler', inputs: { latent_image: ['5', 0] }, _meta: { title: 'Paint' } },
+  3: { class_type: 'SaveImage', inputs: {} },
+});
+
+const percents = (events: readonly PromptEvent[]) => {
+  const meter = new ProgressMeter(workflow);
+  return events.map((event) => meter.record(event)?.percent);
+};
+
+test('a sampler counts as ten nodes, because that is where the time goes', () => {
+  expect(
+    percents([
+      { type: 'executing', node: '1' },
+      { type: 'executing', node: '2' },
+      { type: 'progress', node: '2', value: 10, max: 20 },
+      { type: 'executing', node: '3' },
+      { type: 'succeeded' },
+    ]),
+  ).toEqual([0, 8, 50, 91, 100]);
+});
+
+test('percent never falls, not even when steps start over', () => {
+  expect(
+    percents([
+      { type: 'progress', node: '2', value: 18, max: 20 },
+      { type: 'progress', node: '2', value: 1, max: 40 },
+      { type: 'progress', node: '2', value: -5, max: 0 },
+    ]),
+  ).toEqual([75, 75, 75]);
+});
+
+test('nodes that were cached count as done', () => {
+  expect(
+    percents([
+      { type: 'cached', nodes: ['1', '2'] },
+      { type: 'executing', node: '3' },
+    ]),
+  ).toEqual([undefined, 91]);
+});
+
+test('a fully cached prompt is told by its output node', () => {
+  const meter = new ProgressMeter(workflow);
+  meter.record({ type: 'cached', nodes: ['1', '2', '3'] });
+  expect(meter.record({ type: 'executed', node: '3', output: undefined })).toEqual({
+    percent: 100,
+    node: '3',
+    nodeTitle: 'SaveImage',
+  });
+});
+
+test('inside a node that expands, the visible node is named', () => {
+  const meter = new ProgressMeter(workflow);
+  meter.record({ type: 'executing', node: '2' });
+  expect(meter.record({ type: 'progress', node: '2.0.0.1', value: 1, max: 2 })).toEqual({
+    percent: 41,
+    node: '2',
+    nodeTitle: 'Paint',
+    step: 1,
+    steps: 2,
+  });
+});
+
+test('what changes nothing is not told', () => {
+  const meter = new ProgressMeter(workflow);
+  meter.record({ type: 'executing', node: '1' });
+  expect(meter.record({ type: 'executing', node: '1' })).toBeUndefined();
+  expect(meter.record({ type: 'started' })).toBeUndefined();
+});

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { isWorkerError } from '../../errors.ts';
+import { isTimeout } from './request-error.ts';
+import { ScriptedComfy } from './scripted-comfy.ts';
+import { never, openComfy } from '../test-comfy.ts';
+
+const content = new Blob([new Uint8Array([1, 2, 3])]);
+const image = { name: 'a b.jpg', content, mediaType: 'image/jpeg' };
+const newPathIn = (folder: string) => () => Promise.resolve(join(folder, randomUUID()));
+const here = { signal: never, newPath: newPathIn(tmpdir()), memoryBytes: 1024 };
+const file = { filename: 'rö t_1.png', subfolder: 'a b/c', type: 'output' };
+
+test('an image is uploaded with its name and media type, and the name ComfyUI gave it is returned', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('POST /upload', () => ({
+    body: '{"name":"a b (1).jpg","subfolder":"","type":"input"}',
+  }));
+  expect(await comfy.storeInput(image, never)).toEqual({
+    name: 'a b (1).jpg',
+    subfolder: '',
+    type: 'input',
+  });
+
+  const body = scripted.requests[0]!.body.toString('latin1');
+  expect(scripted.requests[0]!.path).toBe('/upload/image');
+  expect(body).toMatch(
+    /name="image"; filename="a b.jpg"\r\nContent-Type: image\/jpeg\r\n\r\n\x01\x02\x03\r\n[^]*name="overwrite"\r\n\r\ntrue\r\n/,
+  );
+});
+
+test('an upload whose connection broke is sent again', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('POST /upload', (_, message) => {
+    scripted.script('POST /upload', () => ({ body: '{"name":"x"}' }));
+    message.socket.resetAndDestroy();
+    return undefined;
+  });
+  expect((await comfy.storeInput(image, never)).name).toBe('x');
+});
+
+test('a refused upload says so in the words clients know', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('POST /upload', () => ({ status: 400 }));
+  await expect(comfy.storeInput(image, never)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+    message: `400 Client Error: Bad Request for url: ${scripted.url}/upload/image`,
+  });
+});
+
+test('an upload that is not answered in time can be told from one that failed', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url, { requestTimeoutMs: 20 });
+  scripted.script('POST /upload', () => undefined);
+  const error: unknown = await comfy.storeInput(image, never).catch((reason: unknown) => reason);
+  expect(isWorkerError(error, 'comfy.request_failed')).toBe(true);
+  expect(isTimeout(error)).toBe(true);
+});
+
+test('a file is asked for as a form would, and comes byte for byte', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  const bytes = Buffer.from([0, 255, 10, 13, 26]);
+  scripted.script('GET /view', () => ({ body: bytes }));
+  const fetched = await comfy.fetchFile(file, here);
+  expect(Buffer.from(await fetched.arrayBuffer())).toEqual(bytes);
+  expect(scripted.requests[0]!.path).toBe(
+    '/view?filename=r%C3%B6+t_1.png&subfolder=a+b%2Fc&type=output',
+  );
+});
+
+test('a file that is not small comes into the folder, one that is cut short leaves nothing there', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  await using parts = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'fetched-'));
+  parts.defer(() => rm(folder, { recursive: true }));
+  const options = { signal: never, newPath: newPathIn(folder), memoryBytes: 3 };
+
+  scripted.script('GET /view', () => ({ body: Buffer.from('four') }));
+  const content = await comfy.fetchFile(file, options);
+  expect(await content.text()).toBe('four');
+  const files = await readdir(folder);
+  expect(files).toHaveLength(1);
+
+  scripted.script('GET /view', (_, message) => {
+    message.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this');
+    return undefined;
+  });
+  await expect(comfy.fetchFile(file, options)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+  });
+  expect(await readdir(folder)).toEqual(files);
+});
+
+test('a file cut short is asked for again, and is a failure when that does not help', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('GET /view', (_, message) => {
+    message.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this');
+    return undefined;
+  });
+  await expect(comfy.fetchFile(file, here)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+  });
+  expect(scripted.count('GET /view')).toBe(3);
+});
+
+test.each([
+  [{ status: 404 }, /^404 Client Error: Not Found for url: http.*\/view\?filename=/],
+  [{ body: '' }, /the file is empty \(0 bytes\)$/],
+])('a file that is not there says why: %j', async (reply, text) => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('GET /view', () => reply);
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(text);
+  expect(scripted.count('GET /view')).toBe(1);
+});
+
+test('an abort ends a request with its own reason', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  const job = new AbortController();
+  const reason = new Error('stopped');
+  scripted.script('GET /view', () => {
+    job.abort(reason);
+    return undefined;
+  });
+  await expect(comfy.fetchFile(file, { ...here, signal: job.signal })).rejects.toBe(reason);
+});
+
+test('nobody listening is said as Python says it', async () => {
+  await using comfy = openComfy('http://127.0.0.1:9');
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(/\[Errno \d+\] Connection refused$/);
+});
+
+test('a path before ComfyUI is kept, and a password in the address is not told', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(`http://me:secret@127.0.0.1:${scripted.port}/proxied/`);
+  scripted.script('GET /proxied', () => ({ status: 403 }));
+  await expect(comfy.fetchFile(file, here)).rejects.toThrow(
+    /^403 Client Error: Forbidden for url: http:\/\/127.0.0.1:\d+\/proxied\/view/,
+  );
+});

@@ -1,0 +1,89 @@
+import pRetry from 'p-retry';
+import type { Clock } from '../clock.ts';
+
+/** How often and how fast something is repeated. Delays double from one failure to the next, up to `maxMs`. */
+export interface RetryPolicy {
+  /** Attempts after the first one. `Infinity`: the caller bounds the time instead. */
+  readonly retries: number;
+  readonly firstMs: number;
+  readonly maxMs: number;
+  /** A delay is between half and all of its nominal length, so that many workers do not come back at the same moment. */
+  readonly jitter: boolean;
+}
+
+/** Every retry of the worker. A delay that the other side asks for (`Retry-After`) replaces a shorter one from here. */
+export const RETRY_POLICIES = {
+  /** Asking the platform for jobs failed. The floor of 200 ms means at most five requests a second to a platform in trouble. */
+  takeFailed: { retries: Infinity, firstMs: 400, maxMs: 30_000, jitter: true },
+  /** The platform answered "no job" at once instead of holding the request. */
+  takeEmpty: { retries: Infinity, firstMs: 50, maxMs: 1000, jitter: true },
+  /** A post failed. The first retry is quick: often only the kept-alive connection was dead. */
+  postFailed: { retries: Infinity, firstMs: 200, maxMs: 30_000, jitter: true },
+  /** Asking which jobs to stop failed. */
+  stopsFailed: { retries: Infinity, firstMs: 2000, maxMs: 30_000, jitter: true },
+  /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
+  comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
+} as const satisfies Record<string, RetryPolicy>;
+
+/** The delays of one policy, for loops that {@link retry} does not fit. */
+export class Backoff {
+  readonly #policy: RetryPolicy;
+  #failures = 0;
+
+  constructor(policy: RetryPolicy) {
+    this.#policy = policy;
+  }
+
+  /** Milliseconds to wait after one more failure. */
+  next(): number {
+    const { firstMs, maxMs, jitter } = this.#policy;
+    const nominal = Math.min(maxMs, firstMs * 2 ** this.#failures++);
+    return jitter ? Math.ceil(nominal * (0.5 + Math.random() / 2)) : nominal;
+  }
+
+  /** After a success the next delay is the first one again. */
+  reset(): void {
+    this.#failures = 0;
+  }
+}
+
+interface RetryOptions {
+  readonly policy: RetryPolicy;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the same attempt may succeed later. All errors are retried when left out. */
+  readonly isTransient?: (error: unknown) => boolean;
+  /** The delay the other side asked for, in milliseconds, if it asked for one. */
+  readonly retryAfterMs?: (error: unknown) => number | undefined;
+  /** Called before each delay, and awaited. */
+  readonly onRetry?: (failure: {
+    readonly error: unknown;
+    /** Counts from 1. */
+    readonly attempt: number;
+    readonly delayMs: number;
+  }) => Promise<void> | void;
+}
+
+/**
+ * Runs `attempt` until it succeeds. Delays go through `clock`, so a test can move time by hand.
+ * @throws the last error when retries are used up or it is not transient; the signal's reason when aborted.
+ */
+export async function retry<T>(
+  attempt: (number: number) => Promise<T>,
+  { policy, clock, signal, isTransient, retryAfterMs, onRetry }: RetryOptions,
+): Promise<T> {
+  const backoff = new Backoff(policy);
+  return await pRetry(attempt, {
+    retries: policy.retries,
+    minTimeout: 0, // the delay is spent in onFailedAttempt
+    maxTimeout: 0,
+    ...(signal && { signal }),
+    shouldRetry: ({ error }) => isTransient?.(error) ?? true,
+    onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
+      if (retriesLeft <= 0 || isTransient?.(error) === false) return;
+      const delayMs = Math.max(backoff.next(), retryAfterMs?.(error) ?? 0);
+      await onRetry?.({ error, attempt: attemptNumber, delayMs });
+      await clock.sleep(delayMs, signal);
+    },
+  });
+}

@@ -1,0 +1,245 @@
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from '@jest/globals';
+import { startRunpodSimulator, type RunpodSimulator } from '../../simulator/stand-ins/runpod.ts';
+import { encodePost } from '../post-body.ts';
+import { createRemoteQueue, type RemoteQueueOptions } from './remote-queue.ts';
+import { createTestLog, queueSettings } from '../../worker/test-worker.ts';
+
+const never = new AbortController().signal;
+
+async function connect(sim: RunpodSimulator, overrides: Partial<RemoteQueueOptions> = {}) {
+  const { log } = await createTestLog();
+  return createRemoteQueue({ ...queueSettings(sim.env), log, ...overrides });
+}
+
+/** A platform that does what the test says. */
+async function startServer(answer: RequestListener) {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function connectTo(url: string, overrides: Partial<RemoteQueueOptions> = {}) {
+  const urls = { getJobUrl: `${url}/job-take/$ID`, postOutputUrl: `${url}/job-done/$ID` };
+  const { log } = await createTestLog();
+  return createRemoteQueue({ ...urls, podId: 'p', log, ...overrides });
+}
+
+test.each(['$ID', '$RUNPOD_POD_ID', 'simulated-pod'])(
+  'W05 the worker may be called %s in the URL for jobs',
+  async (name) => {
+    await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
+    const getJobUrl = `${sim.url}/v2/simulated/job-take/${name}?gpu=x`;
+    await using queue = await connect(sim, { getJobUrl });
+    await queue.take({ limit: 1, busy: false, signal: never });
+    expect(sim.takes[0]?.path).toBe('/v2/simulated/job-take/simulated-pod');
+  },
+);
+
+test('W06 the parameters begin the query when the URL has none', async () => {
+  await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
+  const getJobUrl = `${sim.url}/v2/simulated/job-take/$ID`;
+  await using queue = await connect(sim, { getJobUrl });
+  await queue.take({ limit: 2, busy: true, signal: never });
+  expect(sim.takes[0]).toMatchObject({
+    path: '/v2/simulated/job-take-batch/simulated-pod',
+    query: { batch_size: '2', job_in_progress: '1' },
+  });
+});
+
+test('a worker id is put into URLs as it is, every time it occurs', async () => {
+  await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
+  const getJobUrl = `${sim.url}/v2/simulated/job-take/$ID?a=$RUNPOD_POD_ID&g=$RUNPOD_GPU_TYPE_ID`;
+  await using queue = await connect(sim, { getJobUrl, podId: "$&$'pod", gpuTypeId: 'RTX 4090' });
+  await queue.take({ limit: 1, busy: false, signal: never });
+  expect(sim.takes[0]?.ids).toEqual(["$&$'pod"]);
+  expect(sim.takes[0]?.query).toMatchObject({ a: "$&$'pod", g: 'RTX 4090' });
+});
+
+test('a job arrives with the very text of its input', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  sim.submitText(
+    '{"input":{"10":{"seed":18446744073709551615},"2":{"cfg":1.0}},"id":"j","batchId":"b"}',
+  );
+  const [taken] = await queue.take({ limit: 1, busy: false, signal: never });
+  if (taken?.kind !== 'job') throw new TypeError('Expected a job');
+  expect(taken.job.input.text).toBe('{"10":{"seed":18446744073709551615},"2":{"cfg":1.0}}');
+  expect(taken.job).toMatchObject({ jobId: 'j', batchId: 'b' });
+});
+
+test('a poll without an answer is given up after a time, and brings nothing', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim, { pollLimitMs: 20 });
+  expect(await queue.take({ limit: 1, busy: false, signal: never })).toEqual([]);
+});
+
+test('a poll that is stopped throws the reason', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  const controller = new AbortController();
+  const asked = sim.nextTake();
+  const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+  await asked;
+  controller.abort('enough');
+  await expect(taking).rejects.toBe('enough');
+});
+
+test('W53 a job whose answer has begun when the poll is stopped is still read to its end', async () => {
+  const text = '{"id":"slow","input":"late"}';
+  const begun = Promise.withResolvers<ServerResponse>();
+  await using platform = await startServer((request, response) => {
+    if (request.method === 'POST') return void response.end();
+    response.write(text.slice(0, 9), () => begun.resolve(response));
+  });
+  await using queue = await connectTo(platform.url);
+  const controller = new AbortController();
+  const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+  const response = await begun.promise;
+  await queue.post('other', encodePost({}), { kind: 'result', signal: never });
+  controller.abort();
+  response.end(text.slice(9));
+  expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
+});
+
+test('an answer that trickles for ever is cut off, although the poll was not to be stopped any more', async () => {
+  const trickling = Promise.withResolvers<ServerResponse>();
+  await using platform = await startServer((_request, response) => {
+    response.write('{', () => trickling.resolve(response));
+    const drops = setInterval(() => response.write(' '), 5);
+    response.once('close', () => clearInterval(drops));
+  });
+  await using queue = await connectTo(platform.url, { pollLimitMs: 100 });
+  const controller = new AbortController();
+  const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
+  await trickling.promise;
+  controller.abort('enough');
+  await expect(taking).rejects.toBe('enough');
+});
+
+test('a refused take says what was asked, what was answered and what to look at, but no query', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim, { apiKey: 'wrong' });
+  await expect(queue.take({ limit: 1, busy: false, signal: never })).rejects.toMatchObject({
+    code: 'platform.take_failed',
+    message: `[GET] "${sim.url}/v2/simulated/job-take/simulated-pod": 401 Unauthorized ({"error":"unauthorized"}); check RUNPOD_AI_API_KEY`,
+  });
+});
+
+test('W24 a result is raw UTF-8 under the name of a form, with its own request id', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  const jobId = sim.submit(1);
+  await queue.post(jobId, encodePost({ output: 'Grüße 😀' }), { kind: 'result', signal: never });
+  const post = await sim.result(jobId);
+  expect(post.bodyText).toBe('{"output":"Grüße 😀"}');
+  expect(post.path).toBe(`/v2/simulated/job-done/simulated-pod/${jobId}`);
+  expect(post.query).toEqual({ gpu: 'Simulated GPU', isStream: 'false' });
+  expect(post.headers).toMatchObject({
+    authorization: sim.env.RUNPOD_AI_API_KEY,
+    'content-type': 'application/x-www-form-urlencoded',
+    charset: 'utf-8',
+    'x-request-id': jobId,
+  });
+});
+
+test.each([
+  ['result', true, 'job-done', 'true'],
+  ['progress', true, 'job-done', 'false'],
+  ['chunk', true, 'job-stream', 'false'],
+] as const)('a %s of a stream goes to the right place', async (kind, isStream, route, flag) => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  await queue.post(sim.submit(1), encodePost({ output: 1 }), { kind, isStream, signal: never });
+  expect(sim.posts[0]).toMatchObject({ route, query: { isStream: flag } });
+});
+
+test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
+  'the result of a job called %j arrives all the same',
+  async (jobId) => {
+    await using sim = await startRunpodSimulator();
+    await using queue = await connect(sim);
+    await queue.post(jobId, encodePost({}), { kind: 'result', signal: never });
+    expect(sim.posts[0]?.ids.at(-1)).toBe(jobId.toWellFormed());
+  },
+);
+
+test('a result on a narrow uplink is not given up while it moves', async () => {
+  const bytes = 32_000_000;
+  await using platform = await startServer((request, response) => {
+    let received = 0;
+    const narrow = setInterval(() => {
+      const rest = Math.min(200_000, request.readableLength);
+      received += (request.read(rest) as Buffer | null)?.length ?? 0;
+      if (received === bytes) response.end();
+      else request.read(0);
+    }, 20);
+    response.once('close', () => clearInterval(narrow));
+  });
+  await using queue = await connectTo(platform.url, { postTimeoutMs: 1500 });
+  const body = { ...encodePost({}), bytes, chunks: [Buffer.alloc(bytes)] };
+  await queue.post('j', body, { kind: 'result', signal: never });
+});
+
+test('a result too large for one write arrives whole', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  const output = Array.from({ length: 50_000 }, (_, index) => index);
+  await queue.post('j', encodePost({ output }), { kind: 'result', signal: never });
+  expect(sim.posts[0]?.bodyText).toBe(JSON.stringify({ output }));
+});
+
+test.each([
+  [307, 'platform.post_failed'],
+  [500, 'platform.post_failed'],
+  [503, 'platform.post_failed'],
+  [429, 'platform.post_failed'],
+  [408, 'platform.post_failed'],
+  [401, 'platform.post_failed'],
+  [403, 'platform.post_failed'],
+  [404, 'platform.job_unknown'],
+  [410, 'platform.job_unknown'],
+  [400, 'platform.post_refused'],
+  [413, 'platform.post_refused'],
+])('a post answered with %i is %s', async (status, code) => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  sim.faults.next('job-done', { status, text: 'why', headers: { 'retry-after': '3' } });
+  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
+  await expect(posting).rejects.toMatchObject({
+    code,
+    message: expect.stringContaining(`": ${status} `) as unknown,
+    retryAfterMs: 3000,
+  });
+});
+
+test('a post whose connection breaks may be repeated', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim);
+  sim.faults.next('job-done', 'reset');
+  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
+  await expect(posting).rejects.toMatchObject({ code: 'platform.post_failed' });
+});
+
+test('chunks without a URL for them are refused with the name of the variable', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim, { postStreamUrl: undefined });
+  const posting = queue.post('j', encodePost({}), { kind: 'chunk', signal: never });
+  await expect(posting).rejects.toMatchObject({
+    code: 'platform.post_refused',
+    message: expect.stringContaining('RUNPOD_WEBHOOK_POST_STREAM') as unknown,
+  });
+});
+
+test('W42 without /job-take/ in the URL there is no stop channel', async () => {
+  await using sim = await startRunpodSimulator();
+  await using queue = await connect(sim, { getJobUrl: `${sim.url}/take/$ID` });
+  expect(queue).not.toHaveProperty('stops');
+});

@@ -1,0 +1,125 @@
+import { expect, test } from '@jest/globals';
+import { readConfig } from '../../config.ts';
+import { isWorkerError } from '../../errors.ts';
+import { bucketSettings, ignoredBucketVariables } from './bucket-settings.ts';
+
+const KEYS = { BUCKET_ACCESS_KEY_ID: 'AKIDEXAMPLE', BUCKET_SECRET_ACCESS_KEY: 'hush-hush' };
+
+const settings = (environment: Record<string, string>) =>
+  bucketSettings(readConfig({ ...KEYS, ...environment }));
+
+function problems(environment: Record<string, string>): readonly string[] {
+  try {
+    bucketSettings(readConfig(environment));
+    return [];
+  } catch (error) {
+    if (!isWorkerError(error, 'storage.misconfigured')) throw error;
+    for (const problem of error.details ?? []) expect(error.message).toContain(problem);
+    return error.details ?? [];
+  }
+}
+
+test('without an endpoint there is no bucket', () => {
+  expect(settings({})).toBeUndefined();
+});
+
+test('keys without an endpoint are named, so that somebody can be told', () => {
+  expect(ignoredBucketVariables(readConfig({ ...KEYS, BUCKET_NAME: 'b' }))).toEqual([
+    'BUCKET_ACCESS_KEY_ID',
+    'BUCKET_SECRET_ACCESS_KEY',
+    'BUCKET_NAME',
+  ]);
+  expect(ignoredBucketVariables(readConfig({}))).toEqual([]);
+});
+
+test('without a name the month follows the endpoint, wherever its bucket is', () => {
+  const place = { bucket: undefined, addressing: 'path' };
+  for (const [endpoint, base] of [
+    ['https://my.s3.eu-west-2.amazonaws.com', 'https://my.s3.eu-west-2.amazonaws.com'],
+    ['https://s3.us-west-2.amazonaws.com/', 'https://s3.us-west-2.amazonaws.com'],
+    ['https://host.example/pics/', 'https://host.example/pics'],
+    ['http://127.0.0.1:9000', 'http://127.0.0.1:9000'],
+  ] as const) {
+    expect(settings({ BUCKET_ENDPOINT_URL: endpoint })).toMatchObject({ ...place, endpoint: base });
+  }
+});
+
+test.each([
+  ['https://s3.us-west-2.amazonaws.com', undefined, 'https://s3.us-west-2.amazonaws.com', 'path'],
+  ['https://s3.us-west-2.amazonaws.com', 'false', 'https://s3.us-west-2.amazonaws.com', 'host'],
+  [
+    'https://pics.s3.us-west-2.amazonaws.com',
+    undefined,
+    'https://s3.us-west-2.amazonaws.com',
+    'host',
+  ],
+  ['https://pics.s3.us-west-2.amazonaws.com', 'true', 'https://s3.us-west-2.amazonaws.com', 'path'],
+  ['https://host.example/pics', undefined, 'https://host.example', 'path'],
+  ['https://host.example/s3/pics/', undefined, 'https://host.example/s3', 'path'],
+  ['https://host.example/not-pics', undefined, 'https://host.example/not-pics', 'path'],
+  ['https://picsart.example', undefined, 'https://picsart.example', 'path'],
+])(
+  'bucket pics at %s with BUCKET_FORCE_PATH_STYLE=%s is found at %s, bucket in the %s',
+  (url, force, endpoint, addressing) => {
+    const found = settings({
+      BUCKET_ENDPOINT_URL: url,
+      BUCKET_NAME: 'pics',
+      ...(force === undefined ? {} : { BUCKET_FORCE_PATH_STYLE: force }),
+    });
+    expect(found).toMatchObject({ bucket: 'pics', endpoint, addressing });
+  },
+);
+
+test('a bucket with dots in the host is asked for by path, as no certificate covers it', () => {
+  const found = settings({
+    BUCKET_ENDPOINT_URL: 'https://my.dotted.s3.eu-west-1.amazonaws.com',
+    BUCKET_NAME: 'my.dotted',
+  });
+  expect(found).toMatchObject({
+    endpoint: 'https://s3.eu-west-1.amazonaws.com',
+    addressing: 'path',
+  });
+});
+
+test('BUCKET_REGION wins over what the endpoint says', () => {
+  const BUCKET_ENDPOINT_URL = 'https://s3.us-west-2.amazonaws.com';
+  expect(settings({ BUCKET_ENDPOINT_URL })?.region).toBe('us-west-2');
+  expect(settings({ BUCKET_ENDPOINT_URL, BUCKET_REGION: 'eu-north-1' })?.region).toBe('eu-north-1');
+});
+
+test('an endpoint without keys stops the start and says what to set', () => {
+  expect(problems({ BUCKET_ENDPOINT_URL: 'https://s3.example' })).toEqual([
+    expect.stringMatching(/^BUCKET_ACCESS_KEY_ID is missing; .*base64/),
+    expect.stringMatching(/^BUCKET_SECRET_ACCESS_KEY is missing; /),
+  ]);
+});
+
+test.each([
+  [{ BUCKET_ENDPOINT_URL: 'https://user:word@s3.example' }, /without user/],
+  [{ BUCKET_ENDPOINT_URL: 'https://s3.example/?region=x' }, /without user, query/],
+  [{ BUCKET_KEY_TEMPLATE: '{jobid}/{random}' }, /BUCKET_KEY_TEMPLATE does not know \{jobid\}/],
+  [{ BUCKET_NAME: 'a/b' }, /"a\/b" is not a bucket's name/],
+  [{ BUCKET_FORCE_PATH_STYLE: 'false' }, /needs BUCKET_NAME/],
+  [
+    {
+      BUCKET_FORCE_PATH_STYLE: 'false',
+      BUCKET_NAME: 'pics',
+      BUCKET_ENDPOINT_URL: 'http://[::1]:9000',
+    },
+    /not an IP address/,
+  ],
+  [{ BUCKET_FORCE_PATH_STYLE: 'false', BUCKET_NAME: 'My_Bucket' }, /cannot put My_Bucket/],
+])('%j is refused', (environment, problem) => {
+  const found = problems({ BUCKET_ENDPOINT_URL: 'https://s3.example', ...KEYS, ...environment });
+  expect(found).toEqual([expect.stringMatching(problem)]);
+});
+
+test('no problem quotes a key', () => {
+  const all = problems({
+    ...KEYS,
+    BUCKET_ENDPOINT_URL: 'https://user:word@s3.example',
+    BUCKET_KEY_TEMPLATE: '{',
+  });
+  expect(all).toHaveLength(2);
+  expect(all.join()).not.toMatch(/hush|AKID|word@/);
+});

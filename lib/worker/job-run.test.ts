@@ -1,0 +1,192 @@
+import { expect, test } from '@jest/globals';
+import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
+import type { Job, JobContext } from '../queues/job.ts';
+import { Gate, HastyClock, TestWorker } from './test-worker.ts';
+
+/** A handler that does as the input says. */
+const obey = (job: Job): unknown => {
+  const input = job.input.value() as { throws?: string; returns?: unknown };
+  if (input.throws) throw new RangeError(input.throws);
+  return input.returns;
+};
+
+test('W15 what a handler returns arrives as it is', async () => {
+  await using sim = await startRunpodSimulator();
+  await using _ = await TestWorker.start(sim.env, { handler: obey });
+  for (const returns of ['x', 1, [1], null, false, { a: 'ü' }]) {
+    expect((await sim.result(sim.submit({ returns }))).bodyText).toBe(
+      JSON.stringify({ output: returns }),
+    );
+  }
+});
+
+test('W20 a result that asks for a fresh worker tells the platform so, and the worker goes on', async () => {
+  await using sim = await startRunpodSimulator();
+  await using _ = await TestWorker.start(sim.env, { handler: obey });
+  const first = await sim.result(sim.submit({ returns: { refresh_worker: true, a: 1 } }));
+  expect(first.body).toEqual({ output: { a: 1 }, stopPod: true });
+  expect((await sim.result(sim.submit({ returns: 2 }))).body).toEqual({ output: 2 });
+});
+
+test('W21 with refreshWorker even a failure asks for a fresh worker, and this one ends without another take', async () => {
+  await using sim = await startRunpodSimulator();
+  await using started = await TestWorker.start(sim.env, {
+    handler: obey,
+    refreshWorker: true,
+    expectedErrors: ['The handler threw'],
+  });
+  const jobId = sim.submit({ throws: 'no' });
+  sim.submit({ returns: 'for another worker' });
+  const { body } = await sim.result(jobId);
+  expect(body).toMatchObject({ error: expect.any(String) as unknown, stopPod: true });
+  await started.worker.done;
+  expect(sim.takes).toHaveLength(1);
+});
+
+test('with refreshWorker no second job is under way when the platform is asked to stop the worker', async () => {
+  await using sim = await startRunpodSimulator();
+  await using started = await TestWorker.start(sim.env, {
+    handler: obey,
+    refreshWorker: true,
+    concurrency: 3,
+  });
+  const jobIds = [sim.submit({ returns: 1 }), sim.submit({ returns: 2 })];
+  await started.worker.done;
+  const ended = jobIds.map((jobId) => sim.job(jobId)?.output).filter(Boolean);
+  expect(ended).toEqual([1]);
+  expect(sim.takes).toHaveLength(1);
+  expect(sim.takes[0]?.route).toBe('job-take');
+});
+
+test('W22 a handler that throws is reported under the names of its worker', async () => {
+  await using sim = await startRunpodSimulator();
+  await using _ = await TestWorker.start(sim.env, {
+    handler: obey,
+    reporter: { hostname: 'host', podId: 'pod' },
+    expectedErrors: ['The handler threw'],
+  });
+  const { body } = await sim.result(sim.submit({ throws: 'bad seed' }));
+  const { error } = body as { error: string };
+  expect(JSON.parse(error)).toMatchObject({
+    error_type: 'RangeError',
+    error_message: 'bad seed',
+    hostname: 'host',
+    worker_id: 'pod',
+  });
+});
+
+test('W23 a result that cannot be written is exactly one post, with an error', async () => {
+  await using sim = await startRunpodSimulator();
+  const handler = () => ({ seed: 1n });
+  await using _ = await TestWorker.start(sim.env, { handler });
+  const { body } = await sim.result(sim.submit(1));
+  expect(body).toEqual({ error: expect.stringMatching(/BigInt/) as unknown });
+  expect(sim.posts).toHaveLength(1);
+});
+
+test('W30 a result over the limit is refused here, and nothing of its size is posted', async () => {
+  await using sim = await startRunpodSimulator();
+  await using _ = await TestWorker.start(sim.env, {
+    handler: () => 'x'.repeat(10_000),
+    maxResultBytes: 5000,
+    tooLargeHint: 'set BUCKET_ENDPOINT_URL',
+  });
+  const { body } = await sim.result(sim.submit(1));
+  expect(body).toEqual({
+    error: expect.stringMatching(/10,013 bytes.*5,000 bytes.*BUCKET_ENDPOINT_URL/) as unknown,
+  });
+  expect(sim.posts).toHaveLength(1);
+});
+
+test('W58 lines of a job carry its id, and those of a batch its name', async () => {
+  await using sim = await startRunpodSimulator();
+  await using started = await TestWorker.start(sim.env, { handler: obey });
+  const jobId = sim.submit({ returns: 1 }, { batchId: 'b7' });
+  await sim.result(jobId);
+  const finished = await started.lines.first((line) => line.message.endsWith('Finished.'));
+  expect(finished).toMatchObject({ message: '[batchId=b7] Finished.', requestId: jobId });
+});
+
+test('W38 a stopped job is told within a second, nothing is posted for it, and its neighbour is left alone', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  const aborted = Promise.withResolvers<unknown>();
+  const handler = (job: Job, { signal }: JobContext) => {
+    if (job.jobId !== 'j1') return gate.handler(job);
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        aborted.resolve(signal.reason);
+        reject(signal.reason);
+      });
+      void gate.handler(job);
+    });
+  };
+  await using started = await TestWorker.start(sim.env, { handler, concurrency: 2 });
+  sim.submit(1, { id: 'j1' });
+  sim.submit(2, { id: 'j2' });
+  await gate.started.count(2);
+  const stoppedAt = performance.now();
+  sim.stopJob('j1');
+  expect(await aborted.promise).toMatchObject({ code: 'job.stopped' });
+  expect(performance.now() - stoppedAt).toBeLessThan(1000);
+  await gate.finish('j2');
+  await sim.result('j2');
+  started.worker.stop();
+  await started.worker.done;
+  expect(sim.posts.map((post) => post.ids[1])).toEqual(['j2']);
+});
+
+test('W39 a stop for a job that waits for a place: it never starts', async () => {
+  await using sim = await startRunpodSimulator({ stopHoldMs: 1 });
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  const text = '[{"id":"a","input":1},{"id":"b","input":2},{"id":"c","input":3}]';
+  sim.faults.next('job-take-batch', { status: 200, text });
+  await gate.started.count(2);
+  sim.faults.next('job-stop', { status: 200, text: '{"jobsToStop":["c",7]}' });
+  await sim.until(() => !started.worker.jobIds.includes('c'));
+  await gate.finish('a');
+  await gate.finish('b');
+  await sim.until(() => sim.posts.length === 2);
+  expect(gate.started.all).toEqual(['a', 'b']);
+});
+
+test('W40 what a handler returns that ignores the stop is not posted, and its place is free', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  const told = Promise.withResolvers<undefined>();
+  const handler = (job: Job, { signal }: JobContext) => {
+    signal.addEventListener('abort', () => told.resolve(undefined));
+    return gate.handler(job);
+  };
+  await using started = await TestWorker.start(sim.env, { handler });
+  const ignored = sim.submit(1);
+  await gate.started.count(1);
+  sim.stopJob(ignored);
+  await told.promise;
+  await gate.finish(ignored);
+  await started.lines.first((line) => line.message === 'Job stopped.');
+  const next = sim.submit(2);
+  await gate.finish(next);
+  await sim.result(next);
+  expect(sim.violations).toEqual([]);
+});
+
+test('W40 a handler that never answers a stop keeps its place for a moment only', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    clock: new HastyClock(),
+  });
+  const ignored = sim.submit(1);
+  await gate.started.count(1);
+  sim.stopJob(ignored);
+  const next = sim.submit(2);
+  await gate.finish(next);
+  await sim.result(next);
+  await gate.finish(ignored);
+  started.worker.stop();
+  await started.worker.done;
+  expect(sim.violations).toEqual([]);
+});

@@ -1,0 +1,249 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { toText } from '../json-body.ts';
+import { JsonText } from '../json.ts';
+import { startRunpodSimulator, type RunpodSimulator } from '../simulator/stand-ins/runpod.ts';
+import type { Job } from '../queues/job.ts';
+import { LocalQueue } from '../queues/local/local-queue.ts';
+import { Gate, HastyClock, TestWorker } from './test-worker.ts';
+
+const echo = (job: Job) => job.input.value();
+const postsOf = (sim: RunpodSimulator, jobId: string) =>
+  sim.posts.filter((post) => post.ids[1] === jobId);
+const filesIn = (dir: string) => readdir(dir).catch(() => []);
+
+async function nothingIn(dir: string): Promise<void> {
+  while ((await filesIn(dir)).length > 0) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('W25 every post carries the id of its own job, also when it is repeated', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { status: 500 });
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  const jobIds = [sim.submit(1), sim.submit(2), sim.submit(3)];
+  await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
+  expect(sim.posts).toHaveLength(4);
+  for (const post of sim.posts) expect(post.headers['x-request-id']).toBe(post.ids[1]);
+});
+
+test('W26 a result refused twice with 500 arrives with the third, identical post', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { status: 500 }, 2);
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  const jobId = sim.submit('hi');
+  await sim.result(jobId);
+  expect(postsOf(sim, jobId).map((post) => post.bodyText)).toEqual(
+    Array(3).fill('{"output":"hi"}'),
+  );
+  await nothingIn(started.spoolDir);
+});
+
+test.each([
+  ['429', { status: 429 }],
+  ['408', { status: 408 }],
+  ['401', { status: 401 }],
+  ['a reset', 'reset'],
+  ['a lost answer', 'lose-answer'],
+] as const)('W27 after %s the result is posted again and there is one', async (_name, fault) => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', fault);
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  const jobId = sim.submit('hi');
+  await started.lines.first((line) => line.message === 'Finished.');
+  expect(sim.job(jobId)?.output).toBe('hi');
+  expect(postsOf(sim, jobId)).toHaveLength(2);
+  expect(sim.violations).toEqual([]);
+});
+
+test('W28 through a minute of refusals the job stays held, others go on, and the result arrives', async () => {
+  await using sim = await startRunpodSimulator();
+  const clock = new HastyClock();
+  const heard = new Set<string>();
+  const heal = sim.faults.whenever(({ route, ids }) =>
+    route === 'job-done' && ids[1] === 'patient' && clock.now() < 60_000
+      ? { status: 503 }
+      : undefined,
+  );
+  await using started = await TestWorker.start(sim.env, {
+    handler: echo,
+    clock,
+    delivery: { timeoutMs: 600_000 },
+    onJobsChange: (jobIds) => jobIds.forEach((jobId) => heard.add(jobId)),
+  });
+  sim.submit('hi', { id: 'patient' });
+  const other = sim.submit('other');
+  await sim.result(other);
+  expect((await sim.result('patient')).body).toEqual({ output: 'hi' });
+  heal();
+  expect(clock.now()).toBeGreaterThanOrEqual(60_000);
+  expect(clock.pauses.length).toBeLessThan(20);
+  expect(heard).toEqual(new Set(['patient', other]));
+  await started.lines.first((line) => line.message === 'Finished.' && line.requestId === 'patient');
+});
+
+test('a result that cannot be posted in time is told, and stays on disk', async () => {
+  await using sim = await startRunpodSimulator();
+  const heal = sim.faults.whenever(({ route }) =>
+    route === 'job-done' ? { status: 503 } : undefined,
+  );
+  await using started = await TestWorker.start(sim.env, {
+    handler: echo,
+    clock: new HastyClock(),
+    expectedErrors: ['The result could not be posted in time'],
+  });
+  sim.submit('hi');
+  const finished = await started.lines.first((line) => line.message === 'Finished.');
+  heal();
+  expect(finished.fate).toBe('kept');
+  expect(await filesIn(started.spoolDir)).toHaveLength(1);
+  expect(started.worker.jobIds).toEqual([]);
+});
+
+test.each([400, 413])(
+  'W29 a result refused with %i is posted once, and then a small failure that explains it',
+  async (status) => {
+    await using sim = await startRunpodSimulator();
+    const fault = { status, text: 'too big' };
+    sim.faults.whenever(({ bodyBytes }) => (bodyBytes > 1000 ? fault : undefined));
+    await using _ = await TestWorker.start(sim.env, {
+      handler: () => 'x'.repeat(3_000_000),
+      tooLargeHint: 'set BUCKET_ENDPOINT_URL',
+      expectedErrors: ['The platform refused the result'],
+    });
+    const jobId = sim.submit(1);
+    await sim.until(() => postsOf(sim, jobId).length > 0 && sim.job(jobId)?.status === 'FAILED');
+    expect(sim.job(jobId)?.error).toMatch(/3,000,013 bytes.*RESULT_MAX_BYTES.*BUCKET_ENDPOINT_URL/);
+    expect(sim.posts.map((post) => post.bodyBytes < 1000)).toEqual([false, true]);
+  },
+);
+
+test('W29 a platform that refuses even the small failure is left in peace', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { status: 400 }, 2);
+  await using started = await TestWorker.start(sim.env, {
+    handler: echo,
+    expectedErrors: ['The platform refused the result'],
+  });
+  sim.submit(1);
+  await started.lines.first((line) => line.message === 'Finished.');
+  await sim.result(sim.submit(2));
+  expect(sim.posts).toHaveLength(3);
+});
+
+test('a result for a job that the platform has forgotten is given up with a warning', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { status: 404 });
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  sim.submit(1);
+  await started.lines.first((line) => line.message === 'Finished.');
+  expect(started.messages('WARN')).toEqual(['The result is given up: the job is gone']);
+  expect(sim.posts).toHaveLength(1);
+});
+
+test('when too many results wait, no more jobs are taken until one is delivered', async () => {
+  await using sim = await startRunpodSimulator();
+  const stuck = sim.faults.whenever(({ route }) =>
+    route === 'job-done' ? { status: 503 } : undefined,
+  );
+  const gate = new Gate();
+  await using _ = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    delivery: { backlog: 2 },
+  });
+  const jobIds = [1, 2, 3].map((input) => sim.submit(input));
+  await gate.finish(jobIds[0]!);
+  await gate.finish(jobIds[1]!);
+  await sim.until(() => sim.posts.length >= 4);
+  expect(sim.takes).toHaveLength(2);
+  expect(gate.started.all).toHaveLength(2);
+  stuck();
+  await gate.finish(jobIds[2]!);
+  await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
+});
+
+test('when too many bytes of results wait, no more jobs are taken', async () => {
+  await using sim = await startRunpodSimulator();
+  const stuck = sim.faults.whenever(({ route }) =>
+    route === 'job-done' ? { status: 503 } : undefined,
+  );
+  await using _ = await TestWorker.start(sim.env, {
+    handler: () => 'x'.repeat(2000),
+    delivery: { backlogBytes: 1000 },
+  });
+  const jobIds = [sim.submit(1), sim.submit(2)];
+  await sim.until(() => sim.posts.length >= 3);
+  expect(sim.takes).toHaveLength(1);
+  stuck();
+  await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
+});
+
+test('what a killed worker could not post, the next one posts, and does not run again', async () => {
+  await using sim = await startRunpodSimulator();
+  const heal = sim.faults.whenever(({ route }) =>
+    route === 'job-done' ? { status: 503 } : undefined,
+  );
+  await using first = await TestWorker.start(sim.env, { handler: echo });
+  const jobId = sim.submit('hi');
+  await sim.until(() => sim.posts.length >= 2);
+  first.worker.kill();
+  await first.worker.done;
+  expect(await filesIn(first.spoolDir)).toHaveLength(1);
+  heal();
+  const { spoolDir } = first;
+  await using _ = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  expect((await sim.result(jobId)).bodyText).toBe('{"output":"hi"}');
+  await nothingIn(spoolDir);
+});
+
+test('a result left on disk whose job was taken again first is dropped, not posted after the new one', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.whenever(({ route }) => (route === 'job-done' ? { status: 503 } : undefined));
+  await using first = await TestWorker.start(sim.env, { handler: () => 'old' });
+  const jobId = sim.submit('hi');
+  await sim.until(() => sim.posts.length >= 2);
+  first.worker.kill();
+  await first.worker.done;
+  const { spoolDir } = first;
+  const queue = new LocalQueue(); // gives its job before a disk can be read
+  const job = { jobId, input: JsonText.of(1), source: JsonText.of({}) };
+  const result = queue.submit(job);
+  const gate = new Gate();
+  await using second = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    queue,
+    delivery: { spoolDir },
+  });
+  await nothingIn(spoolDir);
+  await gate.finish(jobId, 'new');
+  expect(toText(await result)).toBe('{"output":"new"}');
+  await second.lines.first(
+    ({ message }) => message === 'A result of an earlier worker is dropped: its job runs again',
+  );
+});
+
+test('a folder that cannot be written is a warning, and the result still arrives', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { status: 503 });
+  await using started = await TestWorker.start(sim.env, {
+    handler: echo,
+    delivery: { spoolDir: '/dev/null/results' },
+  });
+  await sim.result(sim.submit('hi'));
+  expect(started.messages('WARN')).toContain('An undelivered result could not be written to disk');
+});
+
+test('rubbish in the folder is removed with a warning', async () => {
+  await using sim = await startRunpodSimulator();
+  await using first = await TestWorker.start(sim.env, { handler: echo });
+  const spoolDir = join(first.spoolDir, 'left');
+  await mkdir(spoolDir);
+  await writeFile(join(spoolDir, 'a.result'), 'not json');
+  await writeFile(join(spoolDir, 'b.result'), '{"jobId":"j","isStream":false,"bytes":7}\n{"ou');
+  await writeFile(join(spoolDir, 'note.txt'), 'somebody else keeps this here');
+  await using second = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  while ((await filesIn(spoolDir)).length > 1) await second.lines.first(() => true);
+  expect(await filesIn(spoolDir)).toEqual(['note.txt']);
+  expect(sim.posts).toHaveLength(0);
+  await rm(spoolDir, { recursive: true });
+});

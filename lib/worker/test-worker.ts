@@ -1,0 +1,167 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sleepOn, type Cancel, type Clock } from '../clock.ts';
+import { createLog, type Logger } from '../log.ts';
+import { Notifier } from '../waiting.ts';
+import type { Job } from '../queues/job.ts';
+import type { JobQueue } from '../queues/queue.ts';
+import { createRemoteQueue, type RemoteQueueOptions } from '../queues/runpod/remote-queue.ts';
+import { startWorker, type Worker, type WorkerOptions } from './worker.ts';
+
+/** What tests of the worker share: a worker on real sockets, with a log that is looked at. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly requestId: string | null;
+  readonly [field: string]: unknown;
+}
+
+/** A list one can wait on. */
+export class Events<T> {
+  readonly all: T[] = [];
+  readonly #added = new Notifier();
+
+  add(event: T): void {
+    this.all.push(event);
+    this.#added.notify();
+  }
+
+  /** The first one that matches, already there or still to come. */
+  async first(matches: (event: T) => boolean): Promise<T> {
+    for (;;) {
+      const found = this.all.find(matches);
+      if (found !== undefined) return found;
+      await this.#added.notified();
+    }
+  }
+
+  async count(count: number): Promise<void> {
+    while (this.all.length < count) await this.#added.notified();
+  }
+}
+
+/** A handler whose jobs begin when they like and end when the test says so. */
+export class Gate {
+  readonly started = new Events<string>();
+  readonly #open = new Map<string, (value: unknown) => void>();
+
+  readonly handler = (job: Job) =>
+    new Promise((resolve) => {
+      this.#open.set(job.jobId, resolve);
+      this.started.add(job.jobId);
+    });
+
+  /** Ends the job, once it has begun. */
+  async finish(jobId: string, value: unknown = 'done'): Promise<void> {
+    await this.started.first((started) => started === jobId);
+    this.#open.get(jobId)?.(value);
+  }
+}
+
+/** A log that remembers its lines. */
+export async function createTestLog(): Promise<{ log: Logger; lines: Events<LogLine> }> {
+  const lines = new Events<LogLine>();
+  const write = (line: string) => lines.add(JSON.parse(line) as LogLine);
+  const log = await createLog({ level: 'debug', format: 'json', destination: { write } });
+  return { log, lines };
+}
+
+/** The settings a queue reads from the platform's environment. */
+export function queueSettings(environment: Environment): Omit<RemoteQueueOptions, 'log'> {
+  const text = (name: string) => environment[name] ?? '';
+  return {
+    getJobUrl: text('RUNPOD_WEBHOOK_GET_JOB'),
+    postOutputUrl: text('RUNPOD_WEBHOOK_POST_OUTPUT'),
+    postStreamUrl: text('RUNPOD_WEBHOOK_POST_STREAM'),
+    apiKey: text('RUNPOD_AI_API_KEY'),
+    podId: text('RUNPOD_POD_ID'),
+  };
+}
+
+export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'delivery'>> {
+  readonly handler: WorkerOptions['handler'];
+  readonly delivery?: Partial<WorkerOptions['delivery']>;
+  readonly queueOptions?: Partial<RemoteQueueOptions>;
+  /** Messages of level ERROR that belong to the test; any other fails it. */
+  readonly expectedErrors?: readonly string[];
+}
+
+export class TestWorker implements AsyncDisposable {
+  readonly worker: Worker;
+  readonly lines: Events<LogLine>;
+  readonly spoolDir: string;
+  readonly #queue: JobQueue & AsyncDisposable;
+  readonly #options: TestWorkerOptions;
+
+  private constructor(
+    environment: Environment,
+    options: TestWorkerOptions & { log: Logger; lines: Events<LogLine>; spoolDir: string },
+  ) {
+    const { log, lines, spoolDir } = options;
+    this.#options = options;
+    this.lines = lines;
+    this.spoolDir = spoolDir;
+    this.#queue = createRemoteQueue({
+      ...queueSettings(environment),
+      log,
+      ...options.queueOptions,
+    });
+    this.worker = startWorker({
+      queue: this.#queue,
+      concurrency: 1,
+      progressIntervalMs: 1000,
+      maxResultBytes: 20_000_000,
+      ...options,
+      delivery: { ...DELIVERY, spoolDir, ...options.delivery },
+    });
+  }
+
+  static async start(environment: Environment, options: TestWorkerOptions): Promise<TestWorker> {
+    const { log, lines } = await createTestLog();
+    const spoolDir = await mkdtemp(join(tmpdir(), 'worker-test-'));
+    return new TestWorker(environment, { ...options, log, lines, spoolDir });
+  }
+
+  messages(level: string): string[] {
+    return this.lines.all.filter((line) => line.level === level).map((line) => line.message);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.worker[Symbol.asyncDispose]();
+    await this.#queue[Symbol.asyncDispose]();
+    await rm(this.spoolDir, { recursive: true, force: true });
+    const expected = this.#options.expectedErrors ?? [];
+    const unexpected = this.messages('ERROR').filter((message) => !expected.includes(message));
+    if (unexpected.length > 0)
+      throw new Error(`Unexpected errors were logged: ${unexpected.join('; ')}`);
+  }
+}
+
+const DELIVERY = { timeoutMs: 60_000, backlog: 32, backlogBytes: 200_000_000, drainMs: 5000 };
+
+/** A clock whose sleeps take no time, but are remembered and move it on. For tests about the length of pauses. */
+export class HastyClock implements Clock {
+  readonly pauses: number[] = [];
+  #now = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, ring: () => void): Cancel {
+    const turn = setImmediate(() => {
+      this.pauses.push(ms);
+      this.#now += ms;
+      ring();
+    });
+    return () => clearImmediate(turn);
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return sleepOn(this, ms, signal);
+  }
+}

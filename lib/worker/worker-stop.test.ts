@@ -1,0 +1,93 @@
+import { expect, test } from '@jest/globals';
+import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
+import type { Job } from '../queues/job.ts';
+import { Gate, TestWorker } from './test-worker.ts';
+
+const echo = (job: Job) => job.input.value();
+
+test('W51 a worker told to stop while a job runs finishes it, posts its result and takes no more', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler });
+  const jobId = sim.submit(1);
+  sim.submit('for another worker');
+  await gate.started.count(1);
+  started.worker.stop();
+  started.worker.stop();
+  await gate.finish(jobId);
+  await started.worker.done;
+  expect(sim.job(jobId)?.output).toBe('done');
+  expect(sim.takes).toHaveLength(1);
+  expect(started.worker.jobIds).toEqual([]);
+});
+
+test('W52 an idle worker told to stop leaves its poll and ends within a second', async () => {
+  await using sim = await startRunpodSimulator();
+  const asked = sim.nextTake();
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  await asked;
+  const began = performance.now();
+  started.worker.stop();
+  await started.worker.done;
+  expect(performance.now() - began).toBeLessThan(1000);
+});
+
+test('W53 a job that arrives just after the worker was told to stop is run and posted', async () => {
+  await using sim = await startRunpodSimulator();
+  const asked = sim.nextTake();
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  await asked;
+  started.worker.stop();
+  const jobId = sim.submit('late');
+  await started.worker.done;
+  expect(sim.job(jobId)?.output).toBe('late');
+});
+
+test('a worker told to stop while its takes fail does not sit out the pause', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-take', { status: 429 });
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  await started.lines.first((line) => line.message === 'Taking jobs failed');
+  const began = performance.now();
+  started.worker.stop();
+  await started.worker.done;
+  expect(performance.now() - began).toBeLessThan(1000);
+});
+
+test('results that cannot be posted while the worker ends are on disk, and said so', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.whenever(({ route }) => (route === 'job-done' ? 'hang' : undefined));
+  await using started = await TestWorker.start(sim.env, {
+    handler: echo,
+    delivery: { drainMs: 1 },
+  });
+  const jobId = sim.submit('hi');
+  await sim.until(() => sim.posts.length === 1);
+  started.worker.stop();
+  await started.worker.done;
+  const line = await started.lines.first(({ level }) => level === 'WARN');
+  expect(line).toMatchObject({
+    requestId: jobId,
+    message: 'The result is kept on disk and posted at the next start',
+  });
+});
+
+test('a killed worker posts nothing for what ran', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  const reasons: unknown[] = [];
+  const handler = (job: Job, { signal }: { signal: AbortSignal }) => {
+    signal.addEventListener('abort', () => {
+      reasons.push(signal.reason);
+      void gate.finish(job.jobId);
+    });
+    return gate.handler(job);
+  };
+  await using started = await TestWorker.start(sim.env, { handler });
+  sim.submit(1);
+  await gate.started.count(1);
+  started.worker.kill();
+  await started.worker.done;
+  expect(sim.posts).toEqual([]);
+  expect(reasons).toMatchObject([{ code: 'job.stopped' }]);
+});

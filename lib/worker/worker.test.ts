@@ -1,0 +1,270 @@
+import { expect, test } from '@jest/globals';
+import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
+import type { Job } from '../queues/job.ts';
+import { Gate, HastyClock, TestWorker } from './test-worker.ts';
+
+const echo = (job: Job) => job.input.value();
+
+test('W01 an idle worker asks for one job, says that it holds none, and sends the bare key', async () => {
+  await using sim = await startRunpodSimulator();
+  const asked = sim.nextTake();
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  const take = await asked;
+  expect(take.method).toBe('GET');
+  expect(take.path).toBe('/v2/simulated/job-take/simulated-pod');
+  expect(take.query).toEqual({ gpu: 'Simulated GPU', job_in_progress: '0' });
+  expect(take.headers.authorization).toBe(sim.env.RUNPOD_AI_API_KEY);
+  expect(take.headers['user-agent']).toMatch(/^comfyui-worker\/\S+ \(.+; .+\) Language\/Node \d/);
+});
+
+test('W02 a worker with four free places asks for a batch of four', async () => {
+  await using sim = await startRunpodSimulator();
+  const asked = sim.nextTake();
+  await using _ = await TestWorker.start(sim.env, { handler: echo, concurrency: 4 });
+  const take = await asked;
+  expect(take.path).toBe('/v2/simulated/job-take-batch/simulated-pod');
+  expect(take.query).toEqual({ gpu: 'Simulated GPU', batch_size: '4', job_in_progress: '0' });
+});
+
+test('W03 with four places and one job running, three more are asked for', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 4 });
+  const asked = sim.nextTake((take) => take.query.job_in_progress === '1');
+  const jobId = sim.submit(1);
+  expect((await asked).query.batch_size).toBe('3');
+  await gate.finish(jobId);
+  await sim.result(jobId);
+});
+
+test('W04 with two places and one job running, one more is asked for, not a batch', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  const asked = sim.nextTake((take) => take.query.job_in_progress === '1');
+  const jobId = sim.submit(1);
+  expect((await asked).route).toBe('job-take');
+  await gate.finish(jobId);
+  await sim.result(jobId);
+});
+
+test('W07 a job that comes after polls that brought none is run, and no error is logged', async () => {
+  await using sim = await startRunpodSimulator({ takeHoldMs: 20 });
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  await sim.until(() => sim.takes.length >= 3);
+  expect((await sim.result(sim.submit('hi'))).body).toEqual({ output: 'hi' });
+  expect(started.messages('WARN')).toEqual([]);
+});
+
+test('W08 a 400 means no job, and nobody is warned', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-take', { status: 400, text: 'paused' }, 2);
+  await using started = await TestWorker.start(sim.env, { handler: echo });
+  await sim.result(sim.submit(1));
+  expect(started.messages('WARN')).toEqual([]);
+});
+
+test('W09 after a 429 the next take is five seconds later, or when Retry-After says', async () => {
+  await using sim = await startRunpodSimulator();
+  const clock = new HastyClock();
+  sim.faults.next('job-take', { status: 429 });
+  sim.faults.next('job-take', { status: 429, headers: { 'retry-after': '17' } });
+  await using _ = await TestWorker.start(sim.env, { handler: echo, clock });
+  await sim.result(sim.submit(1));
+  expect(clock.pauses.slice(0, 2)).toEqual([5000, 17_000]);
+});
+
+test.each([401, 403, 404, 500, 503])(
+  'W10 takes answered with %i pause longer and longer, then go on',
+  async (status) => {
+    await using sim = await startRunpodSimulator();
+    const clock = new HastyClock();
+    sim.faults.next('job-take', { status }, 12);
+    await using started = await TestWorker.start(sim.env, { handler: echo, clock });
+    await sim.result(sim.submit(1));
+    const pauses = clock.pauses.slice(0, 12);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(200);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(30_000);
+    expect(pauses[11]).toBeGreaterThanOrEqual(15_000);
+    expect(started.lines.all.find((line) => line.level === 'WARN')?.reason).toContain(
+      String(status),
+    );
+  },
+);
+
+test('W10 a platform that refuses connections is not asked more than five times a second', async () => {
+  await using sim = await startRunpodSimulator();
+  await sim.down();
+  const clock = new HastyClock();
+  await using started = await TestWorker.start(sim.env, { handler: echo, clock });
+  while (clock.pauses.length < 5) await new Promise((resolve) => setImmediate(resolve));
+  await sim.up();
+  await sim.result(sim.submit(1));
+  expect(Math.min(...clock.pauses.slice(0, 5))).toBeGreaterThanOrEqual(200);
+  expect(started.lines.all.find((line) => line.level === 'WARN')?.reason).toContain('ECONNREFUSED');
+});
+
+test('W10 a connection reset under a poll is only a quick second poll', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-take', 'reset');
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  await sim.result(sim.submit(1));
+  expect(sim.takes.length).toBeLessThanOrEqual(3);
+});
+
+test('W11 a platform that always answers at once with nothing is asked at a bounded rate', async () => {
+  await using sim = await startRunpodSimulator();
+  const clock = new HastyClock();
+  sim.faults.next('job-take', { status: 204 }, 30);
+  await using _ = await TestWorker.start(sim.env, { handler: echo, clock });
+  await sim.result(sim.submit(1));
+  const pauses = clock.pauses.slice(0, 30);
+  expect(Math.min(...pauses)).toBeGreaterThan(0);
+  expect(Math.min(...pauses.slice(10))).toBeGreaterThanOrEqual(500);
+});
+
+test.each([
+  ['a page', { status: 200, text: '<html>', headers: { 'content-type': 'text/html' } }],
+  ['nothing', { status: 200, text: '' }],
+  ['broken JSON', { status: 200, text: '{"id":' }],
+  ['a bare value', { status: 200, text: '7' }],
+])('W12 %s instead of a job is no job, and the worker keeps asking', async (_name, fault) => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-take', fault);
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  expect((await sim.result(sim.submit(1))).body).toEqual({ output: 1 });
+});
+
+test('W13 a job without input fails with a text that says so', async () => {
+  await using sim = await startRunpodSimulator();
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  const jobId = sim.submitText('{"id":"no-input","webhook":"x"}');
+  expect((await sim.result(jobId)).body).toEqual({
+    error: 'Expected job no-input to have an input; it has none',
+  });
+});
+
+test('W14 a batch with an item without id: the others run and the worker stays up', async () => {
+  await using sim = await startRunpodSimulator();
+  const text = '[{"id":"a","input":1},{"input":2},{"id":"c","input":3},null]';
+  const ran: string[] = [];
+  sim.faults.next('job-take-batch', { status: 200, text });
+  const handler = (job: Job) => void ran.push(job.jobId);
+  await using started = await TestWorker.start(sim.env, { handler, concurrency: 3 });
+  await sim.until(() => sim.posts.length === 2);
+  await sim.result(sim.submit(1, { id: 'later' }));
+  expect(ran).toEqual(['a', 'c', 'later']);
+  expect(started.messages('WARN')).toHaveLength(2);
+});
+
+test('a batch larger than the room is run, as places become free', async () => {
+  await using sim = await startRunpodSimulator();
+  const text = '[{"id":"a","input":1},{"id":"b","input":2},{"id":"c","input":3}]';
+  const gate = new Gate();
+  sim.faults.next('job-take-batch', { status: 200, text });
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  await gate.started.count(2);
+  expect(started.worker.jobIds).toEqual(['c', 'a', 'b']);
+  expect(gate.started.all).toEqual(['a', 'b']);
+  await gate.finish('a');
+  await gate.finish('b');
+  await gate.finish('c');
+  await sim.until(() => sim.posts.length === 3);
+});
+
+test('W46 a backlog of instant jobs runs at hundreds a second', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.whenever(({ route }) => (route === 'job-take' ? { delayMs: 5 } : undefined));
+  const jobIds = Array.from({ length: 100 }, (_, index) => sim.submit(index));
+  const began = performance.now();
+  await using _ = await TestWorker.start(sim.env, { handler: echo });
+  await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
+  expect(100 / ((performance.now() - began) / 1000)).toBeGreaterThan(50);
+});
+
+test('W47 the next job is taken the moment the handler has ended, while the result is still being posted', async () => {
+  await using sim = await startRunpodSimulator();
+  sim.faults.next('job-done', { delayMs: 2000 });
+  const ended: number[] = [];
+  const handler = () => void ended.push(performance.now());
+  await using _ = await TestWorker.start(sim.env, { handler });
+  sim.submit(1);
+  const second = sim.submit(2);
+  await sim.until(() => sim.job(second)?.assignedAt !== undefined);
+  expect(sim.job(second)!.assignedAt! - ended[0]!).toBeLessThan(1000);
+});
+
+test('a job that releases its place is followed by the next one before its own result is ready', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  const handler = (job: Job, context: { release(): void }) => {
+    context.release();
+    context.release();
+    return gate.handler(job);
+  };
+  await using _ = await TestWorker.start(sim.env, { handler });
+  const [a, b] = [sim.submit(1), sim.submit(2)];
+  await gate.started.count(2);
+  expect(gate.started.all).toEqual([a, b]);
+  await gate.finish(b);
+  await sim.result(b);
+  await gate.finish(a);
+  await sim.result(a);
+});
+
+test('W48 when the number of places grows while a job runs, the new places are filled at once', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  let places = 1;
+  await using _ = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    concurrency: () => Promise.resolve(places),
+  });
+  const jobIds = [sim.submit(1), sim.submit(2), sim.submit(3)];
+  await gate.started.count(1);
+  const asked = sim.nextTake();
+  places = 3;
+  const batch = await asked;
+  expect(batch.query.batch_size).toBe('2');
+  await sim.until(() => jobIds.every((jobId) => sim.job(jobId)?.assignedAt !== undefined));
+  await Promise.all(jobIds.map((jobId) => gate.finish(jobId)));
+  await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
+});
+
+test('W49 when the number of places shrinks, nothing is cancelled and nothing is taken before there is room', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  let places = 3;
+  await using _ = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    concurrency: () => places,
+  });
+  const jobIds = [1, 2, 3].map((input) => sim.submit(input));
+  await gate.started.count(3);
+  places = 1;
+  const takes = sim.takes.length;
+  const next = sim.submit(4);
+  await gate.finish(jobIds[0]!);
+  await gate.finish(jobIds[1]!);
+  await Promise.all([sim.result(jobIds[0]!), sim.result(jobIds[1]!)]);
+  expect(sim.takes.length).toBe(takes);
+  await gate.finish(jobIds[2]!);
+  await gate.finish(next);
+  await sim.result(next);
+});
+
+test('W60 a job that is delivered twice while it runs is run once and has one result', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  const jobId = sim.submit(1, { id: 'twin' });
+  sim.submit(1, { id: 'twin' });
+  await started.lines.first((line) => line.level === 'WARN');
+  await gate.finish(jobId);
+  await sim.result(jobId);
+  const other = sim.submit('other');
+  await gate.finish(other);
+  await sim.result(other);
+  expect(gate.started.all).toEqual(['twin', other]);
+  expect(sim.posts.filter((post) => post.ids[1] === 'twin')).toHaveLength(1);
+});

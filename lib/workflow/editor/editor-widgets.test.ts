@@ -1,0 +1,168 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from '../../json.ts';
+import { fromEditor } from './from-editor.ts';
+import { convert, file, image, slot, widgetSlot, type Fields, type Node } from './test-editor.ts';
+import { recordedInfos, withClasses } from '../test-infos.ts';
+
+const SAMPLER_INPUTS = [
+  slot('model', 'MODEL', 1),
+  slot('positive', 'CONDITIONING', 2),
+  slot('negative', 'CONDITIONING', 3),
+  slot('latent_image', 'LATENT', 4),
+];
+const SAMPLER_VALUES = {
+  seed: 18,
+  steps: 20,
+  cfg: 8,
+  sampler_name: 'euler',
+  scheduler: 'normal',
+  denoise: 1,
+};
+const sampler = (more: Fields): Node => ({
+  id: 3,
+  type: 'KSampler',
+  inputs: SAMPLER_INPUTS,
+  ...more,
+});
+
+test.each([
+  [
+    'as saved, with the word behind the seed',
+    { widgets_values: [18, 'randomize', 20, 8, 'euler', 'normal', 1] },
+  ],
+  ['as made by programs, without it', { widgets_values: [18, 20, 8, 'euler', 'normal', 1] }],
+  [
+    'with sockets for widgets, as newer editors save',
+    {
+      inputs: [
+        ...SAMPLER_INPUTS,
+        ...Object.keys(SAMPLER_VALUES).map((name) => widgetSlot(name, 'INT')),
+      ],
+      widgets_values: [18, 'fixed', 20, 8, 'euler', 'normal', 1],
+    },
+  ],
+  [
+    'by name',
+    {
+      widgets_values: ['stale'],
+      widgets_values_named: { control_after_generate: 'fixed', ...SAMPLER_VALUES },
+    },
+  ],
+])('the widgets of a sampler are read %s', (_, values) => {
+  expect(convert([sampler(values)])['3']?.inputs).toEqual(SAMPLER_VALUES);
+});
+
+test('a file with fewer values than widgets gets the defaults', () => {
+  expect(convert([sampler({ widgets_values: [5, 'fixed', 30] })])['3']?.inputs).toEqual({
+    ...SAMPLER_VALUES,
+    scheduler: 'simple',
+    seed: 5,
+    steps: 30,
+  });
+});
+
+test('numbers keep their text', () => {
+  const text = file([sampler({ widgets_values: [1, 'fixed'] })]).text.replace(
+    '[1,',
+    '[18446744073709551615,',
+  );
+  expect(fromEditor(JsonText.parse(text), recordedInfos).text).toContain(
+    '"seed":18446744073709551615',
+  );
+});
+
+test('a widget made into an input keeps its place among the values, and the link wins', () => {
+  const infos = withClasses({
+    Number: {
+      input: { required: { value: ['INT', {}] } },
+      output: ['INT'],
+      display_name: 'Number',
+    },
+  });
+  const nodes = [
+    { id: 5, type: 'Number', widgets_values: [77], outputs: [{ type: 'INT' }] },
+    image(1, {
+      inputs: [
+        { ...widgetSlot('height', 'INT', 9), widget: { name: 'height', config: ['INT', {}] } },
+      ],
+    }),
+  ];
+  const { '1': made } = convert(nodes, [[9, 5, 0, 1, 0, 'INT']], {}, infos);
+  expect(made?.inputs).toEqual({ width: 64, height: ['5', 0], batch_size: 1, color: 255 });
+});
+
+test('values by name keep inputs the class does not declare, but not the preview', () => {
+  const infos = withClasses({
+    VHS_VideoCombine: {
+      input: {
+        required: { frame_rate: ['FLOAT', { default: 8 }], loop_count: ['INT', { default: 0 }] },
+      },
+    },
+  });
+  const values = {
+    frame_rate: 24,
+    pix_fmt: 'yuv420p',
+    crf: 19,
+    videopreview: { hidden: false, params: {} },
+  };
+  const converted = convert(
+    [{ id: 1, type: 'VHS_VideoCombine', widgets_values: values }],
+    [],
+    {},
+    infos,
+  );
+  expect(converted['1']?.inputs).toEqual({
+    frame_rate: 24,
+    pix_fmt: 'yuv420p',
+    crf: 19,
+    loop_count: 0,
+  });
+});
+
+test('a choice brings its own inputs, and forced inputs have no value', () => {
+  const infos = withClasses({
+    Resize: {
+      input: {
+        required: {
+          how: [
+            'COMFY_DYNAMICCOMBO_V3',
+            {
+              options: [
+                { key: 'scale', inputs: { required: { factor: ['FLOAT', { default: 2 }] } } },
+                { key: 'size', inputs: { required: { width: ['INT', {}], height: ['INT', {}] } } },
+              ],
+            },
+          ],
+          text: ['STRING', { forceInput: true }],
+          method: ['COMBO', { options: ['area', 'lanczos'] }],
+        },
+      },
+    },
+  });
+  const resize = { id: 1, type: 'Resize', widgets_values: ['size', 640, 480, 'lanczos'] };
+  expect(convert([resize], [], {}, infos)['1']?.inputs).toEqual({
+    how: 'size',
+    'how.width': 640,
+    'how.height': 480,
+    method: 'lanczos',
+  });
+});
+
+test('a list as a value is wrapped, so that it is not taken for a link', () => {
+  const infos = withClasses({
+    Pick: { input: { required: { names: ['COMBO', { options: [] }] } } },
+  });
+  const converted = convert([{ id: 1, type: 'Pick', widgets_values: [['a', 1]] }], [], {}, infos);
+  expect(converted['1']?.inputs.names).toEqual({ __value__: ['a', 1] });
+});
+
+test('a choice within a prompt is made, as the editor does before it submits', () => {
+  const text = { id: 1, type: 'CLIPTextEncode', widgets_values: ['a {red|red} cat // or dog'] };
+  expect(recordedInfos.get('CLIPTextEncode')?.text).toContain('dynamicPrompts');
+  expect(convert([text])['1']?.inputs.text).toBe('a red cat ');
+});
+
+test('the upload button of a loader is no value', () => {
+  const load = { id: 1, type: 'LoadImageMask', widgets_values: ['in.png', 'red', 'image'] };
+  expect(convert([load])['1']?.inputs).toEqual({ image: 'in.png', channel: 'red' });
+});

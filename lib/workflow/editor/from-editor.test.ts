@@ -1,0 +1,136 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from '../../json.ts';
+import { preflight } from '../check/preflight.ts';
+import { convert, image, invert, save, slot, widgetSlot } from './test-editor.ts';
+import { recordedInfos, withClasses } from '../test-infos.ts';
+
+test('a plain workflow becomes what the menu exports, titles included', () => {
+  const nodes = [image(1), save(3, 7, { title: 'Keep it' })];
+  const converted = convert(nodes, [[7, 1, 0, 3, 0, 'IMAGE']]);
+  expect(converted).toEqual({
+    '1': {
+      inputs: { width: 64, height: 32, batch_size: 1, color: 255 },
+      class_type: 'EmptyImage',
+      _meta: { title: 'EmptyImage' },
+    },
+    '3': {
+      inputs: { filename_prefix: 'x', images: ['1', 0] },
+      class_type: 'SaveImage',
+      _meta: { title: 'Keep it' },
+    },
+  });
+  expect(preflight(JsonText.of(converted), recordedInfos).isRefused).toBe(false);
+});
+
+test('links as objects, ids as text, and native reroutes mean the same', () => {
+  const link = {
+    id: 7,
+    origin_id: '1',
+    origin_slot: 0,
+    target_id: 3,
+    target_slot: 0,
+    type: 'IMAGE',
+    parentId: 1,
+  };
+  const reroutes = { extra: { reroutes: [{ id: 1, pos: [0, 0], linkIds: [7] }] } };
+  expect(convert([image(1), save(3, 7)], [link], reroutes)['3']?.inputs.images).toEqual(['1', 0]);
+});
+
+test('a primitive gives its value, also through a reroute', () => {
+  const nodes = [
+    { id: 5, type: 'PrimitiveNode', widgets_values: [99, 'fixed'], outputs: [{ type: 'INT' }] },
+    { id: 6, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [{ type: '*' }] },
+    image(1, { inputs: [widgetSlot('width', 'INT', 2)] }),
+  ];
+  const converted = convert(nodes, [
+    [1, 5, 0, 6, 0, '*'],
+    [2, 6, 0, 1, 0, 'INT'],
+  ]);
+  expect(Object.keys(converted)).toEqual(['1']);
+  expect(converted['1']?.inputs.width).toBe(99);
+});
+
+test('reroutes and named connections are bridged, remarks are dropped', () => {
+  const nodes = [
+    image(1),
+    { id: 2, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [{ type: 'IMAGE' }] },
+    {
+      id: 4,
+      type: 'SetNode',
+      inputs: [slot('IMAGE', 'IMAGE', 2)],
+      outputs: [{ type: '*' }],
+      widgets_values: ['pic'],
+    },
+    { id: 5, type: 'GetNode', inputs: [], outputs: [{ type: 'IMAGE' }], widgets_values: ['pic'] },
+    save(3, 3),
+    { id: 8, type: 'Note', widgets_values: ['remember'] },
+    { id: 9, type: 'MarkdownNote', widgets_values: ['# remember'] },
+  ];
+  const converted = convert(nodes, [
+    [1, 1, 0, 2, 0, '*'],
+    [2, 2, 0, 4, 0, '*'],
+    [3, 5, 0, 3, 0, '*'],
+  ]);
+  expect(Object.keys(converted)).toEqual(['1', '3']);
+  expect(converted['3']?.inputs.images).toEqual(['1', 0]);
+});
+
+test('a muted node takes its links with it', () => {
+  const nodes = [image(1), invert(2, 1, { mode: 2 }), save(3, 2)];
+  const converted = convert(nodes, [
+    [1, 1, 0, 2, 0, 'IMAGE'],
+    [2, 2, 0, 3, 0, 'IMAGE'],
+  ]);
+  expect(Object.keys(converted)).toEqual(['1', '3']);
+  expect(converted['3']?.inputs).toEqual({ filename_prefix: 'x' });
+});
+
+test('a bypassed node passes on the input of the type that is wanted', () => {
+  const infos = withClasses({
+    Mixed: { input: { required: { mask: ['MASK'], image: ['IMAGE'] } }, output: ['IMAGE'] },
+  });
+  const mixed = {
+    id: 2,
+    type: 'Mixed',
+    mode: 4,
+    inputs: [slot('mask', 'MASK', 1), slot('image', 'IMAGE', 2)],
+    outputs: [{ type: 'IMAGE' }],
+  };
+  const nodes = [image(1), image(7), mixed, save(3, 3)];
+  const links = [
+    [1, 7, 0, 2, 0, 'MASK'],
+    [2, 1, 0, 2, 1, 'IMAGE'],
+    [3, 2, 0, 3, 0, 'IMAGE'],
+  ];
+  expect(convert(nodes, links, {}, infos)['3']?.inputs.images).toEqual(['1', 0]);
+});
+
+test('a bypassed loader leaves nothing behind', () => {
+  const converted = convert([image(1, { mode: 4 }), save(3, 1)], [[1, 1, 0, 3, 0, 'IMAGE']]);
+  expect(converted).toEqual({ '3': expect.objectContaining({ inputs: { filename_prefix: 'x' } }) });
+});
+
+test('classes that are not installed, and group nodes, are all named', () => {
+  const nodes = [
+    { id: 1, type: 'Foo' },
+    { id: 2, type: 'Foo' },
+    { id: 3, type: 'workflow>mine' },
+    { id: 4, type: 'Bar', mode: 2 },
+  ];
+  expect(() => convert(nodes)).toThrow(
+    /• Nodes 1, 2: the class "Foo" is not installed\n• Node 3: "workflow>mine" is a group node.*\n.*Workflow > Export \(API\)/,
+  );
+});
+
+test('a workflow that leads round in a circle is refused', () => {
+  const reroutes = [
+    { id: 1, type: 'Reroute', inputs: [slot('', '*', 2)], outputs: [] },
+    { id: 2, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [] },
+    save(3, 1),
+  ];
+  const links = [
+    [1, 1, 0, 2, 0, '*'],
+    [2, 2, 0, 1, 0, '*'],
+  ];
+  expect(() => convert(reroutes, links)).toThrow(/Node \d \(Reroute\) is linked to itself/);
+});

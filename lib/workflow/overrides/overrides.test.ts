@@ -1,0 +1,81 @@
+import { expect, test } from '@jest/globals';
+import { JsonText } from '../../json.ts';
+import { applyOverrides } from './overrides.ts';
+import { recordedInfos, withClasses } from '../test-infos.ts';
+
+const TEXT = `{
+  "10": {"class_type": "KSampler", "inputs": {"seed": 1, "cfg": 1.0, "model": ["2", 0]}, "_meta": {"title": "Sample v1.5"}},
+  "2": {"class_type": "Loader", "inputs": {"name": "a", "noise_seed": 5}},
+  "3": {"class_type": "Text", "inputs": {"text": "x"}, "_meta": {"title": "Positive Prompt"}},
+  "4": {"class_type": "Text", "inputs": {"text": "y"}, "_meta": {"title": "Negative Prompt"}}
+}`;
+const apply = (overrides: string, infos = recordedInfos) =>
+  applyOverrides(JsonText.parse(TEXT), JsonText.parse(overrides), infos);
+
+test('inputs are set by id, title and class, with the text of their values, and nothing else changes', () => {
+  const { workflow, randomized } = apply(
+    '{"Positive Prompt.text": "a \\u0063at", "KSampler.seed": 18446744073709551615, "10.cfg": 7.0, "10.model": ["2", 1]}',
+  );
+  expect(workflow.text).toBe(
+    TEXT.replace('"x"', '"a \\u0063at"')
+      .replace('"seed": 1,', '"seed": 18446744073709551615,')
+      .replace('1.0', '7.0')
+      .replace('["2", 0]', '["2", 1]'),
+  );
+  expect(randomized).toEqual({});
+});
+
+test('no overrides change nothing', () => {
+  expect(apply('{}').workflow.text).toBe(TEXT);
+});
+
+test('a randomized seed is new each time, and told with all its digits', () => {
+  const seeds = Array.from({ length: 20 }, () => {
+    const { workflow, randomized } = apply('{"Sample v1.5.seed": "randomize"}');
+    expect(workflow.text).toBe(TEXT.replace('"seed": 1,', `"seed": ${randomized['10.seed']},`));
+    return BigInt(randomized['10.seed']!);
+  });
+  expect(new Set(seeds).size).toBe(20);
+  expect(seeds.some((seed) => seed > 2n ** 60n)).toBe(true);
+});
+
+test('a randomized seed stays within what its class allows', () => {
+  const infos = withClasses({
+    Loader: { input: { required: { noise_seed: ['INT', { max: 3 }] } } },
+  });
+  for (let round = 0; round < 20; round++) {
+    expect(
+      Number(apply('{"2.noise_seed": "randomize"}', infos).randomized['2.noise_seed']),
+    ).toBeLessThan(4);
+  }
+});
+
+test('"randomize" is a text where there is no seed', () => {
+  expect(apply('{"3.text": "randomize"}').workflow.get('3')?.text).toContain('"randomize"');
+});
+
+test('everything that cannot be set is told at once, with what there is', () => {
+  const overrides = {
+    'Nobody.text': 1,
+    'Text.text': 'which?',
+    '10.sede': 1,
+    seed: 1,
+    '10.model': 'sdxl',
+    '10.seed': 1,
+    'KSampler.seed': 2,
+  };
+  expect(() => apply(JSON.stringify(overrides))).toThrow(
+    `No node is called "Nobody"; there are:
+  10 (KSampler "Sample v1.5")
+  2 (Loader)
+  3 (Text "Positive Prompt")
+  4 (Text "Negative Prompt")
+2 nodes are called "Text"; use the id of one:
+  3 (Text "Positive Prompt")
+  4 (Text "Negative Prompt")
+Node 10 (KSampler "Sample v1.5") has no input "sede"; it has: seed, cfg, model
+Expected "node.input", got "seed"; for example "6.text"
+model of node 10 (KSampler "Sample v1.5") comes from node 2; expected another link, ["node id", output number], got "sdxl"
+seed of node 10 (KSampler "Sample v1.5") is set more than once`,
+  );
+});
