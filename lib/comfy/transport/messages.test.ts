@@ -8,7 +8,7 @@ const parse = (frame: unknown) =>
 /** The text frames of a recording of a real ComfyUI, with what they are read as. */
 function replay(scenario: string): string[] {
   const file = new URL(
-    `../../test_resources/transcripts/comfyui-0.8.0/${scenario}.jsonl`,
+    `../../../test_resources/transcripts/comfyui-0.8.0/${scenario}.jsonl`,
     import.meta.url,
   );
   const lines = readFileSync(file, 'utf8').trim().split('\n');
