@@ -1,4 +1,4 @@
-import type { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
@@ -25,7 +25,7 @@ import type { UploadSettings } from './delivery/upload-settings.ts';
 import { openWorkFolder } from './work-folder.ts';
 
 export interface JobParts {
-  readonly comfy: Comfy;
+  readonly comfy: ComfyBackend;
   readonly storage?: Storage;
   /** Sent with workflows whose job brings no key of its own. */
   readonly apiKey?: JsonText;
@@ -86,7 +86,7 @@ async function runJob(
 
   const input = parseInput(job.input);
   await using delivery = await planDelivery({ job, input }, parts);
-  await comfy.ready(signal);
+  await comfy.waitUntilReady(signal);
   watch.lap('ready');
 
   const { workflow, randomized } = await resolveWorkflow(input, { ...parts, signal });

@@ -1,11 +1,11 @@
-import type { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import { classTypesOf } from '../lib/workflow/graph.ts';
 import { fatalNodes, preflight, type Findings } from '../lib/workflow/check/preflight.ts';
 
 export interface PreflightOptions {
-  readonly comfy: Pick<Comfy, 'describeNodes' | 'nodeClasses' | 'refusal'>;
+  readonly comfy: Pick<ComfyBackend, 'describeNodes' | 'nodeClassNames' | 'rejection'>;
   readonly signal: AbortSignal;
   /** Refuse a workflow also for what ComfyUI may let pass, or leave out. */
   readonly strict?: boolean;
@@ -22,7 +22,7 @@ export async function checkWorkflow(workflow: JsonText, options: PreflightOption
   if (!infos) {
     const fatal = fatalNodes(workflow);
     if (fatal.entries().length > 0)
-      throw await comfy.refusal(workflow, { nodeErrors: fatal }, signal);
+      throw await comfy.rejection(workflow, { nodeErrors: fatal }, signal);
     return;
   }
   const findings = preflight(workflow, infos);
@@ -42,12 +42,12 @@ async function refuseIfStillSo(
   const fresh = await comfy.describeNodes(earlier.classTypes, { signal, fresh: true });
   if (!fresh) return;
   const unknown = earlier.classTypes.find((classType) => !fresh.has(classType));
-  const names = unknown === undefined ? [] : await comfy.nodeClasses(signal);
+  const names = unknown === undefined ? [] : await comfy.nodeClassNames(signal);
   const findings = preflight(workflow, new Map([...infos, ...fresh]), names);
   if (!isRefused(findings, options)) return;
   if (findings.lacksOutput) throw withoutOutput();
   const { nodeErrors } = findings;
-  throw await comfy.refusal(workflow, { nodeErrors, ...maybeHeadline(unknown) }, signal);
+  throw await comfy.rejection(workflow, { nodeErrors, ...maybeHeadline(unknown) }, signal);
 }
 
 /** ComfyUI's own first words for a node it does not have, which clients may look for. */

@@ -19,7 +19,7 @@ async function open() {
     }),
   );
   const comfy = parts.use(openComfy(simulator.url));
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   return { simulator, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
@@ -180,7 +180,7 @@ const save = (from: string) => ({
   _meta: { title: 'Keep' },
 });
 
-test('all that is wrong is told at once, in the words of a refusal by ComfyUI', async () => {
+test('all that is wrong is told at once, in the words of a rejection by ComfyUI', async () => {
   const checking = check({
     '1': image({ width: 0 }),
     '2': { class_type: 'ImageInvrt', inputs: { image: ['1', 0] } },
@@ -237,8 +237,8 @@ test('a model that came after the worker first looked is found', async () => {
       const infos = await rig.comfy.describeNodes(names, asked);
       return asked.fresh ? infos : new Map([...infos!, ['CheckpointLoaderSimple', stale] as const]);
     },
-    nodeClasses: rig.comfy.nodeClasses.bind(rig.comfy),
-    refusal: rig.comfy.refusal.bind(rig.comfy),
+    nodeClassNames: rig.comfy.nodeClassNames.bind(rig.comfy),
+    rejection: rig.comfy.rejection.bind(rig.comfy),
   };
   await checkWorkflow(loading('sdxl.safetensors'), { ...options, comfy: forgetful });
   await expect(
@@ -250,8 +250,8 @@ test('when ComfyUI does not tell about its nodes, only what surely kills it is r
   await using rig = await open();
   const silent = {
     describeNodes: () => Promise.resolve(undefined),
-    nodeClasses: () => Promise.resolve([]),
-    refusal: rig.comfy.refusal.bind(rig.comfy),
+    nodeClassNames: () => Promise.resolve([]),
+    rejection: rig.comfy.rejection.bind(rig.comfy),
   };
   const options = { comfy: silent, signal: never };
   await checkWorkflow(JsonText.of({ '1': { class_type: 'Nope', inputs: {} } }), options);

@@ -1,4 +1,4 @@
-import type { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
 import { editorClassTypes, fromEditor } from '../lib/workflow/editor/from-editor.ts';
@@ -9,7 +9,7 @@ import { recognise } from '../lib/workflow/recognise.ts';
 import type { JobInput, NamedWorkflow } from './request/job-input.ts';
 
 export interface ResolveOptions {
-  readonly comfy: Pick<Comfy, 'describeNodes'>;
+  readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string | undefined;
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
-import type { Comfy } from '../lib/comfy/local/comfy.ts';
-import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Timings } from './stopwatch.ts';
 
@@ -29,10 +29,10 @@ interface ResultTimings {
 
 /** Tells about jobs, and remembers whether this worker has run one before. */
 export class ResultReporter {
-  readonly #comfy: Pick<Comfy, 'version'>;
+  readonly #comfy: Pick<ComfyBackend, 'version'>;
   #runs = 0;
 
-  constructor(comfy: Pick<Comfy, 'version'>) {
+  constructor(comfy: Pick<ComfyBackend, 'version'>) {
     this.#comfy = comfy;
   }
 

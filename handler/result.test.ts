@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
+import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import { toFailure, toResult } from './result.ts';
 

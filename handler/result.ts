@@ -1,4 +1,4 @@
-import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
+import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { OutputOptions } from './request/input-options.ts';
 import { maybeMissing } from './outputs/output-expect.ts';

@@ -1,5 +1,5 @@
-import type { Comfy } from '../lib/comfy/local/comfy.ts';
-import type { PromptOutcome } from '../lib/comfy/prompt/run-prompt.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { JobContext } from '../lib/queues/job.ts';
 import { collectOutputs, type Collected } from './outputs/collect-outputs.ts';
@@ -21,7 +21,7 @@ export interface RunOptions {
 }
 
 export interface RunParts extends StagingParts {
-  readonly comfy: Comfy;
+  readonly comfy: ComfyBackend;
   readonly apiKey?: JsonText;
   readonly preflight: boolean;
   readonly reporter: ResultReporter;

@@ -57,7 +57,7 @@ function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {
   return {
     workerId: config.RUNPOD_POD_ID ?? hostname(),
     places: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
-    comfyAnswers: (signal) => comfy.answers(signal),
+    comfyAnswers: (signal) => comfy.isReachable(signal),
     undelivered: () => worker.undelivered,
   };
 }

@@ -1,4 +1,5 @@
-import { Comfy } from '../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import { LocalComfy } from '../lib/comfy/local/local-comfy.ts';
 import { comfySettings } from '../lib/comfy/local/settings.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Config } from '../lib/config.ts';
@@ -26,13 +27,13 @@ export interface JobsOptions {
 /** A worker with everything its jobs need. Disposed, it ends at once; `worker.stop()` lets it finish. */
 export interface Jobs extends AsyncDisposable {
   readonly worker: Worker;
-  readonly comfy: Comfy;
+  readonly comfy: ComfyBackend;
 }
 
 /** Builds the line of a job and starts to take jobs from `queue`. */
 export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): Jobs {
   const parts = new AsyncDisposableStack();
-  const comfy = parts.use(new Comfy(comfySettings(config), { log }));
+  const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
   const storage = parts.use(openStorage(config, { clock: systemClock, log }));
   const handler = createJobHandler({
     comfy,

@@ -1,4 +1,4 @@
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { readGraph, textOf, type Graph } from '../../lib/workflow/graph.ts';
 import { hasOption, readNodeInfo } from '../../lib/workflow/node-info.ts';
@@ -57,7 +57,7 @@ const UPLOADS: readonly (readonly [option: string, loader: Loader])[] = [
  */
 export async function findLinks(
   workflow: JsonText,
-  comfy: Pick<Comfy, 'describeNodes'>,
+  comfy: Pick<ComfyBackend, 'describeNodes'>,
   signal: AbortSignal,
 ): Promise<InputLink[]> {
   const texts = urlInputs(readGraph(workflow));
@@ -94,7 +94,7 @@ function urlInputs(graph: Graph): UrlInput[] {
 
 async function uploadInputs(
   texts: readonly UrlInput[],
-  comfy: Pick<Comfy, 'describeNodes'>,
+  comfy: Pick<ComfyBackend, 'describeNodes'>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Loader>> {
   const infos = await comfy.describeNodes(

@@ -1,4 +1,4 @@
-import type { ComfyFile } from '../../lib/comfy/transport/comfy-file.ts';
+import type { ComfyFile } from '../../lib/comfy/backend.ts';
 import { isUrl, type InputSource } from './input-content.ts';
 import type { InputFile } from '../request/input-file.ts';
 import type { InputLink } from './input-links.ts';

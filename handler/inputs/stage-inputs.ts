@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
@@ -14,7 +14,7 @@ import { obtainInputs, type Obtained, type ObtainedInput } from './obtain-inputs
 import { targetOf, uploadInputs } from './upload-inputs.ts';
 
 export interface StagingParts {
-  readonly comfy: Pick<Comfy, 'storeInput' | 'inputFolder' | 'describeNodes'>;
+  readonly comfy: Pick<ComfyBackend, 'storeInput' | 'inputFolder' | 'describeNodes'>;
   readonly leases: InputLeases;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;

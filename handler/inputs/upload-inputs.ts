@@ -1,12 +1,12 @@
 import { posix } from 'node:path';
 import type { LimitFunction } from 'p-limit';
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import { describeError, errnoOf, isError } from '../../lib/errors.ts';
 import { toBlob } from './input-content.ts';
 import type { Obtained, ObtainedInput } from './obtain-inputs.ts';
 
 export interface UploadOptions {
-  readonly comfy: Pick<Comfy, 'storeInput'>;
+  readonly comfy: Pick<ComfyBackend, 'storeInput'>;
   /** Bounds what is uploaded side by side. */
   readonly limit: LimitFunction;
   readonly signal: AbortSignal;

@@ -1,4 +1,4 @@
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Config } from '../../lib/config.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
@@ -11,7 +11,7 @@ import { OwnFolders } from './own-folder.ts';
 import { OwnInputs } from './own-inputs.ts';
 
 export interface CleanupParts {
-  readonly comfy: Pick<Comfy, 'inputFolder' | 'outputFolder'>;
+  readonly comfy: Pick<ComfyBackend, 'inputFolder' | 'outputFolder'>;
   readonly leases: InputLeases;
   readonly mode: Config['CLEANUP'];
 }

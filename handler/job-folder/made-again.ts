@@ -1,4 +1,4 @@
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import { isError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { OutputRecord } from '../outputs/artifact.ts';
@@ -6,7 +6,7 @@ import { placeOf } from '../outputs/output-records.ts';
 import type { Ran } from '../run-workflow.ts';
 
 interface MadeAgainOptions {
-  readonly comfy: Pick<Comfy, 'hasFile' | 'forgetResults'>;
+  readonly comfy: Pick<ComfyBackend, 'hasFile' | 'clearCache'>;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -22,7 +22,7 @@ export async function madeAgain(run: () => Promise<Ran>, options: MadeAgainOptio
     const gone = await findGone(first, options);
     if (gone === undefined) return first;
     const { filename } = gone;
-    if (!(await comfy.forgetResults(signal))) {
+    if (!(await comfy.clearCache(signal))) {
       log.warn({ filename }, 'A cached file is gone; ComfyUI is too busy to make it again');
       return first;
     }

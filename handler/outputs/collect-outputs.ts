@@ -1,4 +1,4 @@
-import type { PromptOutcome } from '../../lib/comfy/prompt/run-prompt.ts';
+import type { PromptOutcome } from '../../lib/comfy/backend.ts';
 import type { OutputRecord } from './artifact.ts';
 import { ALL_SAVED, type OutputChoice } from './output-choice.ts';
 import { recordsOf } from './output-records.ts';

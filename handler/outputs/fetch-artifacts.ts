@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import type { Comfy } from '../../lib/comfy/local/comfy.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -14,7 +14,7 @@ export interface Fetched {
 }
 
 export interface FetchParts {
-  readonly comfy: Pick<Comfy, 'fetchFile'>;
+  readonly comfy: Pick<ComfyBackend, 'fetchFile'>;
   readonly transfers: number;
   readonly log: Logger;
   /** Where a file goes that is not held in memory. */

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { readConfig } from '../config.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
-import { Comfy } from './local/comfy.ts';
+import { LocalComfy } from './local/local-comfy.ts';
 import { comfySettings, LIMITS, type ComfySettings, type Limits } from './local/settings.ts';
 
 /** For tests: what most of them need of a `Comfy`. */
@@ -31,8 +31,8 @@ function testSettings(url: string, { limits, ...settings }: TestSettings = {}): 
 export function openComfy(
   url: string,
   { clock, log = silentLog, ...settings }: TestSettings = {},
-): Comfy {
-  return new Comfy(testSettings(url, settings), { log, ...(clock ? { clock } : {}) });
+): LocalComfy {
+  return new LocalComfy(testSettings(url, settings), { log, ...(clock ? { clock } : {}) });
 }
 
 /** A signal nobody aborts. */

@@ -32,8 +32,8 @@ const unreachable = (port: number) => ({
 test('ready opens the websocket, and costs no request while that is alive', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
-  await Promise.all([comfy.ready(never), comfy.ready(never)]);
-  await comfy.ready(never);
+  await Promise.all([comfy.waitUntilReady(never), comfy.waitUntilReady(never)]);
+  await comfy.waitUntilReady(never);
   expect(scripted.clientIds).toHaveLength(1);
   expect(scripted.count('GET /')).toBeLessThanOrEqual(2);
 });
@@ -41,11 +41,11 @@ test('ready opens the websocket, and costs no request while that is alive', asyn
 test('a connection that was quiet is asked before it is trusted, and replaced when it is dead', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { limits: { trustedSilenceMs: 0, quickPingMs: 50 } });
-  await comfy.ready(never);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
+  await comfy.waitUntilReady(never);
   expect(scripted.clientIds).toHaveLength(1);
   scripted.stall();
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   expect(scripted.clientIds).toHaveLength(2);
 });
 
@@ -58,7 +58,7 @@ test('a ComfyUI that is still starting is waited for', async () => {
     if (scripted.count('GET /') === 20) scripted.unscript('GET /');
     return { status: 503 };
   });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   expect(scripted.count('GET /')).toBe(21);
 });
 
@@ -68,7 +68,7 @@ test('without a process file, as many looks are taken as the settings allow', as
     availability: { intervalMs: 1, maxRetries: 4, startupTimeoutMs: 60_000 },
   });
   scripted.script('GET /', () => ({ status: 503 }));
-  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   expect(scripted.count('GET /')).toBe(4);
 });
 
@@ -78,7 +78,7 @@ test('without a process file and a setting, 500 looks are taken', async () => {
     availability: { intervalMs: 0, maxRetries: 0, startupTimeoutMs: 60_000 },
   });
   scripted.script('GET /', () => ({ status: 503 }));
-  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   expect(scripted.count('GET /')).toBe(500);
 });
 
@@ -95,7 +95,7 @@ test('while the process lives, its start is waited for up to the startup timeout
     return { status: 503 };
   });
   const looking = setInterval(() => clock.advance(1000), 0);
-  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   clearInterval(looking);
   expect(clock.now() - Date.UTC(2026, 0, 1)).toBeGreaterThanOrEqual(700_000);
 });
@@ -103,14 +103,14 @@ test('while the process lives, its start is waited for up to the startup timeout
 test('a process that has ended fails at once, even when something answers on the port', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pidFile: await pidFile(await endedProcess()) });
-  await expect(comfy.ready(never)).rejects.toMatchObject(unreachable(scripted.port));
+  await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   expect(scripted.requests).toEqual([]);
 });
 
 test('a process file that holds no number counts as none', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pidFile: await pidFile('starting') });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
 });
 
 test('waiting for ComfyUI ends when the job does', async () => {
@@ -121,7 +121,7 @@ test('waiting for ComfyUI ends when the job does', async () => {
   const job = new AbortController();
   scripted.script('GET /', () => ({ status: 503 }));
   const looked = scripted.next('GET /');
-  const waiting = comfy.ready(job.signal);
+  const waiting = comfy.waitUntilReady(job.signal);
   await looked;
   job.abort(new Error('stopped'));
   await expect(waiting).rejects.toThrow('stopped');
@@ -131,7 +131,7 @@ test('a refused handshake is told in the words clients know', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /ws', () => ({}));
-  await expect(comfy.ready(never)).rejects.toMatchObject({
+  await expect(comfy.waitUntilReady(never)).rejects.toMatchObject({
     code: 'comfy.socket_failed',
     message: 'WebSocket communication error: Handshake status 404 Not Found',
   });

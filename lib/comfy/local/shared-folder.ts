@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { isError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import type { InputImage } from '../transport/comfy-file.ts';
+import type { InputToStore } from '../backend.ts';
 
 export interface SharedFolderOptions {
   readonly type: 'input' | 'output';
@@ -56,7 +56,7 @@ export class SharedFolder {
   /** Puts a file there. ComfyUI sees all of it or nothing, and a prompt that reads the old one keeps it. */
   async put(
     folder: string,
-    { name, subfolder = '', content }: InputImage,
+    { name, subfolder = '', content }: InputToStore,
     signal: AbortSignal,
   ): Promise<void> {
     const target = resolve(folder, subfolder, name);

@@ -1,6 +1,6 @@
 import { WorkerError } from '../../errors.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import type { InputImage, StoredImage } from '../transport/comfy-file.ts';
+import type { InputToStore, StoredInput } from '../backend.ts';
 import type { SharedFolder } from './shared-folder.ts';
 
 interface Parts {
@@ -13,10 +13,10 @@ interface Parts {
  * @throws WorkerError `comfy.request_failed`, `comfy.protocol`, or `input.upload_failed` when there is no way.
  */
 export async function storeInput(
-  image: InputImage,
+  image: InputToStore,
   { client, folder }: Parts,
   signal: AbortSignal,
-): Promise<StoredImage> {
+): Promise<StoredInput> {
   const { name, subfolder = '', content } = image;
   const limit = await uploadLimit(content.size, client, signal);
   if (content.size <= limit) return await upload(image, client, signal);
@@ -28,10 +28,10 @@ export async function storeInput(
 
 /** A mask whose original is not found is answered like one that is, and not stored (`server.py`, `upload_mask`). */
 async function upload(
-  image: InputImage,
+  image: InputToStore,
   client: ComfyClient,
   signal: AbortSignal,
-): Promise<StoredImage> {
+): Promise<StoredInput> {
   const stored = await client.uploadImage(image, signal);
   if (!image.maskOf) return stored;
   const { name: filename, subfolder, type } = stored;
@@ -59,7 +59,7 @@ async function uploadLimit(
 const USUAL_LIMIT = 100 * 1024 * 1024;
 const FORM_BYTES = 4096;
 
-function tooLarge({ content, maskOf }: InputImage, limit: number): WorkerError {
+function tooLarge({ content, maskOf }: InputToStore, limit: number): WorkerError {
   const way = maskOf
     ? 'a mask can only be uploaded'
     : 'its input folder is on no disk that this worker sees; set COMFY_INPUT_DIR to it, or start ComfyUI with a larger --max-upload-size';

@@ -21,7 +21,7 @@ test('a class is asked for once, one that is not installed every time', async ()
   const { scripted, classTypes } = await withClasses('A', 'B');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   const asked = () => scripted.count('GET /object_info');
   expect(namesOf(await comfy.describeNodes(['A', 'B', 'A', 'C'], { signal: never }))).toEqual([
     'A',
@@ -37,7 +37,7 @@ test('what is to be fresh is asked for again', async () => {
   const { scripted, classTypes } = await withClasses('A', 'B');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   await comfy.describeNodes(['A', 'B'], { signal: never });
   classTypes.splice(0, 1);
   expect(namesOf(await comfy.describeNodes(['A', 'B'], { signal: never }))).toEqual(['A', 'B']);
@@ -49,10 +49,10 @@ test('a new connection may lead to another ComfyUI: nothing of the old one is ke
   const { scripted } = await withClasses('A');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   await comfy.describeNodes(['A'], { signal: never });
   for (const socket of scripted.sockets) socket.terminate();
-  while (scripted.clientIds.length < 2) await comfy.ready(never);
+  while (scripted.clientIds.length < 2) await comfy.waitUntilReady(never);
   await comfy.describeNodes(['A'], { signal: never });
   expect(scripted.count('GET /object_info')).toBe(2);
 });
@@ -63,7 +63,7 @@ test('names of classes with slashes and spaces arrive whole', async () => {
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
   expect(namesOf(await comfy.describeNodes([name], { signal: never }))).toEqual([name]);
-  expect(await comfy.nodeClasses(never)).toEqual([name]);
+  expect(await comfy.nodeClassNames(never)).toEqual([name]);
 });
 
 test('a ComfyUI that does not tell in time is not waited for', async () => {
@@ -82,7 +82,7 @@ test('an error is no answer, and an abort is passed on', async () => {
   scripted.script('GET /object_info', () => ({ status: 404, body: '' }));
   await using comfy = openComfy(scripted.url);
   expect(await comfy.describeNodes(['A'], { signal: never })).toBeUndefined();
-  expect(await comfy.nodeClasses(never)).toEqual([]);
+  expect(await comfy.nodeClassNames(never)).toEqual([]);
   const ended = AbortSignal.abort(new Error('the job has ended'));
   await expect(comfy.describeNodes(['A'], { signal: ended })).rejects.toThrow('the job has ended');
 });

@@ -9,8 +9,7 @@ import type { EventType } from '../../simulator/comfy/event-log.ts';
 import { PROBE_NODES } from '../../simulator/comfy/probe-nodes.ts';
 import { startComfySimulator, type ComfySimulator } from '../../simulator/comfy/simulator.ts';
 import type { SocketBreak } from '../../simulator/comfy/sockets.ts';
-import type { Comfy } from '../local/comfy.ts';
-import type { PromptOutcome } from './run-prompt.ts';
+import type { ComfyBackend, PromptOutcome } from '../backend.ts';
 import { never, openComfy, silentLog, type TestSettings } from '../test-comfy.ts';
 
 /** Against the embedded ComfyUI, whose behaviour was checked against recordings of a real one. */
@@ -60,7 +59,7 @@ test.each(moments.flatMap((moment) => breaks.map((how) => [moment, how] as const
   async (moment, how) => {
     await using simulator = await startSimulator();
     await using comfy = openComfy(simulator.url, quick);
-    await comfy.ready(never);
+    await comfy.waitUntilReady(never);
     const broken = simulator.faults.breakSockets(how, { at: { type: moment } });
     expectPicture(await comfy.runPrompt({ workflow: picture() }, options));
     await broken;
@@ -135,7 +134,7 @@ test.each(['lose', 'break', 'refuse'] as const)(
   async (how) => {
     await using simulator = await startSimulator();
     await using comfy = openComfy(simulator.url, { limits: { unansweredMs: 50 } });
-    await comfy.ready(never);
+    await comfy.waitUntilReady(never);
     simulator.faults.failAnswers({ request: 'POST /prompt', how });
     const running = comfy.runPrompt({ workflow: picture() }, options);
     if (how === 'refuse')
@@ -151,7 +150,7 @@ test('a ComfyUI that restarts under a prompt has lost it, and the next one runs'
     ...quick,
     reconnect: { attempts: 20, delayMs: 5 },
   });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   const running = comfy.runPrompt({ workflow: long() }, options);
   running.catch(() => undefined);
   await simulator.waitFor({ type: 'progress' });
@@ -160,14 +159,14 @@ test('a ComfyUI that restarts under a prompt has lost it, and the next one runs'
   await expect(running).rejects.toThrow(
     /ComfyUI HTTP unreachable|is neither in ComfyUI's queue nor/,
   );
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   expectPicture(await comfy.runPrompt({ workflow: picture() }, options));
 });
 
 test('a ComfyUI that dies under a prompt fails it at once, in the words clients know', async () => {
   await using simulator = await startSimulator(1);
   await using comfy = openComfy(simulator.url, quick);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   const running = comfy.runPrompt({ workflow: long() }, options);
   running.catch(() => undefined);
   await simulator.waitFor({ type: 'progress' });
@@ -185,7 +184,7 @@ test('an executor that died is noticed by its silence', async () => {
     silenceTimeoutMs: 100,
     limits: { cancelMs: 50 },
   });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   simulator.faults.killExecutor();
   await expect(comfy.runPrompt({ workflow: picture() }, options)).rejects.toMatchObject({
     code: 'comfy.silent',
@@ -195,7 +194,7 @@ test('an executor that died is noticed by its silence', async () => {
 test('a server that forgot the websocket without closing it does not stop the worker', async () => {
   await using simulator = await startSimulator();
   await using comfy = openComfy(simulator.url, { pollIntervalMs: 20 });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   simulator.faults.dropRegistration();
   expectPicture(await comfy.runPrompt({ workflow: picture() }, options));
 });
@@ -203,7 +202,7 @@ test('a server that forgot the websocket without closing it does not stop the wo
 test('events held up by another client do not stop the worker', async () => {
   await using simulator = await startSimulator();
   await using comfy = openComfy(simulator.url, { pollIntervalMs: 20 });
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   const release = simulator.faults.stallPublisher();
   expectPicture(await comfy.runPrompt({ workflow: picture() }, options));
   release();
@@ -289,7 +288,7 @@ test('aborting a waiting prompt removes it, and the running one goes on', async 
 test('aborting at any moment leaves nothing in ComfyUI', async () => {
   await using simulator = await startSimulator(1);
   await using comfy = openComfy(simulator.url);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   for (let i = 0; i < 30; i++) {
     const signal = AbortSignal.timeout(i % 10);
     const running = comfy.runPrompt({ workflow: long() }, { ...options, signal });
@@ -322,8 +321,8 @@ test('a hundred prompts under a storm of broken connections all come home', asyn
   await storming;
 });
 
-async function runReadily(comfy: Comfy): Promise<PromptOutcome> {
-  await comfy.ready(never);
+async function runReadily(comfy: ComfyBackend): Promise<PromptOutcome> {
+  await comfy.waitUntilReady(never);
   return await comfy.runPrompt({ workflow: picture() }, options);
 }
 

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { WorkerError } from '../../errors.ts';
-import type { Comfy } from '../local/comfy.ts';
+import type { ComfyBackend } from '../backend.ts';
 import { ScriptedComfy } from '../transport/scripted-comfy.ts';
 import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
 
 const options = { signal: never, log: silentLog };
 
 /** A prompt that ComfyUI has accepted and that runs. */
-async function startPrompt(scripted: ScriptedComfy, comfy: Comfy, signal = never) {
+async function startPrompt(scripted: ScriptedComfy, comfy: ComfyBackend, signal = never) {
   const submitted = scripted.next('POST /prompt');
   const outcome = comfy.runPrompt({ workflow: tinyWorkflow }, { ...options, signal });
   outcome.catch(() => undefined);
@@ -272,11 +272,11 @@ test('an interrupt by somebody else is told as such', async () => {
 test('an idle connection that was lost is replaced by the next ready', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   const closed = once([...scripted.sockets][0]!, 'close');
   drop(scripted);
   await closed;
-  await comfy.ready(never);
+  await comfy.waitUntilReady(never);
   await startPrompt(scripted, comfy).then(({ promptId }) => scripted.end(promptId));
   expect(scripted.clientIds).toHaveLength(2);
 });

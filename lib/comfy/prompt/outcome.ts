@@ -1,7 +1,6 @@
 import type { JsonText } from '../../json.ts';
+import type { Ending } from '../backend.ts';
 import { executionErrorText, interruptedText, nodeFailure } from '../nodes/node-failure.ts';
-
-export type Ending = 'succeeded' | 'failed' | 'interrupted';
 
 export interface Verdict {
   readonly ending: Ending;

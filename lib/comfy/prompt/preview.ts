@@ -1,10 +1,4 @@
-/** A picture that is not finished yet. */
-export interface Preview {
-  readonly bytes: Uint8Array;
-  readonly mediaType: string;
-  /** The node at work when it came. */
-  readonly nodeId?: string;
-}
+import type { Preview } from '../backend.ts';
 
 /**
  * A binary frame of ComfyUI: four bytes that name the event, four that name the picture's format, and the picture

@@ -1,18 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonText } from '../../json.ts';
+import type { Progress } from '../backend.ts';
 import type { PromptEvent } from '../transport/messages.ts';
-
-/** How far a prompt is. */
-export interface Progress {
-  /** 0 to 100; never falls. */
-  readonly percent: number;
-  /** The node at work. */
-  readonly node: string;
-  /** Its title in the editor, or its class. */
-  readonly nodeTitle: string;
-  readonly step?: number;
-  readonly steps?: number;
-}
 
 interface WorkflowNode {
   readonly title: string;

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { describeError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
+import type { PromptObserver } from '../backend.ts';
 import type { PromptEvent } from '../transport/messages.ts';
 import {
   blockedText,
@@ -10,23 +11,9 @@ import {
   type NodeFailure,
 } from '../nodes/node-failure.ts';
 import { NodeTimes } from './node-times.ts';
-import { parsePreview, type Preview } from './preview.ts';
-import { ProgressMeter, type Progress } from './progress.ts';
+import { parsePreview } from './preview.ts';
+import { ProgressMeter } from './progress.ts';
 import type { PromptListener } from '../transport/socket.ts';
-
-/** What the one who asked for a prompt hears while it runs. */
-export interface PromptObserver {
-  /** ComfyUI has accepted the prompt. */
-  onQueued?(): void;
-  onStarted?(): void;
-  /** ComfyUI is through with the prompt and free for the next one; what came of it is still to be read. */
-  onEnded?(): void;
-  onProgress?(progress: Progress): void;
-  /** A picture on its way. ComfyUI sends them only when it was started with a preview method. */
-  onPreview?: ((preview: Preview) => void) | undefined;
-  /** A node has made its output, which can be fetched while later nodes still run. Not every output comes this way. */
-  onOutput?(nodeId: string, output: JsonText): void;
-}
 
 interface WatchParts {
   /** Of the connection the prompt is submitted over. */

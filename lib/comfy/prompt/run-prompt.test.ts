@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../json.ts';
-import type { Progress } from './progress.ts';
+import type { Progress } from '../backend.ts';
 import { ScriptedComfy } from '../transport/scripted-comfy.ts';
 import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
 

@@ -3,56 +3,15 @@ import type { Clock } from '../../clock.ts';
 import { isWorkerError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
+import type { PromptOptions, PromptOutcome, PromptRequest } from '../backend.ts';
 import { cancelPrompt } from './cancel.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import { followPrompt, type Following } from './follow-prompt.ts';
-import { executionMs, verdict, type Ending } from './outcome.ts';
-import { PromptWatch, type PromptObserver } from './prompt-watch.ts';
+import { executionMs, verdict } from './outcome.ts';
+import { PromptWatch } from './prompt-watch.ts';
 import type { ComfySettings } from '../local/settings.ts';
 import type { ComfySocket } from '../transport/socket.ts';
 import { submitPrompt } from './submit.ts';
-
-export interface PromptRequest {
-  /** Sent on character for character. */
-  readonly workflow: JsonText;
-  /** Key for API nodes: any JSON, forwarded as it was sent. */
-  readonly apiKey?: JsonText | undefined;
-  /** What ComfyUI writes into the files it saves, beside the prompt; forwarded as it was sent. */
-  readonly extraPnginfo?: JsonText | undefined;
-  /** A workflow of which ComfyUI takes only a part is an error, and not run. */
-  readonly strict?: boolean | undefined;
-}
-
-export interface PromptOptions extends PromptObserver {
-  readonly signal: AbortSignal;
-  readonly log: Logger;
-}
-
-export interface PromptOutcome {
-  readonly promptId: string;
-  readonly ending: Ending;
-  /** What went wrong or was left out, one text each, in the order it happened. Not empty unless all went well. */
-  readonly problems: readonly string[];
-  /** The history's `outputs`: node id → what the node made, in ComfyUI's order. */
-  readonly outputs: JsonText | undefined;
-  readonly timings: PromptTimings;
-}
-
-/** Milliseconds after the call, on our clock. */
-interface PromptTimings {
-  /** ComfyUI had accepted the prompt. */
-  readonly queuedMs: number;
-  /** It began to run. Equal to `endedMs` when that was not heard. */
-  readonly startedMs: number;
-  /** It had ended, successfully or not. */
-  readonly endedMs: number;
-  /** Its history was read. */
-  readonly readMs: number;
-  /** From start to end by ComfyUI's own clock. */
-  readonly executionMs: number | undefined;
-  /** How long each node was at work, by node id. Cached nodes are not there. */
-  readonly nodes: Readonly<Record<string, number>>;
-}
 
 export interface RunParts {
   readonly client: ComfyClient;

@@ -3,8 +3,8 @@ import { Pool, type Dispatcher, type FormData } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import type { ComfyFile, InputImage, StoredImage } from './comfy-file.ts';
-import { receiveFile, type ReceiveOptions } from './received-file.ts';
+import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
+import { receiveFile } from './received-file.ts';
 import { repeated } from './repeated.ts';
 import { connectionError, statusError } from './request-error.ts';
 import type { ComfySettings, Limits } from '../local/settings.ts';
@@ -56,9 +56,14 @@ export class ComfyClient implements AsyncDisposable {
     await this.#pool.destroy();
   }
 
+  /** Path before every route, from the configured URL; usually empty. */
+  get pathPrefix(): string {
+    return this.#url.pathname.replace(/\/$/, '');
+  }
+
   /** The full address of a path, without credentials. */
   urlOf(path: string): string {
-    return this.#url.origin + this.#url.pathname.replace(/\/$/, '') + path;
+    return this.#url.origin + this.pathPrefix + path;
   }
 
   /** Resolves when `GET /` is answered with 200, within five seconds. */
@@ -144,7 +149,7 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   /** Stores an input file, replacing one of the same name. */
-  async uploadImage(image: InputImage, signal?: AbortSignal): Promise<StoredImage> {
+  async uploadImage(image: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
     const form = uploadForm(image);
     const path = image.maskOf ? '/upload/mask' : '/upload/image';
     const answer = await repeated(() => this.#send('POST', path, form, signal), signal);
@@ -152,7 +157,7 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   /** The bytes of a file. An empty one is a failure: ComfyUI has not finished it, or could not. */
-  async fetchFile(file: ComfyFile, options: ReceiveOptions): Promise<Blob> {
+  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
     const query = new URLSearchParams({
       filename: file.filename,
       subfolder: file.subfolder,
@@ -165,7 +170,7 @@ export class ComfyClient implements AsyncDisposable {
     throw new WorkerError('comfy.request_failed', `[GET] ${url}: the file is empty (0 bytes)`);
   }
 
-  #receive(path: string, options: ReceiveOptions): Promise<Blob> {
+  #receive(path: string, options: FetchFileOptions): Promise<Blob> {
     const read = async (response: Dispatcher.ResponseData, url: string) => {
       if (response.statusCode >= 400) throw statusError(await readAnswer(response, url));
       return receiveFile(response, options);
@@ -204,7 +209,7 @@ export class ComfyClient implements AsyncDisposable {
   ): Dispatcher.RequestOptions & { readonly signal?: AbortSignal } {
     return {
       method,
-      path: this.#url.pathname.replace(/\/$/, '') + path,
+      path: this.pathPrefix + path,
       ...(body === undefined ? {} : { body }),
       ...(typeof body === 'string' ? { headers: { 'content-type': 'application/json' } } : {}),
       ...(signal ? { signal } : {}),
@@ -244,7 +249,7 @@ export function textOf(body: Uint8Array): string {
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
 }
 
-function storedImage(answer: Answer): StoredImage {
+function storedImage(answer: Answer): StoredInput {
   const stored = readJson(answer);
   const field = (key: string) => {
     const value = stored.get(key)?.value();

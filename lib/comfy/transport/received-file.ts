@@ -2,19 +2,12 @@ import { createWriteStream, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Dispatcher } from 'undici';
-
-export interface ReceiveOptions {
-  readonly signal: AbortSignal;
-  /** Where a file goes that is not held in memory. It belongs to the caller, who removes it when it is done with. */
-  readonly newPath: () => Promise<string>;
-  /** The largest file that is held in memory. */
-  readonly memoryBytes: number;
-}
+import type { FetchFileOptions } from '../backend.ts';
 
 /** The body of an answer: in memory when it says it is small, else in a new file. What came of a broken one is removed. */
 export async function receiveFile(
   { headers, body }: Dispatcher.ResponseData,
-  { newPath, memoryBytes, signal }: ReceiveOptions,
+  { newPath, memoryBytes, signal }: FetchFileOptions,
 ): Promise<Blob> {
   if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
   const path = await newPath().catch((error: unknown) => {

@@ -1,5 +1,5 @@
 import { FormData } from 'undici';
-import type { ComfyFile, InputImage } from './comfy-file.ts';
+import type { ComfyFile, InputToStore } from '../backend.ts';
 
 /** The form ComfyUI's upload routes take. The content is read only when it is sent, a piece at a time. */
 export function uploadForm({
@@ -8,7 +8,7 @@ export function uploadForm({
   mediaType,
   subfolder = '',
   maskOf,
-}: InputImage): FormData {
+}: InputToStore): FormData {
   const form = new FormData();
   form.append('image', new File([content], name, { type: mediaType }));
   form.append('overwrite', 'true');

@@ -3,24 +3,29 @@ import { WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import { ComfyClient } from '../transport/client.ts';
-import type { ComfyFile, InputImage, StoredImage } from '../transport/comfy-file.ts';
+import type {
+  BackendCapabilities,
+  ComfyBackend,
+  ComfyFile,
+  FetchFileOptions,
+  InputToStore,
+  PromptOptions,
+  PromptOutcome,
+  PromptRequest,
+  StoredInput,
+} from '../backend.ts';
 import { NodeCatalogue } from '../nodes/node-catalogue.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
-import type { ReceiveOptions } from '../transport/received-file.ts';
-import {
-  runPrompt,
-  type PromptOptions,
-  type PromptOutcome,
-  type PromptRequest,
-} from '../prompt/run-prompt.ts';
+import { runPrompt } from '../prompt/run-prompt.ts';
 import type { ComfySettings } from './settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { storeInput } from './store-input.ts';
 
 /** A ComfyUI: its HTTP connections and its one websocket, kept for the life of the worker. */
-export class Comfy implements AsyncDisposable {
+export class LocalComfy implements ComfyBackend {
+  readonly capabilities: BackendCapabilities;
   readonly #settings: ComfySettings;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -38,6 +43,7 @@ export class Comfy implements AsyncDisposable {
     this.#clock = clock;
     this.#log = log;
     this.#client = new ComfyClient(settings, clock);
+    this.capabilities = { ...CAPABILITIES, pathPrefix: this.#client.pathPrefix };
     this.#socket = new ComfySocket({ client: this.#client, settings, clock, log });
     const connection = () => this.#socket.clientId;
     this.#inputFolder = new SharedFolder(this.#client, {
@@ -68,7 +74,7 @@ export class Comfy implements AsyncDisposable {
    * Resolves when ComfyUI answers and the websocket is open; at once when it is open already and its other end alive.
    * @throws WorkerError `comfy.unreachable` or `comfy.socket_failed`, with the texts clients know.
    */
-  async ready(signal: AbortSignal): Promise<void> {
+  async waitUntilReady(signal: AbortSignal): Promise<void> {
     const waiting = {
       client: this.#client,
       settings: this.#settings,
@@ -82,7 +88,7 @@ export class Comfy implements AsyncDisposable {
   }
 
   /** Whether ComfyUI answers now. */
-  async answers(signal: AbortSignal): Promise<boolean> {
+  async isReachable(signal: AbortSignal): Promise<boolean> {
     try {
       await this.#client.probe(signal);
       return true;
@@ -96,7 +102,7 @@ export class Comfy implements AsyncDisposable {
    * @throws WorkerError `comfy.request_failed` (`isTimeout` tells whether it was only slow), `comfy.protocol` or
    * `input.upload_failed`.
    */
-  storeInput(image: InputImage, signal: AbortSignal): Promise<StoredImage> {
+  storeInput(image: InputToStore, signal: AbortSignal): Promise<StoredInput> {
     return storeInput(image, { client: this.#client, folder: this.#inputFolder }, signal);
   }
 
@@ -121,7 +127,7 @@ export class Comfy implements AsyncDisposable {
    * @returns whether it will forget.
    * @throws WorkerError `comfy.request_failed` or `comfy.protocol`.
    */
-  async forgetResults(signal: AbortSignal): Promise<boolean> {
+  async clearCache(signal: AbortSignal): Promise<boolean> {
     const { running, pending } = await this.#client.queue(signal);
     if (running.length + pending.length > 0) return false;
     await this.#client.forgetResults(signal);
@@ -140,7 +146,7 @@ export class Comfy implements AsyncDisposable {
   }
 
   /** The names of all installed classes, for suggestions; none when ComfyUI does not tell in time. */
-  nodeClasses(signal: AbortSignal): Promise<readonly string[]> {
+  nodeClassNames(signal: AbortSignal): Promise<readonly string[]> {
     return this.#catalogue.names(signal);
   }
 
@@ -148,7 +154,7 @@ export class Comfy implements AsyncDisposable {
    * The error for a workflow that was found unfit before ComfyUI saw it, in the words used for ComfyUI's own refusals.
    * `nodeErrors` has the shape of the member of that name in ComfyUI's answer, `headline` stands before them.
    */
-  async refusal(
+  async rejection(
     workflow: JsonText,
     { nodeErrors, headline }: { readonly nodeErrors: JsonText; readonly headline?: string },
     signal: AbortSignal,
@@ -185,7 +191,18 @@ export class Comfy implements AsyncDisposable {
    * The bytes of an output, exactly as ComfyUI has them; large ones in a file in the caller's folder.
    * @throws WorkerError `comfy.request_failed` for a status of 400 or more, a broken connection, or an empty file.
    */
-  fetchFile(file: ComfyFile, options: ReceiveOptions): Promise<Blob> {
+  fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
     return this.#client.fetchFile(file, options);
   }
 }
+
+/** A ComfyUI server has no authentication of its own (`server.py`), and takes the `prompt_id` it is sent since 0.3.45. */
+const CAPABILITIES = {
+  authentication: 'none',
+  ownPromptIds: true,
+  sharedDisk: true,
+  history: true,
+  nodeProgress: true,
+  previews: true,
+  freeMemory: true,
+} as const;

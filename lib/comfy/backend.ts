@@ -1,0 +1,209 @@
+import type { JsonText } from '../json.ts';
+import type { Logger } from '../log.ts';
+import type { WorkerError } from '../errors.ts';
+
+/**
+ * A ComfyUI that runs prompts for this worker. `local/local-comfy.ts` implements it for a ComfyUI server of our own.
+ * Methods reject with a `WorkerError` (codes `comfy.*` and `input.upload_failed`) or with the reason of the signal.
+ */
+export interface ComfyBackend extends AsyncDisposable {
+  /** Differences between backends that a caller may have to work around. */
+  readonly capabilities: BackendCapabilities;
+
+  /**
+   * Resolves when ComfyUI answers and can report events; at once when it already does.
+   * @throws WorkerError `comfy.unreachable` or `comfy.socket_failed`, with texts that clients match on.
+   */
+  waitUntilReady(signal: AbortSignal): Promise<void>;
+
+  /** Whether ComfyUI answers right now. Does not reject. */
+  isReachable(signal: AbortSignal): Promise<boolean>;
+
+  /** ComfyUI's version; undefined when it does not tell. */
+  version(signal: AbortSignal): Promise<string | undefined>;
+
+  /**
+   * Stores an input file and replaces one of the same name.
+   * @throws WorkerError `comfy.request_failed`, `comfy.protocol` or `input.upload_failed`
+   */
+  storeInput(file: InputToStore, signal: AbortSignal): Promise<StoredInput>;
+
+  /** Absolute path of ComfyUI's input folder on this machine; undefined when this machine does not see that disk. */
+  inputFolder(signal: AbortSignal): Promise<string | undefined>;
+
+  /** Absolute path of ComfyUI's output folder on this machine; undefined when this machine does not see that disk. */
+  outputFolder(signal: AbortSignal): Promise<string | undefined>;
+
+  /** Whether ComfyUI has this file. */
+  hasFile(file: ComfyFile, signal: AbortSignal): Promise<boolean>;
+
+  /**
+   * The bytes of an output, unchanged. Large files are written to a path of the caller's choice.
+   * @throws WorkerError `comfy.request_failed` for a status of 400 or more, a broken connection, or an empty file.
+   */
+  fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob>;
+
+  /**
+   * Descriptions of node classes, as `/object_info` gives them. A class that is not installed has no entry.
+   * Undefined when ComfyUI does not answer in time. Cached unless `fresh` is set.
+   */
+  describeNodes(
+    classTypes: Iterable<string>,
+    options: { readonly signal: AbortSignal; readonly fresh?: boolean },
+  ): Promise<ReadonlyMap<string, JsonText> | undefined>;
+
+  /** Names of all installed node classes; empty when ComfyUI does not answer in time. Slow on large installations. */
+  nodeClassNames(signal: AbortSignal): Promise<readonly string[]>;
+
+  /**
+   * The error for a workflow that the worker itself refuses, worded like a refusal by ComfyUI.
+   * `nodeErrors` has the shape of `node_errors` in ComfyUI's answer to `/prompt`; `headline` is the first line.
+   */
+  rejection(
+    workflow: JsonText,
+    problems: { readonly nodeErrors: JsonText; readonly headline?: string },
+    signal: AbortSignal,
+  ): Promise<WorkerError>;
+
+  /**
+   * Runs a workflow to its end. A prompt that is given up is cancelled in ComfyUI before this rejects.
+   * A node that raises is an outcome, not an error.
+   */
+  runPrompt(request: PromptRequest, options: PromptOptions): Promise<PromptOutcome>;
+
+  /**
+   * Clears the cache of node results, so that the next prompt runs in full. Does nothing while prompts run or wait,
+   * because they may rely on the cache.
+   * @returns whether the cache will be cleared.
+   */
+  clearCache(signal: AbortSignal): Promise<boolean>;
+}
+
+export interface BackendCapabilities {
+  /** How requests are authenticated. */
+  readonly authentication: 'none' | 'bearer' | 'x-api-key';
+  /** Path before every route, for example `/api`; empty when there is none. */
+  readonly pathPrefix: string;
+  /** Whether the worker may choose the prompt id, so that a prompt whose answer was lost can be found again. */
+  readonly ownPromptIds: boolean;
+  /** Whether its folders can be on a disk that this worker sees. */
+  readonly sharedDisk: boolean;
+  /** Whether the record of an ended prompt can be read at `/history/<prompt id>`. */
+  readonly history: boolean;
+  /** Whether it reports progress per node. */
+  readonly nodeProgress: boolean;
+  /** Whether it can send preview images while a node works. */
+  readonly previews: boolean;
+  /** Whether cached results and models can be dropped from its memory. */
+  readonly freeMemory: boolean;
+}
+
+/** A file as ComfyUI names it. */
+export interface ComfyFile {
+  readonly filename: string;
+  readonly subfolder: string;
+  readonly type: string;
+}
+
+/** A file of any kind to put into ComfyUI's input folder. */
+export interface InputToStore {
+  readonly name: string;
+  readonly content: Blob;
+  readonly mediaType: string;
+  /** Within the input folder; created when missing. */
+  readonly subfolder?: string;
+  /** Set for a mask: ComfyUI stores the named image with the alpha channel of this file. */
+  readonly maskOf?: ComfyFile;
+}
+
+/** Where ComfyUI stored an input file. The name may differ from the requested one. */
+export interface StoredInput {
+  readonly name: string;
+  readonly subfolder: string;
+  readonly type: string;
+}
+
+export interface FetchFileOptions {
+  readonly signal: AbortSignal;
+  /** Gives the path for a file too large for memory. The file belongs to the caller, who removes it. */
+  readonly newPath: () => Promise<string>;
+  /** The largest file held in memory. */
+  readonly memoryBytes: number;
+}
+
+export interface PromptRequest {
+  /** Sent on character for character. */
+  readonly workflow: JsonText;
+  /** Key for API nodes: any JSON, forwarded as it was sent. */
+  readonly apiKey?: JsonText | undefined;
+  /** Metadata ComfyUI writes into the files it saves; forwarded as it was sent. */
+  readonly extraPnginfo?: JsonText | undefined;
+  /** Fail with `comfy.partly_accepted` when ComfyUI accepts only a part of the workflow. Default false. */
+  readonly strict?: boolean | undefined;
+}
+
+export interface PromptOptions extends PromptObserver {
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/** Callbacks while a prompt runs. They are called while the socket is read: they must be quick. */
+export interface PromptObserver {
+  /** ComfyUI has accepted the prompt. */
+  onQueued?(): void;
+  onStarted?(): void;
+  /** The prompt has ended and ComfyUI is free for the next one. Its history is not read yet. */
+  onEnded?(): void;
+  onProgress?(progress: Progress): void;
+  /** ComfyUI sends previews only when it was started with a preview method. */
+  onPreview?: ((preview: Preview) => void) | undefined;
+  /** A node has made its output. It can be fetched while later nodes run. Not every output is announced. */
+  onOutput?(nodeId: string, output: JsonText): void;
+}
+
+export interface Progress {
+  /** 0 to 100; never falls. */
+  readonly percent: number;
+  /** Id of the node at work. */
+  readonly node: string;
+  /** Its title in the editor, or its class. */
+  readonly nodeTitle: string;
+  readonly step?: number;
+  readonly steps?: number;
+}
+
+/** An image of a result that is not finished yet. */
+export interface Preview {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+  /** The node at work when it arrived. */
+  readonly nodeId?: string;
+}
+
+export type Ending = 'succeeded' | 'failed' | 'interrupted';
+
+export interface PromptOutcome {
+  readonly promptId: string;
+  readonly ending: Ending;
+  /** One text per failure or skipped part, in the order they happened. Empty when all went well. */
+  readonly problems: readonly string[];
+  /** `outputs` of the history: node id → outputs of that node, in ComfyUI's order. */
+  readonly outputs: JsonText | undefined;
+  readonly timings: PromptTimings;
+}
+
+/** Milliseconds since `runPrompt` was called, by the worker's clock. */
+interface PromptTimings {
+  /** ComfyUI had accepted the prompt. */
+  readonly queuedMs: number;
+  /** The prompt began to run. Equal to `endedMs` when its start was not reported. */
+  readonly startedMs: number;
+  /** The prompt had ended, successfully or not. */
+  readonly endedMs: number;
+  /** Its history was read. */
+  readonly readMs: number;
+  /** From start to end by ComfyUI's own clock. */
+  readonly executionMs: number | undefined;
+  /** Milliseconds each node was at work, by node id. Cached nodes are missing. */
+  readonly nodes: Readonly<Record<string, number>>;
+}
