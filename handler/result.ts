@@ -1,6 +1,6 @@
 import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
-import type { OutputOptions } from './request/input-options.ts';
+import type { OutputOptions } from './request/output-options.ts';
 import { maybeMissing } from './outputs/output-expect.ts';
 import { present, type Outputs } from './outputs/output-items.ts';
 import type { ResultReport } from './result-report.ts';

@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { Session, type Profiler } from 'node:inspector/promises';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loading, pictures, startRig } from '../handler/rigs/test-rig.ts';
+import { loading, pictures, startRig } from '../handler/test/rigs/test-rig.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PIXEL =
@@ -56,7 +56,7 @@ async function traceWarmJob(withImage: boolean): Promise<CalledFunction[]> {
 
 function calledIn({ url, functions }: Profiler.ScriptCoverage): CalledFunction[] {
   const file = url.startsWith('file:') ? relative(ROOT, fileURLToPath(url)) : '';
-  if (!/^(?:handler|lib)\//.test(file) || /^lib\/simulator|^handler\/rigs/.test(file)) return [];
+  if (!/^(?:handler|lib)\//.test(file) || /^lib\/simulator|^handler\/test/.test(file)) return [];
   const source = readFileSync(ROOT + file, 'utf8');
   const ranges = functions.flatMap(({ functionName: name, ranges: [range] }) =>
     range && range.count > 0 && range.startOffset > 0 && name !== '' ? [{ name, ...range }] : [],

@@ -4,7 +4,7 @@ import { openCallerBucket } from '../../lib/storage/s3/caller-bucket.ts';
 import { oneByOne } from '../../lib/storage/one-by-one.ts';
 import type { Destination, Storage } from '../../lib/storage/storage.ts';
 import { describeIssue } from '../request/input-issue.ts';
-import { S3ConfigSchema } from '../request/input-options.ts';
+import { S3ConfigSchema } from '../request/output-options.ts';
 import type { JobInput } from '../request/job-input.ts';
 import type { UploadSettings } from './upload-settings.ts';
 

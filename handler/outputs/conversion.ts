@@ -1,4 +1,4 @@
-import type { OutputOptions } from '../request/input-options.ts';
+import type { OutputOptions } from '../request/output-options.ts';
 
 /** What a job wants its pictures to become. */
 export type Conversion = NonNullable<OutputOptions['convert']>;

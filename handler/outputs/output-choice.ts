@@ -1,7 +1,7 @@
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { nameOf, readGraph, type Graph } from '../../lib/workflow/graph.ts';
-import type { OutputOptions } from '../request/input-options.ts';
+import type { OutputOptions } from '../request/output-options.ts';
 
 /** Which outputs of a workflow come back. */
 export interface OutputChoice {

@@ -1,4 +1,4 @@
-import type { OutputOptions } from '../request/input-options.ts';
+import type { OutputOptions } from '../request/output-options.ts';
 import type { Outputs } from './output-items.ts';
 
 type Expected = NonNullable<OutputOptions['expect']>;

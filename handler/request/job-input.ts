@@ -3,7 +3,7 @@ import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
 import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
-import { OutputOptionsSchema, S3ConfigSchema, type OutputOptions } from './input-options.ts';
+import { OutputOptionsSchema, S3ConfigSchema, type OutputOptions } from './output-options.ts';
 import { describeIssue } from './input-issue.ts';
 
 /** What a caller may send as `input`. Fields not named here are ignored. */

@@ -12,7 +12,7 @@ import {
   startRig,
   type Rig,
   type RigOptions,
-} from '../rigs/test-rig.ts';
+} from './rigs/test-rig.ts';
 
 const png = (color: string, size = 16) =>
   sharp({ create: { width: size, height: size, channels: 3, background: color } })

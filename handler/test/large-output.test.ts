@@ -4,9 +4,9 @@ import { mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { startAzureSimulator } from '../lib/simulator/stand-ins/azure.ts';
-import { startPutTarget } from '../lib/simulator/stand-ins/put-target.ts';
-import { startS3Simulator } from '../lib/simulator/stand-ins/s3.ts';
+import { startAzureSimulator } from '../../lib/simulator/stand-ins/azure.ts';
+import { startPutTarget } from '../../lib/simulator/stand-ins/put-target.ts';
+import { startS3Simulator } from '../../lib/simulator/stand-ins/s3.ts';
 import type { Done, Errand } from './rigs/deliver-alone.ts';
 
 const MEGABYTE = 1024 * 1024;

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
-import { startRunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
+import { startComfySimulator } from '../../../lib/simulator/comfy/simulator.ts';
+import { startRunpodSimulator } from '../../../lib/simulator/stand-ins/runpod.ts';
 
 /**
  * Runs one job in a worker that is a process of its own, as in a container: jest has a module loader that lends no

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
-import { PROBE_NODES } from '../lib/simulator/comfy/probe-nodes.ts';
-import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { startRunpodSimulator } from '../lib/simulator/stand-ins/runpod.ts';
+import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
+import { startRunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
 import { pictures, sampling } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with ComfyUI and the platform beside it. */

@@ -1,11 +1,11 @@
 import { openAsBlob } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { JsonText } from '../../lib/json.ts';
-import type { Artifact } from '../outputs/artifact.ts';
-import { deliver } from '../delivery/deliver.ts';
-import { planDelivery, type DeliveryPlan } from '../delivery/delivery-plan.ts';
-import { parseInput } from '../request/job-input.ts';
-import type { UploadSettings } from '../delivery/upload-settings.ts';
+import { JsonText } from '../../../lib/json.ts';
+import type { Artifact } from '../../outputs/artifact.ts';
+import { deliver } from '../../delivery/deliver.ts';
+import { planDelivery, type DeliveryPlan } from '../../delivery/delivery-plan.ts';
+import { parseInput } from '../../request/job-input.ts';
+import type { UploadSettings } from '../../delivery/upload-settings.ts';
 
 /** What a process of its own delivers, so that nothing but the delivery is in its memory. */
 export interface Errand {

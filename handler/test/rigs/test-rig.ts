@@ -1,21 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../lib/config.ts';
-import { createLog } from '../../lib/log.ts';
-import { createRemoteQueue } from '../../lib/queues/runpod/remote-queue.ts';
-import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import { readConfig } from '../../../lib/config.ts';
+import { createLog } from '../../../lib/log.ts';
+import { createRemoteQueue } from '../../../lib/queues/runpod/remote-queue.ts';
+import { PROBE_NODES } from '../../../lib/simulator/comfy/probe-nodes.ts';
 import {
   startComfySimulator,
   type ComfySimulator,
   type SimulatorOptions,
-} from '../../lib/simulator/comfy/simulator.ts';
+} from '../../../lib/simulator/comfy/simulator.ts';
 import {
   startRunpodSimulator,
   type RunpodSimulator,
   type RunpodSimulatorOptions,
-} from '../../lib/simulator/stand-ins/runpod.ts';
-import { startJobs, type Jobs } from '../start-jobs.ts';
+} from '../../../lib/simulator/stand-ins/runpod.ts';
+import { startJobs, type Jobs } from '../../start-jobs.ts';
 
 /** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */
 export interface Rig extends AsyncDisposable {

@@ -1,12 +1,12 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SIMULATED_MODELS } from '../../lib/simulator/comfy/nodes/models.ts';
-import { startAzureSimulator } from '../../lib/simulator/stand-ins/azure.ts';
-import { startFileServer } from '../../lib/simulator/stand-ins/files.ts';
-import { startHubSimulator } from '../../lib/simulator/stand-ins/hugging-face.ts';
-import { startPutTarget } from '../../lib/simulator/stand-ins/put-target.ts';
-import { startS3Simulator } from '../../lib/simulator/stand-ins/s3.ts';
+import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/models.ts';
+import { startAzureSimulator } from '../../../lib/simulator/stand-ins/azure.ts';
+import { startFileServer } from '../../../lib/simulator/stand-ins/files.ts';
+import { startHubSimulator } from '../../../lib/simulator/stand-ins/hugging-face.ts';
+import { startPutTarget } from '../../../lib/simulator/stand-ins/put-target.ts';
+import { startS3Simulator } from '../../../lib/simulator/stand-ins/s3.ts';
 import type { JobExample } from './job-examples.ts';
 import { runInProcess } from './run-in-process.ts';
 import { startRig } from './test-rig.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { EventMatch } from '../lib/simulator/comfy/event-log.ts';
+import type { EventMatch } from '../../lib/simulator/comfy/event-log.ts';
 import { loading, pictures, sampling, startRig } from './rigs/test-rig.ts';
 
 /** Where in a job's life a connection is broken. */

@@ -1,21 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { apiSettings } from '../../lib/api/server/settings.ts';
-import { startApi } from '../../lib/api/server/start-api.ts';
-import { readConfig } from '../../lib/config.ts';
-import { createLog } from '../../lib/log.ts';
-import { LocalQueue } from '../../lib/queues/local/local-queue.ts';
-import { SIMULATED_MODELS } from '../../lib/simulator/comfy/nodes/models.ts';
-import { NODES } from '../../lib/simulator/comfy/nodes/registry.ts';
-import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import { apiSettings } from '../../../lib/api/server/settings.ts';
+import { startApi } from '../../../lib/api/server/start-api.ts';
+import { readConfig } from '../../../lib/config.ts';
+import { createLog } from '../../../lib/log.ts';
+import { LocalQueue } from '../../../lib/queues/local/local-queue.ts';
+import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/models.ts';
+import { NODES } from '../../../lib/simulator/comfy/nodes/registry.ts';
+import { PROBE_NODES } from '../../../lib/simulator/comfy/probe-nodes.ts';
 import {
   startComfySimulator,
   type ComfySimulator,
   type SimulatorOptions,
-} from '../../lib/simulator/comfy/simulator.ts';
-import { VERSION } from '../../lib/version.ts';
-import { startJobs } from '../start-jobs.ts';
+} from '../../../lib/simulator/comfy/simulator.ts';
+import { VERSION } from '../../../lib/version.ts';
+import { startJobs } from '../../start-jobs.ts';
 
 /** The real API and the real line before an embedded ComfyUI, on real sockets, in one process. */
 export interface ApiRig extends AsyncDisposable {

@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { startAzureSimulator } from '../lib/simulator/stand-ins/azure.ts';
-import { startPutTarget } from '../lib/simulator/stand-ins/put-target.ts';
-import { startS3Simulator, type S3Simulator } from '../lib/simulator/stand-ins/s3.ts';
+import { startAzureSimulator } from '../../lib/simulator/stand-ins/azure.ts';
+import { startPutTarget } from '../../lib/simulator/stand-ins/put-target.ts';
+import { startS3Simulator, type S3Simulator } from '../../lib/simulator/stand-ins/s3.ts';
 import { pictures, startRig, type Posted } from './rigs/test-rig.ts';
 
 interface Options {

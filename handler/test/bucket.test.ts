@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { fetch } from 'undici';
-import { startS3Simulator } from '../lib/simulator/stand-ins/s3.ts';
+import { startS3Simulator } from '../../lib/simulator/stand-ins/s3.ts';
 import { pictures, startRig } from './rigs/test-rig.ts';
 
 async function startBucketRig(environment: Record<string, string> = {}) {

@@ -4,9 +4,9 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { startFileServer } from '../lib/simulator/stand-ins/files.ts';
-import { startRunpodSimulator } from '../lib/simulator/stand-ins/runpod.ts';
+import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
+import { startFileServer } from '../../lib/simulator/stand-ins/files.ts';
+import { startRunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
 import { pictures } from './rigs/test-rig.ts';
 
 const MEGABYTE = 1_000_000;

@@ -11,7 +11,7 @@ import {
   startRig,
   type Rig,
   type RigOptions,
-} from '../rigs/test-rig.ts';
+} from './rigs/test-rig.ts';
 
 /** What a job leaves on ComfyUI's disk, with the embedded ComfyUI, whose disk is this one. */
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
-import { countTurns } from '../lib/api/test-api.ts';
+import { countTurns } from '../../lib/api/test-api.ts';
 import { startApiRig, type ApiRig } from './rigs/api-rig.ts';
 import { pictures, sampling } from './rigs/test-rig.ts';
 
