@@ -4,7 +4,7 @@ import type { ComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 export async function startEmbeddedComfy(): Promise<ComfySimulator> {
   const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
     import('../lib/simulator/comfy/simulator.ts'),
-    import('../lib/simulator/comfy/nodes/models.ts'),
+    import('../lib/simulator/comfy/nodes/registry.ts'),
   ]);
   return startComfySimulator({ models: SIMULATED_MODELS });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { never, openComfy, silentLog } from '../lib/comfy/test-comfy.ts';
 import { JsonText } from '../lib/json.ts';
-import { PROBE_NODES } from '../lib/simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../lib/simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
 import { checkWorkflow } from './preflight.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';

@@ -5,10 +5,9 @@
 import { writeFile } from 'node:fs/promises';
 import { describeError } from '../lib/errors.ts';
 import { parseArguments, USAGE, type BenchArguments } from './bench/arguments.ts';
-import { builtWorkerCommand } from './bench/built-worker.ts';
+import { builtWorkerCommand } from './bench/worker-process.ts';
 import { reachComfy, startEmbeddedComfy } from './bench/comfy.ts';
-import { newReport, toLines, toTable, type Report } from './bench/report.ts';
-import type { Figures } from './bench/figures.ts';
+import { newReport, toLines, toTable, type Report, type Figures } from './bench/report.ts';
 import { runScenario } from './bench/run-scenario.ts';
 
 if (process.argv.includes('--help')) console.log(USAGE);

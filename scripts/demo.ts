@@ -3,7 +3,10 @@
  *
  *     npm run demo [-- FILE]      FILE is a job or a workflow; test_input.json when left out
  */
-import { relative } from 'node:path';
+
+import { relative, join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { startLocalJobs } from '../handler/local-jobs.ts';
 import type { Timings } from '../handler/stopwatch.ts';
 import { imagesOf } from '../lib/cli/images.ts';
@@ -13,11 +16,13 @@ import { openFolder, saveImages } from '../lib/cli/save-images.ts';
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
-import type { JsonText } from '../lib/json.ts';
+import { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
 import type { LocalQueue } from '../lib/queues/local/local-queue.ts';
 import type { PostBody } from '../lib/queues/post-body.ts';
-import { readJob } from './demo/read-job.ts';
+import { isWorkflow, toJob, withImages } from '../lib/cli/job-text.ts';
+import { readImage, readText } from '../lib/cli/read-files.ts';
+import type { Job } from '../lib/queues/job.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -72,3 +77,20 @@ try {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 }
+
+/** What is in the file as a job. A bare workflow gets those of our test images that it names. */
+export async function readJob(file: string): Promise<Job> {
+  const text = await readText(file);
+  const job = toJob(text, file);
+  const names = isWorkflow(JsonText.parse(text)) ? await imagesNamedIn(text) : [];
+  const images = await Promise.all(names.map((name) => readImage(join(IMAGES, name))));
+  const source = withImages(job, images);
+  return { jobId: `demo-${randomUUID()}`, input: source.get('input') ?? source, source };
+}
+
+async function imagesNamedIn(workflow: string): Promise<string[]> {
+  const names = await readdir(IMAGES);
+  return names.filter((name) => workflow.includes(`"${name}"`));
+}
+
+const IMAGES = 'test_resources/images';

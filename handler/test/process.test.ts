@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
 import runpodSdk from 'runpod-sdk';
-import { PROBE_NODES } from '../../lib/simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../../lib/simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
 import { pictures, sampling } from './rigs/test-rig.ts';

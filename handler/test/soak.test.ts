@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { SimulatorEvent } from '../../lib/simulator/comfy/event-log.ts';
-import type { Fault } from '../../lib/simulator/stand-ins/platform/faults.ts';
+import type { Fault } from '../../lib/simulator/stand-ins/runpod/requests.ts';
 import { pictures, startRig } from './rigs/test-rig.ts';
 
 const JOBS = 1000;

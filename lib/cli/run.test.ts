@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
 import { startScriptedEndpoint } from './scripted-endpoint.ts';
 import { openDesk } from './test-cli.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { PROBE_NODES } from '../simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import { startScriptedEndpoint, type Asked } from './scripted-endpoint.ts';

@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { toLines, toTable } from './report.ts';
-import type { Figures } from './figures.ts';
+import { toLines, toTable, type Figures } from './report.ts';
 
 const summary = (median: number) => ({ count: 3, median, p95: median * 2, min: 1, max: 90 });
 

@@ -3,15 +3,20 @@ import {
   startRunpodSimulator,
   type RunpodSimulator,
 } from '../../lib/simulator/stand-ins/runpod.ts';
-import { freePort, longestTurnMs, runClients, untilReady } from './clients.ts';
-import { uploadPictures } from './comfy.ts';
-import { idleTimes, readComfyTimes, type ComfyTimes } from './comfy-times.ts';
-import { NOT_MEASURED, type Figures } from './figures.ts';
-import { runJobs, warmUp, type Finished } from './jobs.ts';
-import { MemoryWatch, type MemoryOverTime } from './memory-watch.ts';
+import {
+  freePort,
+  longestTurnMs,
+  runClients,
+  untilReady,
+  runJobs,
+  warmUp,
+  type Finished,
+} from './jobs.ts';
+import { uploadPictures, idleTimes, readComfyTimes, type ComfyTimes } from './comfy.ts';
+import { NOT_MEASURED, type Figures } from './report.ts';
+import { MemoryWatch, WorkerProcess, type MemoryOverTime } from './worker-process.ts';
 import type { ClientScenario, JobScenario, Scenario, StartScenario } from './scenarios.ts';
 import { summarize } from './statistics.ts';
-import { WorkerProcess } from './worker-process.ts';
 
 export interface Bench {
   readonly workerCommand: string;

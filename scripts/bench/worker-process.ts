@@ -1,10 +1,13 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, execFile, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { usageOf, type Usage } from './process-usage.ts';
+import { summarize } from './statistics.ts';
 
 /** A worker under measurement: a command in a process group of its own, its output in a file. */
 export class WorkerProcess implements AsyncDisposable {
@@ -98,3 +101,87 @@ interface Parts {
 }
 
 const STOP_MS = 15_000;
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const ENTRY = `${ROOT}dist/handler/index.js`;
+
+/** The command of this worker as a container starts it; built first when `dist/` is missing or older than the sources. */
+export async function builtWorkerCommand(): Promise<string> {
+  if (await isStale()) await build();
+  return `${quoted(process.execPath)} ${quoted(ENTRY)}`;
+}
+
+async function isStale(): Promise<boolean> {
+  const built = await changedAt(ENTRY);
+  const sources = await Promise.all(['handler', 'lib'].map(newestSource));
+  return built < Math.max(...sources);
+}
+
+async function newestSource(folder: string): Promise<number> {
+  const entries = await readdir(`${ROOT}${folder}`, { recursive: true });
+  const sources = entries.filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+  return Math.max(
+    ...(await Promise.all(sources.map((name) => changedAt(`${ROOT}${folder}/${name}`)))),
+  );
+}
+
+/** Milliseconds since the epoch; 0 when there is no such file. */
+async function changedAt(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.mtimeMs ?? 0;
+}
+
+async function build(): Promise<void> {
+  const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
+  await promisify(execFile)(process.execPath, [tsc, '-p', `${ROOT}tsconfig.build.json`], {
+    cwd: ROOT,
+  });
+}
+
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Resident memory of a worker over a run, in bytes: medians of the first, the second and the last third of it. */
+export interface MemoryOverTime {
+  readonly first: number;
+  readonly second: number;
+  readonly last: number;
+}
+
+/** Looks at resident memory at intervals, from now until {@link stop}. */
+export class MemoryWatch {
+  readonly #samples: number[] = [];
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(worker: WorkerProcess, intervalMs = 250) {
+    this.#done = this.#watch(worker, intervalMs);
+  }
+
+  /** Undefined when the run was too short to compare anything. */
+  async stop(): Promise<MemoryOverTime | undefined> {
+    this.#stop.abort();
+    await this.#done;
+    return overTime(this.#samples);
+  }
+
+  async #watch(worker: WorkerProcess, intervalMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const usage = await worker.usage();
+      if (usage) this.#samples.push(usage.residentBytes);
+      await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Undefined for less than three samples. */
+export function overTime(samples: readonly number[]): MemoryOverTime | undefined {
+  const third = samples.length / 3;
+  const [first, second, last] = [0, 1, 2].map((index) =>
+    summarize(samples.slice(Math.round(index * third), Math.round((index + 1) * third))),
+  );
+  if (!first || !second || !last) return undefined;
+  return { first: first.median, second: second.median, last: last.median };
+}

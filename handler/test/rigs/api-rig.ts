@@ -6,9 +6,9 @@ import { startApi } from '../../../lib/api/server/start-api.ts';
 import { readConfig } from '../../../lib/config.ts';
 import { createLog } from '../../../lib/log.ts';
 import { LocalQueue } from '../../../lib/queues/local/local-queue.ts';
-import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/models.ts';
+import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/registry.ts';
 import { NODES } from '../../../lib/simulator/comfy/nodes/registry.ts';
-import { PROBE_NODES } from '../../../lib/simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../../../lib/simulator/comfy/testing/probe-nodes.ts';
 import {
   startComfySimulator,
   type ComfySimulator,

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/models.ts';
+import { SIMULATED_MODELS } from '../../../lib/simulator/comfy/nodes/registry.ts';
 import { startAzureSimulator } from '../../../lib/simulator/stand-ins/azure.ts';
 import { startFileServer } from '../../../lib/simulator/stand-ins/files.ts';
 import { startHubSimulator } from '../../../lib/simulator/stand-ins/hugging-face.ts';

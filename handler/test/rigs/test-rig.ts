@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../../lib/config.ts';
 import { createLog } from '../../../lib/log.ts';
 import { createRemoteQueue } from '../../../lib/queues/runpod/remote-queue.ts';
-import { PROBE_NODES } from '../../../lib/simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../../../lib/simulator/comfy/testing/probe-nodes.ts';
 import {
   startComfySimulator,
   type ComfySimulator,

@@ -6,9 +6,9 @@ import { expect, test } from '@jest/globals';
 import { WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import type { EventType } from '../../simulator/comfy/event-log.ts';
-import { PROBE_NODES } from '../../simulator/comfy/probe-nodes.ts';
+import { PROBE_NODES } from '../../simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator, type ComfySimulator } from '../../simulator/comfy/simulator.ts';
-import type { SocketBreak } from '../../simulator/comfy/sockets.ts';
+import type { SocketBreak } from '../../simulator/comfy/server/sockets.ts';
 import type { ComfyBackend, PromptOutcome } from '../backend.ts';
 import { never, openComfy, silentLog, type TestSettings } from '../test-comfy.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { NodeDefinition } from './node.ts';
+import type { NodeDefinition } from './nodes/node.ts';
 import {
   get,
   post,
@@ -8,8 +8,8 @@ import {
   samplerGraph,
   submit,
   textGraph,
-} from './probe-client.ts';
-import { PROBE_NODES } from './probe-nodes.ts';
+} from './testing/probe-client.ts';
+import { PROBE_NODES } from './testing/probe-nodes.ts';
 import { startComfySimulator } from './simulator.ts';
 
 const start = (options = {}) => startComfySimulator({ nodes: PROBE_NODES, ...options });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { matches, type EventLog, type EventMatch } from './event-log.ts';
-import type { Executor } from './executor.ts';
-import type { SocketBreak, SocketTable } from './sockets.ts';
+import type { Executor } from './prompt/executor.ts';
+import type { SocketBreak, SocketTable } from './server/sockets.ts';
 
 /** Ends a fault. Calling it twice does nothing. */
 export type Release = () => void;

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
-import type { Folders } from './node.ts';
+import type { Folders } from './nodes/node.ts';
 
 export interface Place {
   readonly folders: Folders;

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../log.ts';
 import { epochMs, type EventLog } from './event-log.ts';
-import { Executor, type PromptTimes } from './executor.ts';
+import { Executor, type PromptTimes } from './prompt/executor.ts';
 import type { Faults } from './faults.ts';
-import { History, type Outcome } from './history.ts';
-import { PromptEvents } from './prompt-events.ts';
-import { PromptQueue, type QueuedPrompt } from './queue.ts';
-import { SocketTable } from './sockets.ts';
-import type { Catalogue } from './catalogue.ts';
+import { History, type Outcome } from './prompt/history.ts';
+import { PromptEvents } from './prompt/prompt-events.ts';
+import { PromptQueue, type QueuedPrompt } from './prompt/queue.ts';
+import { SocketTable } from './server/sockets.ts';
+import type { Catalogue } from './nodes/node.ts';
 
 export interface ProcessOptions {
   readonly catalogue: Catalogue;

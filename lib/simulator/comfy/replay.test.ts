@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { PROBE_NODES } from './probe-nodes.ts';
-import { Replay } from './replay.ts';
+import { PROBE_NODES } from './testing/probe-nodes.ts';
+import { Replay } from './testing/replay.ts';
 import { startComfySimulator } from './simulator.ts';
 import {
   readTranscript,
   toComparable,
   type CompareOptions,
   type TranscriptLine,
-} from './transcript.ts';
+} from './testing/transcript.ts';
 
 /** In the order they were recorded, on one server. */
 const SCENARIOS: Readonly<Record<string, CompareOptions>> = {

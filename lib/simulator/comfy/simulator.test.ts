@@ -7,8 +7,8 @@ import {
   samplerGraph,
   submit,
   textGraph,
-} from './probe-client.ts';
-import { PROBE_NODES } from './probe-nodes.ts';
+} from './testing/probe-client.ts';
+import { PROBE_NODES } from './testing/probe-nodes.ts';
 import { startComfySimulator } from './simulator.ts';
 
 const start = (options = {}) => startComfySimulator({ nodes: PROBE_NODES, ...options });

@@ -1,12 +1,12 @@
 import type { Logger } from '../../log.ts';
 import { EventLog, type EventMatch, type SimulatorEvent, type WaitOptions } from './event-log.ts';
-import type { PromptTimes } from './executor.ts';
+import type { PromptTimes } from './prompt/executor.ts';
 import { Faults } from './faults.ts';
 import { openFolders, wipeTemp, type Place } from './folders.ts';
-import type { Folders, NodeDefinition } from './node.ts';
+import type { Folders, NodeDefinition } from './nodes/node.ts';
 import { NODES } from './nodes/registry.ts';
 import { ComfyProcess } from './process.ts';
-import { ComfyServer } from './server.ts';
+import { ComfyServer } from './server/server.ts';
 
 export interface SimulatorOptions {
   /** `127.0.0.1` unless told otherwise. */

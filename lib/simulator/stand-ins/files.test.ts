@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { startFileServer } from './files.ts';
-import type { ServedFile } from './files/served-file.ts';
+import { startFileServer, type ServedFile } from './files.ts';
 
 const text = (content: string, rest: Partial<ServedFile> = {}): ServedFile => ({
   content: Buffer.from(content),

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { boundaryOf, readForm } from '../comfy/multipart.ts';
+import { boundaryOf, readForm } from '../comfy/server/multipart.ts';
 import {
   startStoreServer,
   type StoreAnswer,

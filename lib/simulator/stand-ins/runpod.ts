@@ -3,15 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import { Faults } from './platform/faults.ts';
-import { Jobs, type SimulatedJob, type Violation } from './platform/jobs.ts';
-import { Listener } from './platform/listener.ts';
-import { cancelJob, type Exchange, type Platform } from './platform/platform.ts';
-import { Reply } from './platform/reply.ts';
-import { receive, toRecord, type RecordedRequest } from './platform/request.ts';
-import { answer } from './platform/routes.ts';
-import { Stops } from './platform/stops.ts';
-import { Waits } from './platform/waits.ts';
+import { Faults, Reply, receive, toRecord, type RecordedRequest } from './runpod/requests.ts';
+import { Jobs, type SimulatedJob, type Violation } from './runpod/jobs.ts';
+import { Listener } from './listener.ts';
+import { cancelJob, answer, Stops, type Exchange, type Platform } from './runpod/routes.ts';
+import { Waits } from './runpod/waits.ts';
 
 export interface RunpodSimulatorOptions {
   /** How long a poll for jobs is held before 204. The real time is unknown; workers give up after 90 s. */

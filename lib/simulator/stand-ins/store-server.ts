@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { Listener } from './platform/listener.ts';
+import { Listener } from './listener.ts';
 
 /** A request that has been read whole. */
 export interface StoreRequest {

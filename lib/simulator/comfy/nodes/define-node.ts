@@ -10,7 +10,7 @@ import type {
   NodeHost,
   NodeInfo,
   NodeResult,
-} from '../node.ts';
+} from './node.ts';
 import type { Input, Values } from './inputs.ts';
 
 type Inputs = Readonly<Record<string, Input<unknown>>>;

@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import mime from 'mime';
-import type { Folders, NodeDefinition, NodeHost } from '../node.ts';
+import type { Folders, NodeDefinition, NodeHost } from './node.ts';
 
 /** Names of the files directly in the input folder, sorted. */
 export async function listInputFiles({ folders }: NodeHost): Promise<string[]> {

@@ -1,7 +1,7 @@
 /** The inputs a node declares: how `/object_info` describes them, and how the value that arrives is read. */
 
-import type { Mesh } from '../media/glb.ts';
-import type { ImageBatch, NodeHost } from '../node.ts';
+import type { Mesh } from '../encoders/glb.ts';
+import type { ImageBatch, NodeHost } from './node.ts';
 import type {
   Audio,
   Clip,

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { writeJson } from '../python-json.ts';
-import { startNodeBench } from './node-bench.ts';
+import { writeJson } from '../python/python-json.ts';
+import { startNodeBench } from '../testing/node-bench.ts';
 import { NODES } from './registry.ts';
 
 const RECORDED = JSON.parse(

@@ -1,25 +1,46 @@
-import type { NodeDefinition } from '../node.ts';
-import { AUDIO_NODES } from './audio.ts';
-import { imageBlend } from './blending.ts';
-import { COMPOSITING_NODES } from './compositing.ts';
-import { CONDITIONING_NODES } from './conditioning.ts';
-import { CUSTOM_SAMPLING_NODES } from './custom-sampling.ts';
-import { FILTER_NODES } from './filters.ts';
-import { IMAGE_NODES } from './images.ts';
-import { LATENT_FILE_NODES } from './latent-files.ts';
-import { LATENT_NODES } from './latents.ts';
-import { LOAD_IMAGE_NODES } from './load-images.ts';
-import { LOADER_NODES } from './loaders.ts';
-import { MASK_NODES } from './masks.ts';
-import { MESH_NODES } from './meshes.ts';
-import { MODEL_SAMPLING_NODES } from './model-sampling.ts';
-import { previewAny } from './preview-any.ts';
-import { SAMPLING_NODES } from './sampling.ts';
-import { ANIMATION_NODES } from './save-animation.ts';
-import { SAVING_NODES } from './saving.ts';
-import { SCALING_NODES } from './scaling.ts';
-import { VIDEO_HELPER_NODES } from './video-helper.ts';
-import { VIDEO_NODES } from './videos.ts';
+import type { NodeDefinition } from './node.ts';
+import { AUDIO_NODES } from './media/audio.ts';
+import { imageBlend } from './images/blending.ts';
+import { COMPOSITING_NODES } from './images/compositing.ts';
+import { CONDITIONING_NODES } from './models/conditioning.ts';
+import { CUSTOM_SAMPLING_NODES, SAMPLING_NODES } from './models/sampling.ts';
+import { FILTER_NODES } from './images/filters.ts';
+import { IMAGE_NODES } from './images/images.ts';
+import { LATENT_FILE_NODES } from './models/latent-files.ts';
+import { LATENT_NODES } from './models/latents.ts';
+import { LOAD_IMAGE_NODES } from './images/load-images.ts';
+import { LOADER_NODES, MODEL_SAMPLING_NODES } from './models/loaders.ts';
+import { MASK_NODES } from './images/masks.ts';
+import { MESH_NODES } from './media/meshes.ts';
+import { ANIMATION_NODES, SAVING_NODES } from './images/save-images.ts';
+import { SCALING_NODES } from './images/scaling.ts';
+import { VIDEO_HELPER_NODES } from './media/video-helper.ts';
+import { VIDEO_NODES } from './media/videos.ts';
+import { classNode } from './define-node.ts';
+import { anything } from './inputs.ts';
+
+const previewAny = classNode({
+  name: 'PreviewAny',
+  title: 'Preview as Text',
+  module: 'comfy_extras.nodes_preview_any',
+  category: 'utils',
+  inputs: { source: anything({}) },
+  shows: true,
+  run: ({ source }) => ({ ui: { text: [describe(source)] } }),
+});
+
+/** Text and numbers as they are; of pictures and other bulk only the outline. */
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return JSON.stringify(
+    value,
+    (_, member: unknown) => {
+      if (member instanceof Uint8Array) return `${member.length} bytes`;
+      return typeof member === 'bigint' ? String(member) : member;
+    },
+    4,
+  );
+}
 
 /** The nodes the embedded ComfyUI has, by class name, in the order `/object_info` lists them. */
 export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
@@ -45,3 +66,23 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   ...MESH_NODES,
   ...VIDEO_HELPER_NODES,
 ]);
+
+/**
+ * The model files the embedded ComfyUI claims to have: those of the official images and of the workflows in
+ * `test_resources/workflows/`. No such file exists or is read.
+ */
+export const SIMULATED_MODELS: Readonly<Record<string, readonly string[]>> = {
+  checkpoints: [
+    'flux1-dev-fp8.safetensors',
+    'sd3_medium_incl_clips_t5xxlfp8.safetensors',
+    'sd_xl_base_1.0.safetensors',
+  ],
+  diffusion_models: [
+    'flux1-dev.safetensors',
+    'flux1-schnell.safetensors',
+    'z_image_turbo_bf16.safetensors',
+  ],
+  text_encoders: ['clip_l.safetensors', 'qwen_3_4b.safetensors', 't5xxl_fp8_e4m3fn.safetensors'],
+  vae: ['ae.safetensors', 'sdxl-vae-fp16-fix.safetensors', 'sdxl_vae.safetensors'],
+  model_patches: ['Z-Image-Turbo-Fun-Controlnet-Union.safetensors'],
+};

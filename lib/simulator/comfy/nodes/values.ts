@@ -1,7 +1,7 @@
 /** What travels along the links of a graph, beside {@link ImageBatch}: one plain object per ComfyUI type. */
 
-import type { Sound } from '../media/flac.ts';
-import type { ImageBatch } from '../node.ts';
+import type { Sound } from '../encoders/flac.ts';
+import type { ImageBatch } from './node.ts';
 
 /** One byte per pixel, 255 where the mask is 1.0. */
 export interface MaskBatch {

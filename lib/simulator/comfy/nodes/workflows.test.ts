@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { JsonText } from '../../../json.ts';
 import { startComfySimulator, type ComfySimulator } from '../simulator.ts';
-import { SIMULATED_MODELS } from './models.ts';
+import { SIMULATED_MODELS } from './registry.ts';
 
 const RESOURCES = 'test_resources';
 const inFolder = async (folder: string) =>

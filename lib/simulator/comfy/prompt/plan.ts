@@ -1,0 +1,78 @@
+import { inputsOf, maybeLink, type Graph } from '../validation/graph.ts';
+import { pyRepr, PythonError } from '../python/python-text.ts';
+
+export interface PlanOptions {
+  readonly graph: Graph;
+  isCached(id: string): boolean;
+  isOutput(id: string): boolean;
+}
+
+/**
+ * The nodes a prompt still has to run and in which order: each when all it needs is there; among those ready, output
+ * nodes first, then what feeds them directly, then what feeds those, so that people see something early
+ * (`ux_friendly_pick_node` in ComfyUI's `graph.py`).
+ */
+export class Plan {
+  readonly #options: PlanOptions;
+  /** Nodes not done yet, with what each still waits for. In the order they were found. */
+  readonly #waitsFor = new Map<string, Set<string>>();
+  readonly #feeds = new Map<string, Set<string>>();
+
+  /** @throws PythonError for a link to a node that is not there: it kills ComfyUI's executor. */
+  constructor(outputs: readonly string[], options: PlanOptions) {
+    this.#options = options;
+    const found = [...outputs].reverse();
+    for (let id = found.pop(); id !== undefined; id = found.pop()) {
+      if (!this.#waitsFor.has(id)) found.push(...this.#add(id));
+    }
+  }
+
+  get isDone(): boolean {
+    return this.#waitsFor.size === 0;
+  }
+
+  /** The node to run next; undefined when those left wait for each other. */
+  next(): string | undefined {
+    const ready = [...this.#waitsFor].filter(([, needs]) => needs.size === 0).map(([id]) => id);
+    const isOutput = (id: string) => this.#options.isOutput(id);
+    const feedsOutput = (id: string) => this.#fedBy(id).some(isOutput);
+    return (
+      ready.find(isOutput) ??
+      ready.find(feedsOutput) ??
+      ready.find((id) => this.#fedBy(id).some(feedsOutput)) ??
+      ready[0]
+    );
+  }
+
+  done(id: string): void {
+    this.#waitsFor.delete(id);
+    for (const fed of this.#fedBy(id)) this.#waitsFor.get(fed)?.delete(id);
+  }
+
+  /** One of the nodes that wait for each other. */
+  get blamed(): string {
+    const [first = ''] = this.#waitsFor.keys();
+    return first;
+  }
+
+  #fedBy(id: string): string[] {
+    return [...(this.#feeds.get(id) ?? [])];
+  }
+
+  #add(id: string): string[] {
+    const node = this.#options.graph.get(id);
+    if (!node) throw new PythonError('KeyError', pyRepr(id));
+    const values = [...(inputsOf(node)?.values() ?? [])];
+    const sources = values.flatMap((value) => maybeLink(value)?.from ?? []);
+    const needs = new Set(sources.filter((source) => !this.#options.isCached(source)));
+    this.#waitsFor.set(id, needs);
+    for (const need of needs) this.#feedsOf(need).add(id);
+    return [...needs];
+  }
+
+  #feedsOf(id: string): Set<string> {
+    const known = this.#feeds.get(id) ?? new Set<string>();
+    this.#feeds.set(id, known);
+    return known;
+  }
+}

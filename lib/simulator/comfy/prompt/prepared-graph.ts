@@ -1,0 +1,101 @@
+import { signGraph, type ResultCache } from './cache.ts';
+import {
+  classOf,
+  declaredInputs,
+  hiddenInputs,
+  inputsOf,
+  maybeLink,
+  type Graph,
+} from '../validation/graph.ts';
+import { toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
+import { pyRepr, PythonError } from '../python/python-text.ts';
+import type { QueuedPrompt } from './queue.ts';
+import { describe, type Catalogue, type DescribedNode } from '../nodes/node.ts';
+
+/** A prompt's graph with what its nodes are and what makes them the same as others. */
+export class PreparedGraph {
+  readonly graph: Graph;
+  /** Of every node: what the cache knows it by. */
+  readonly signatures: ReadonlyMap<string, string>;
+  readonly #described: ReadonlyMap<string, DescribedNode>;
+
+  private constructor(
+    graph: Graph,
+    signatures: ReadonlyMap<string, string>,
+    described: ReadonlyMap<string, DescribedNode>,
+  ) {
+    this.graph = graph;
+    this.signatures = signatures;
+    this.#described = described;
+  }
+
+  /** @throws PythonError for a graph that kills ComfyUI's executor: a node without inputs. */
+  static async prepare(graph: Graph, catalogue: Catalogue): Promise<PreparedGraph> {
+    const described = await describe(new Set([...graph.values()].map(classOf)), catalogue);
+    return new PreparedGraph(graph, await signGraph(graph, described, catalogue.host), described);
+  }
+
+  classOf(id: string): string {
+    return classOf(this.#node(id));
+  }
+
+  /** @throws PythonError when there is no such node. */
+  describedNode(id: string): DescribedNode {
+    const described = this.#described.get(this.classOf(id));
+    if (!described) throw new PythonError('KeyError', pyRepr(id));
+    return described;
+  }
+
+  isCached(id: string, cache: ResultCache): boolean {
+    return cache.get(this.signatures.get(id)) !== undefined;
+  }
+
+  /** The declared inputs a node gets: literals as JavaScript values, links as what the cache holds. */
+  gatherInputs(id: string, cache: ResultCache): Record<string, unknown> {
+    const inputs = inputsOf(this.#node(id));
+    const values = declaredInputs(this.describedNode(id).info).flatMap(({ name }) => {
+      const value = inputs?.get(name);
+      return value === undefined ? [] : [[name, this.#resolve(value, cache)] as const];
+    });
+    return Object.fromEntries(values);
+  }
+
+  /** What a class asks for beside its inputs, as errors show it. */
+  gatherHidden(id: string, prompt: QueuedPrompt): Record<string, unknown> {
+    const hidden = hiddenInputs(this.describedNode(id).info);
+    return Object.fromEntries(
+      hidden.map(([name, wanted]) => [name, hiddenText(wanted, id, prompt)]),
+    );
+  }
+
+  #node(id: string): PyDict {
+    const node = this.graph.get(id);
+    if (!node) throw new PythonError('KeyError', pyRepr(id));
+    return node;
+  }
+
+  #resolve(value: PyValue, cache: ResultCache): unknown {
+    const link = maybeLink(value);
+    if (!link) return toPlain(value);
+    return cache.get(this.signatures.get(link.from))?.outputs.at(link.slot);
+  }
+}
+
+export function pnginfoOf({ extraData }: QueuedPrompt): PyDict | undefined {
+  const pnginfo = extraData.get('extra_pnginfo');
+  return pnginfo instanceof Map ? pnginfo : undefined;
+}
+
+function hiddenText(wanted: string, id: string, prompt: QueuedPrompt): string | null {
+  const pnginfo = pnginfoOf(prompt);
+  switch (wanted) {
+    case 'PROMPT':
+      return pyRepr(prompt.graph);
+    case 'EXTRA_PNGINFO':
+      return pnginfo ? pyRepr(pnginfo) : null;
+    case 'UNIQUE_ID':
+      return id;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,253 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isError } from '../../../errors.ts';
+import { JsonText } from '../../../json.ts';
+import {
+  isBlocker,
+  ProcessCrash,
+  type Blocker,
+  type NodeContext,
+  type NodeResult,
+  type Catalogue,
+} from '../nodes/node.ts';
+import type { ResultCache } from './cache.ts';
+import { describeException, describeInputs } from '../python/exceptions.ts';
+import type { Graph } from '../validation/graph.ts';
+import type { NodeOutput, Outcome, StatusMessage } from './history.ts';
+import { Plan } from './plan.ts';
+import { pnginfoOf, PreparedGraph } from './prepared-graph.ts';
+import { ProgressState, type PromptEvents, type RecordedType } from './prompt-events.ts';
+import { writeJson } from '../python/python-json.ts';
+import type { QueuedPrompt } from './queue.ts';
+
+/** What a run shares with the ones before and after it. */
+export interface Workshop {
+  readonly catalogue: Catalogue;
+  readonly cache: ResultCache;
+  readonly events: PromptEvents;
+  /** ComfyUI's one flag for the whole process; cleared when a prompt starts, and when somebody heeds it. */
+  readonly interruption: { requested: boolean };
+  readonly work: (ms: number) => Promise<void>;
+  /** Throws when the executor has been killed. */
+  readonly checkAlive: () => void;
+}
+
+/** What stopped a prompt before all its nodes were done. */
+type Stop = 'interrupted' | 'failed';
+
+class Interrupted extends Error {}
+
+/** One prompt from `execution_start` to its terminal message (`PromptExecutor.execute_async` in ComfyUI). */
+export class PromptRun {
+  /** @throws for a graph that kills ComfyUI's executor, and when the executor has been killed. */
+  static async run(prompt: QueuedPrompt, workshop: Workshop): Promise<Outcome> {
+    workshop.interruption.requested = false;
+    workshop.events.begin(prompt.extraData.get('client_id'));
+    const started = workshop.events.record('execution_start', prompt.promptId);
+    const prepared = await PreparedGraph.prepare(prompt.graph as Graph, workshop.catalogue);
+    workshop.cache.keepOnly(prepared.signatures.values());
+    return new PromptRun(prompt, prepared, workshop).#run(started);
+  }
+
+  readonly #prompt: QueuedPrompt;
+  readonly #prepared: PreparedGraph;
+  readonly #workshop: Workshop;
+  readonly #progress: ProgressState;
+  readonly #outputs = new Map<string, NodeOutput>();
+  readonly #messages: StatusMessage[] = [];
+  /** Nodes that really ran. */
+  readonly #executed: string[] = [];
+  #promptJson: JsonText | undefined;
+
+  private constructor(prompt: QueuedPrompt, prepared: PreparedGraph, workshop: Workshop) {
+    this.#prompt = prompt;
+    this.#prepared = prepared;
+    this.#workshop = workshop;
+    this.#progress = new ProgressState(prompt.promptId);
+  }
+
+  async #run(started: StatusMessage): Promise<Outcome> {
+    this.#messages.push(started);
+    this.#record('execution_cached', { nodes: this.#nodeIds.filter((id) => this.#isCached(id)) });
+    const stop = await this.#runNodes();
+    return { outputs: this.#outputs, succeeded: stop === undefined, messages: this.#messages };
+  }
+
+  async #runNodes(): Promise<Stop | undefined> {
+    const plan = new Plan(this.#prompt.outputs, {
+      graph: this.#prepared.graph,
+      isCached: (id) => this.#isCached(id),
+      isOutput: (id) => this.#prepared.describedNode(id).info.output_node,
+    });
+    while (!plan.isDone) {
+      const id = plan.next();
+      if (id === undefined) {
+        this.#recordCycle(plan.blamed);
+        return;
+      }
+      const stop = await this.#runNode(id);
+      if (stop) return stop;
+      plan.done(id);
+    }
+    this.#record('execution_success', {});
+    return undefined;
+  }
+
+  async #runNode(id: string): Promise<Stop | undefined> {
+    if (this.#isCached(id)) {
+      this.#reuse(id);
+      return;
+    }
+    this.#progress.start(id);
+    this.#workshop.events.progressState(this.#progress);
+    this.#workshop.events.executing(this.#prompt.promptId, id);
+    try {
+      await this.#execute(id);
+      return undefined;
+    } catch (error) {
+      this.#workshop.checkAlive();
+      if (error instanceof ProcessCrash) throw error;
+      return this.#recordFailure(id, error);
+    }
+  }
+
+  async #execute(id: string): Promise<void> {
+    // HTTP is served by another thread in ComfyUI: an interrupt gets through between any two nodes.
+    await nextTurn();
+    this.#heedInterruption();
+    const { cache } = this.#workshop;
+    const inputs = this.#prepared.gatherInputs(id, cache);
+    const blocker = Object.values(inputs).find(isBlocker);
+    const result = blocker
+      ? this.#block(id, blocker)
+      : await this.#prepared.describedNode(id).definition.execute(inputs, this.#contextOf(id));
+    this.#workshop.checkAlive();
+    const shown = result.ui && this.#show(id, result.ui);
+    cache.set(this.#prepared.signatures.get(id), { outputs: result.outputs ?? [], shown });
+    this.#executed.push(id);
+    this.#finish(id);
+  }
+
+  /** Without a client ComfyUI 0.8.0 forgets to report what a cached node showed: its history then has no outputs. */
+  #reuse(id: string): undefined {
+    const { cache, events } = this.#workshop;
+    const shown = cache.get(this.#prepared.signatures.get(id))?.shown;
+    if (events.hasClient) {
+      events.executed(this.#prompt.promptId, id, shown?.ui ?? null);
+      if (shown) this.#outputs.set(id, shown);
+    }
+    this.#finish(id);
+  }
+
+  #show(id: string, ui: NonNullable<NodeResult['ui']>): NodeOutput {
+    const meta = { node_id: id, display_node: id, parent_node: null, real_node_id: id };
+    const shown = { ui, meta };
+    this.#outputs.set(id, shown);
+    this.#workshop.events.executed(this.#prompt.promptId, id, ui);
+    return shown;
+  }
+
+  #finish(id: string): void {
+    this.#progress.finish(id);
+    this.#workshop.events.progressState(this.#progress);
+  }
+
+  /** Passes the blocker on; its message is told once, by the first node it stops. */
+  #block(id: string, { message }: Blocker): NodeResult {
+    if (message !== undefined) {
+      this.#workshop.events.blocked({
+        prompt_id: this.#prompt.promptId,
+        ...this.#place(id),
+        exception_message: `Execution Blocked: ${message}`,
+        exception_type: 'ExecutionBlocked',
+        traceback: [],
+        current_inputs: [],
+        current_outputs: [],
+      });
+    }
+    const { output } = this.#prepared.describedNode(id).info;
+    return { outputs: output.map(() => ({ blocked: true })) };
+  }
+
+  #contextOf(id: string): NodeContext {
+    const pnginfo = pnginfoOf(this.#prompt);
+    this.#promptJson ??= JsonText.parse(writeJson(this.#prompt.graph));
+    return {
+      ...this.#workshop.catalogue.host,
+      nodeId: id,
+      prompt: this.#promptJson,
+      extraPnginfo: pnginfo && JsonText.parse(writeJson(pnginfo)),
+      progress: (value, max, preview) => this.#step(id, { value, max, preview }),
+      work: (ms) => this.#workshop.work(ms),
+    };
+  }
+
+  async #step(id: string, { value, max, preview }: StepReport): Promise<void> {
+    this.#workshop.checkAlive();
+    this.#heedInterruption();
+    this.#progress.update(id, value, max);
+    this.#workshop.events.progressState(this.#progress);
+    const step = { promptId: this.#prompt.promptId, nodeId: id, value, max };
+    this.#workshop.events.progress(step, preview);
+    await nextTurn();
+  }
+
+  #heedInterruption(): void {
+    const { interruption } = this.#workshop;
+    if (!interruption.requested) return;
+    interruption.requested = false;
+    throw new Interrupted();
+  }
+
+  #recordFailure(id: string, error: unknown): Stop {
+    if (error instanceof Interrupted) {
+      this.#record('execution_interrupted', this.#place(id));
+      return 'interrupted';
+    }
+    const inputs = this.#prepared.gatherInputs(id, this.#workshop.cache);
+    this.#record('execution_error', {
+      ...this.#place(id),
+      ...describeException(isError(error) ? error : new Error(String(error))),
+      current_inputs: describeInputs({
+        ...inputs,
+        ...this.#prepared.gatherHidden(id, this.#prompt),
+      }),
+      current_outputs: this.#nodeIds,
+    });
+    return 'failed';
+  }
+
+  /** ComfyUI reports the error and then calls the prompt a success. */
+  #recordCycle(id: string): undefined {
+    const error = new Error('Dependency cycle detected');
+    error.name = 'graph.DependencyCycleError';
+    this.#record('execution_error', {
+      ...this.#place(id),
+      ...describeException(error),
+      current_inputs: [],
+      current_outputs: this.#nodeIds,
+    });
+  }
+
+  #place(id: string) {
+    const node_type = this.#prepared.classOf(id);
+    return { node_id: id, node_type, executed: [...this.#executed] };
+  }
+
+  #record(type: RecordedType, data: Readonly<Record<string, unknown>>): void {
+    this.#messages.push(this.#workshop.events.record(type, this.#prompt.promptId, data));
+  }
+
+  #isCached(id: string): boolean {
+    return this.#prepared.isCached(id, this.#workshop.cache);
+  }
+
+  get #nodeIds(): string[] {
+    return [...this.#prepared.graph.keys()];
+  }
+}
+
+interface StepReport {
+  readonly value: number;
+  readonly max: number;
+  readonly preview: Uint8Array | undefined;
+}

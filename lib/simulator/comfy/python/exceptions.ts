@@ -1,0 +1,36 @@
+import type { ImageBatch } from '../nodes/node.ts';
+import { pyStr, fromPlain } from './python-text.ts';
+
+/**
+ * An error of a node, as `execution_error` shows one. The name of a JavaScript error stands for the Python class:
+ * `RuntimeError`, `torch.OutOfMemoryError`; a plain `Error` is an `Exception`.
+ */
+export function describeException(error: Error) {
+  const type = error.name === 'Error' ? 'Exception' : error.name;
+  return {
+    exception_message: `${error.message}\n${type.endsWith('OutOfMemoryError') ? OUT_OF_MEMORY : ''}`,
+    exception_type: type,
+    traceback: TRACEBACK,
+  };
+}
+
+const OUT_OF_MEMORY = '(simulated) The GPU has too little memory; try a smaller batch_size.';
+
+/** Inputs of the failed node: each a list of one, scalars as they are, all else as the text Python would print. */
+export function describeInputs(inputs: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, [show(value)]]));
+}
+
+function show(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (typeof value !== 'object' || value === null) return value;
+  if ('frames' in value) return tensorText(value as ImageBatch);
+  return Array.isArray(value) ? pyStr(fromPlain(value)) : '<simulated object>';
+}
+
+function tensorText({ frames, height, width, channels }: ImageBatch): string {
+  return `tensor(simulated, size=(${frames.length}, ${height}, ${width}, ${channels}))`;
+}
+
+/** Stands where ComfyUI shows its own source lines. */
+export const TRACEBACK = ['  (simulated: no traceback)\n'];

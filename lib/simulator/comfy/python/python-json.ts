@@ -1,0 +1,124 @@
+import { JsonText } from '../../../json.ts';
+
+/**
+ * JSON as Python holds it, because ComfyUI's answers show it: objects keep the order of their keys, `1` and `1.0` are
+ * different numbers, integers have no limit, and `NaN` is written bare.
+ */
+export type PyValue = null | boolean | number | bigint | string | PyFloat | PyValue[] | PyDict;
+export type PyDict = Map<string, PyValue>;
+
+/** A Python float; a plain number or bigint is a Python int. */
+export class PyFloat {
+  readonly value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+/** Text that is JSON already and goes into a bigger document as it is. */
+export class RawJson {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** @throws SyntaxError if the text is not JSON. */
+export function readJson(text: string): PyValue {
+  return read(JsonText.parse(text));
+}
+
+function read(json: JsonText): PyValue {
+  switch (json.kind) {
+    case 'object':
+      return new Map(json.entries().map(([key, member]) => [key, read(member)]));
+    case 'array':
+      return json.items().map(read);
+    case 'number':
+      return readNumber(json.text);
+    case 'string':
+    case 'boolean':
+    case 'null':
+      return json.value() as string | boolean | null;
+  }
+}
+
+function readNumber(text: string): PyValue {
+  if (!/^-?\d+$/.test(text)) return new PyFloat(Number(text));
+  return toInt(BigInt(text));
+}
+
+/** The smallest of the two forms an int has here. */
+export function toInt(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+/**
+ * Writes Python values, plain JavaScript ones, and {@link RawJson}, as Python's `json.dumps` does: a blank after each
+ * comma and colon, everything but ASCII escaped. `undefined` members are left out.
+ */
+export function writeJson(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return quoted(value);
+    case 'number':
+      return Number.isInteger(value) ? String(value) : floatText(value);
+    case 'bigint':
+    case 'boolean':
+      return String(value);
+    case 'object':
+      return writeObject(value);
+    default:
+      throw new TypeError(`A ${typeof value} cannot be written as JSON`);
+  }
+}
+
+function writeObject(value: object | null): string {
+  if (value === null) return 'null';
+  if (value instanceof RawJson) return value.text;
+  if (value instanceof PyFloat) return floatText(value.value);
+  if (Array.isArray(value)) return `[${value.map(writeJson).join(', ')}]`;
+  if ('toJSON' in value) return JSON.stringify(value);
+  const entries: Iterable<[string, unknown]> =
+    value instanceof Map ? (value as Map<string, unknown>) : Object.entries(value);
+  const members: string[] = [];
+  for (const [key, member] of entries) {
+    if (member !== undefined) members.push(`${quoted(key)}: ${writeJson(member)}`);
+  }
+  return `{${members.join(', ')}}`;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A float as Python prints it: `1.0`, `1e-05`, `1e+16`, `NaN`. */
+export function floatText(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  const magnitude = Math.abs(value);
+  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e16)) return exponentText(value);
+  if (Object.is(value, -0)) return '-0.0';
+  const text = value.toString();
+  return text.includes('.') ? text : `${text}.0`;
+}
+
+function exponentText(value: number): string {
+  const [digits, exponent] = value.toExponential().split('e') as [string, string];
+  return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
+}
+
+/** What a node gets to see: objects, arrays, numbers; a bigint where a number would be rounded. */
+export function toPlain(value: PyValue): unknown {
+  if (value instanceof PyFloat) return value.value;
+  if (Array.isArray(value)) return value.map(toPlain);
+  if (value instanceof Map) {
+    return Object.fromEntries([...value].map(([key, member]) => [key, toPlain(member)]));
+  }
+  return value;
+}

@@ -1,0 +1,194 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, stat, truncate, writeFile } from 'node:fs/promises';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { startComfySimulator, type ComfySimulator } from '../simulator.ts';
+
+const picture = (alpha: number) =>
+  sharp({
+    create: { width: 4, height: 2, channels: 4, background: { r: 200, g: 10, b: 10, alpha } },
+  })
+    .png()
+    .toBuffer();
+
+async function upload(
+  { url }: ComfySimulator,
+  bytes: Buffer,
+  { path = '/upload/image', name = 'a.png', ...fields }: Record<string, string> = {},
+) {
+  const form = new FormData();
+  form.set('image', new Blob([new Uint8Array(bytes)]), name);
+  for (const [key, value] of Object.entries(fields)) form.set(key, value);
+  return fetch(url + path, { method: 'POST', body: form });
+}
+
+const view = ({ url }: ComfySimulator, query: string, headers: Record<string, string> = {}) =>
+  fetch(`${url}/view?${query}`, { headers });
+
+const pixelOf = async (response: Response) =>
+  [
+    ...(await sharp(Buffer.from(await response.arrayBuffer()))
+      .raw()
+      .toBuffer()),
+  ].slice(0, 4);
+
+test('uploads of one name: same bytes, same name; other bytes, another; the first again finds its twin', async () => {
+  await using comfy = await startComfySimulator();
+  const names = [];
+  for (const text of ['1', '2', '3', '2', '1']) {
+    const response = await upload(comfy, Buffer.from(text));
+    names.push(((await response.json()) as { name: string }).name);
+  }
+  expect(names).toEqual(['a.png', 'a (1).png', 'a (2).png', 'a (1).png', 'a.png']);
+});
+
+test('only true and 1 overwrite', async () => {
+  await using comfy = await startComfySimulator();
+  await upload(comfy, Buffer.from('1'));
+  const name = async (text: string, overwrite: string) =>
+    ((await (await upload(comfy, Buffer.from(text), { overwrite })).json()) as { name: string })
+      .name;
+  expect(await name('2', 'True')).toBe('a (1).png');
+  expect(await name('3', '1')).toBe('a.png');
+  expect(await (await view(comfy, 'filename=a.png&type=input')).text()).toBe('3');
+});
+
+test('an image that is a text field is an internal error, a body that is no form a bad request', async () => {
+  await using comfy = await startComfySimulator();
+  const form = new FormData();
+  form.set('image', 'text');
+  const post = (body: FormData | string) =>
+    fetch(`${comfy.url}/upload/image`, { method: 'POST', body });
+  expect((await post(form)).status).toBe(500);
+  expect((await post('{}')).status).toBe(400);
+});
+
+test('a mask gives the original its alpha', async () => {
+  await using comfy = await startComfySimulator();
+  await upload(comfy, await picture(1));
+  const original_ref = JSON.stringify({ filename: 'a.png', type: 'input' });
+  const fields = { path: '/upload/mask', name: 'mask.png', original_ref };
+  expect((await upload(comfy, await picture(0.5), fields)).status).toBe(200);
+  const masked = await view(comfy, 'filename=mask.png&type=input');
+  expect(await pixelOf(masked)).toEqual([200, 10, 10, 128]);
+});
+
+test('a mask for a picture that is not there is answered with a name, and not stored', async () => {
+  await using comfy = await startComfySimulator();
+  const fields = { path: '/upload/mask', name: 'mask.png', original_ref: '{"filename": "no.png"}' };
+  const response = await upload(comfy, await picture(1), fields);
+  expect(await response.json()).toMatchObject({ name: 'mask.png' });
+  expect(existsSync(join(comfy.folders.input, 'mask.png'))).toBe(false);
+});
+
+test.each([
+  ['filename=', 400],
+  ['filename=/etc/passwd', 400],
+  ['filename=a..b.png', 400],
+  ['filename=a.png&type=odd', 400],
+  ['filename=a.png&subfolder=/etc', 403],
+  ['filename=b/a.png', 200],
+  ['filename=a.png%20[output]&type=temp', 200],
+  ['filename=page.html&preview=webp', 500],
+])('/view?%s is answered with %d', async (query, status) => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.png'), await picture(1));
+  await writeFile(join(comfy.folders.output, 'page.html'), '<p>');
+  expect((await view(comfy, query)).status).toBe(status);
+});
+
+test('a file has a tag, and is not sent again to who has it', async () => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'page.html'), '0123456789');
+  const first = await view(comfy, 'filename=page.html');
+  expect(first.headers.get('content-type')).toBe('application/octet-stream');
+  const etag = first.headers.get('etag')!;
+  expect((await view(comfy, 'filename=page.html', { 'if-none-match': etag })).status).toBe(304);
+});
+
+test.each([
+  ['bytes=0-3', 206, '0123', 'bytes 0-3/10'],
+  ['bytes=7-', 206, '789', 'bytes 7-9/10'],
+  ['bytes=-2', 206, '89', 'bytes 8-9/10'],
+  ['bytes=5-99', 206, '56789', 'bytes 5-9/10'],
+  ['bytes=20-', 416, '', 'bytes */10'],
+  ['lines=1-2', 200, '0123456789', null],
+])('the range %s is answered with %d', async (range, status, text, contentRange) => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.txt'), '0123456789');
+  const response = await view(comfy, 'filename=a.txt', { range });
+  expect(response.status).toBe(status);
+  expect(response.headers.get('content-range')).toBe(contentRange);
+  expect(await response.text()).toBe(text);
+});
+
+test('a picture can be asked for without its alpha, as alpha alone, and smaller', async () => {
+  await using comfy = await startComfySimulator();
+  await upload(comfy, await picture(0.5));
+  const part = (query: string) => view(comfy, `filename=a.png&type=input&${query}`);
+  expect(await pixelOf(await part('channel=rgb'))).toEqual([200, 10, 10, 200]);
+  expect(await pixelOf(await part('channel=a'))).toEqual([0, 0, 0, 128]);
+  const types = [];
+  for (const preview of ['jpeg;50', 'webp', 'odd;90']) {
+    types.push((await part(`preview=${preview}`)).headers.get('content-type'));
+  }
+  expect(types).toEqual(['image/jpeg', 'image/webp', 'image/webp']);
+});
+
+const MEGABYTE = 1024 * 1024;
+
+test('of 95 MB on their way up nothing is in memory, and nothing is left when they have arrived', async () => {
+  await using comfy = await startComfySimulator();
+  const before = heldBytes();
+  const request = httpRequest(`${comfy.url}/upload/image`, {
+    method: 'POST',
+    headers: { 'content-type': 'multipart/form-data; boundary=b' },
+  });
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>;
+  request.write(
+    '--b\r\nContent-Disposition: form-data; name="image"; filename="large.mp4"\r\n\r\n',
+  );
+  for (let at = 0; at < 95; at++) {
+    await new Promise((sent) => request.write(Buffer.alloc(MEGABYTE), sent));
+  }
+  expect(heldBytes() - before).toBeLessThan(30 * MEGABYTE);
+  request.end('\r\n--b--\r\n');
+  const [response] = await answered;
+  expect(response.resume().statusCode).toBe(200);
+  expect((await stat(join(comfy.folders.input, 'large.mp4'))).size).toBe(95 * MEGABYTE);
+  expect(await readdir(comfy.folders.temp)).toEqual([]);
+});
+
+test('of a large file that nobody reads on nothing is in memory', async () => {
+  await using comfy = await startComfySimulator();
+  const path = join(comfy.folders.output, 'large.mp4');
+  await writeFile(path, '');
+  await truncate(path, 95 * MEGABYTE);
+  const before = heldBytes();
+  const request = httpRequest(`${comfy.url}/view?filename=large.mp4`).end();
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  await once(response, 'readable');
+  expect(response.headers['content-length']).toBe(String(95 * MEGABYTE));
+  expect(heldBytes() - before).toBeLessThan(30 * MEGABYTE);
+  request.destroy();
+});
+
+test('more than 100 MiB are refused, and nothing is left of them', async () => {
+  await using comfy = await startComfySimulator();
+  const refused = await upload(comfy, Buffer.alloc(100 * MEGABYTE));
+  expect(refused.status).toBe(413);
+  expect(await readdir(comfy.folders.temp)).toEqual([]);
+  expect(await readdir(comfy.folders.input)).toEqual([]);
+});
+
+/** Buffers in use, without garbage. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().arrayBuffers;
+}

@@ -1,0 +1,192 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  type IncomingHttpHeaders,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
+import {
+  empty,
+  internalError,
+  send,
+  text,
+  TooLarge,
+  within,
+  sendSlowly,
+  type Answer,
+} from './answers.ts';
+import type { AnswerFault } from '../faults.ts';
+import { MAX_UPLOAD_BYTES } from './sockets.ts';
+import type { ComfyProcess } from '../process.ts';
+import { message, statusData } from '../prompt/prompt-events.ts';
+import { findRoute, noRoute } from './routes.ts';
+
+export interface Listening {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+}
+
+/** ComfyUI's HTTP and websocket server, in front of one process. */
+export class ComfyServer {
+  readonly #comfy: ComfyProcess;
+  readonly #http: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: DEFLATE });
+  readonly #connections = new Set<Socket>();
+
+  private constructor(comfy: ComfyProcess) {
+    this.#comfy = comfy;
+    this.#http = createServer(
+      { keepAliveTimeout: KEEP_ALIVE_MS },
+      (request, response) => void this.#serve(request, response),
+    );
+    this.#http.on('connection', (socket) => this.#track(socket));
+    this.#http.on('upgrade', (request: IncomingMessage, tcp: Socket, head: Buffer) =>
+      this.#upgrade(request, tcp, head),
+    );
+  }
+
+  static async start(comfy: ComfyProcess, { host, port }: Listening): Promise<ComfyServer> {
+    const server = new ComfyServer(comfy);
+    const listening = Promise.withResolvers<undefined>();
+    server.#http.once('error', listening.reject);
+    server.#http.listen(port, host, () => listening.resolve(undefined));
+    await listening.promise;
+    return server;
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port;
+  }
+
+  /** Closes the port and every connection at once. */
+  async stop(): Promise<void> {
+    const closed = Promise.withResolvers<undefined>();
+    this.#http.close(() => closed.resolve(undefined));
+    for (const socket of this.#connections) socket.destroy();
+    await closed.promise;
+  }
+
+  #track(socket: Socket): void {
+    if (this.#comfy.faults.refusesConnections) {
+      socket.resetAndDestroy();
+      return;
+    }
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const target = targetOf(request);
+    const name = `${request.method ?? 'GET'} ${withoutApi(target.pathname)}`;
+    this.#comfy.log.announce('request', { request: name });
+    const fault = this.#comfy.faults.useAnswerFault(name);
+    const answer =
+      fault?.how === 'refuse'
+        ? text(fault.status ?? 500, 'Refused on purpose')
+        : await this.#answer(request, target);
+    await this.#deliver(answer, response, { fault, isView: name === 'GET /view' });
+  }
+
+  async #answer(request: IncomingMessage, target: URL): Promise<Answer> {
+    if (isForeignOrigin(request.headers)) return empty(403);
+    try {
+      const found = findRoute(request.method ?? 'GET', target.pathname);
+      if (!found) return noRoute(request.method ?? 'GET');
+      const [handle, id] = found;
+      return await handle({
+        comfy: this.#comfy,
+        query: target.searchParams,
+        id,
+        headers: request.headers as Record<string, string | undefined>,
+        stream: () => within(request, MAX_UPLOAD_BYTES),
+        body: () => buffer(within(request, MAX_UPLOAD_BYTES)),
+      });
+    } catch (error) {
+      return error instanceof TooLarge ? text(413, error.message) : internalError();
+    }
+  }
+
+  async #deliver(
+    answer: Answer,
+    response: ServerResponse,
+    { fault, isView }: { readonly fault: AnswerFault | undefined; readonly isView: boolean },
+  ): Promise<void> {
+    if (fault?.how === 'lose') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    if (fault?.how === 'delay') await sleep(fault.delayMs ?? 0, undefined, { ref: false });
+    if (response.destroyed) return;
+    const slow = isView ? this.#comfy.faults.view : undefined;
+    if (fault?.how === 'break')
+      await send(response, text(fault.status ?? 500, 'Broken on purpose'));
+    else if (slow) await sendSlowly(response, answer, slow);
+    else await send(response, answer);
+  }
+
+  #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
+    tcp.on('error', () => tcp.destroy());
+    const target = targetOf(request);
+    const refusal = this.#refusal(request, target);
+    if (refusal === 'reset') {
+      tcp.resetAndDestroy();
+    } else if (refusal !== undefined) {
+      tcp.end(`HTTP/1.1 ${refusal} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+    } else {
+      this.#sockets.handleUpgrade(request, tcp, head, (socket) => {
+        const client = this.#comfy.sockets.add(socket, tcp, target.searchParams.get('clientId'));
+        this.#comfy.log.announce('socket_open', { clientId: client.sid });
+        socket.once('close', () =>
+          this.#comfy.log.announce('socket_close', { clientId: client.sid }),
+        );
+        this.#greet(client.sid);
+      });
+    }
+  }
+
+  #refusal(request: IncomingMessage, target: URL): number | 'reset' | undefined {
+    if (isForeignOrigin(request.headers)) return 403;
+    if (withoutApi(target.pathname) !== '/ws') return 404;
+    return this.#comfy.faults.refusedSockets;
+  }
+
+  #greet(sid: string): void {
+    const { sockets, queue, events } = this.#comfy;
+    sockets.publish(message('status', { ...statusData(queue.remaining), sid }), sid);
+    const node = events.currentNodeFor(sid);
+    if (node !== undefined) sockets.publish(message('executing', { node }), sid);
+  }
+}
+
+/** As long as aiohttp keeps an idle connection. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** Compression is there for clients that offer it, but not for small frames: those would wait for a thread each. */
+const DEFLATE = { threshold: 1024, serverNoContextTakeover: true };
+
+/** A target that is no URL is taken for the root. */
+const targetOf = ({ url = '/' }: IncomingMessage) =>
+  URL.parse(url, 'http://simulator') ?? new URL('http://simulator');
+
+const withoutApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
+
+/**
+ * Whether a browser's page may not use this server: `Host` is a loopback name and `Origin` another host. A side without
+ * a port is compared by name only; `Origin: null` and other hosts pass.
+ */
+export function isForeignOrigin({ host, origin }: IncomingHttpHeaders): boolean {
+  if (!host || !origin || !URL.canParse(origin)) return false;
+  const [ours, theirs] = [new URL(`http://${host}`), new URL(origin)];
+  if (!isLoopback(ours.hostname)) return false;
+  if (ours.hostname !== theirs.hostname) return true;
+  return ours.port !== '' && theirs.port !== '' && ours.port !== theirs.port;
+}
+
+function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '[::1]' || /^127(?:\.\d+){3}$/.test(name);
+}

@@ -1,0 +1,154 @@
+import { WebSocket } from 'ws';
+import type { ComfySimulator } from '../simulator.ts';
+
+/** A websocket client for tests: keeps what came, and waits for what has to come. */
+export class ProbeSocket implements Disposable {
+  readonly messages: ProbeMessage[] = [];
+  /** Resolves with the close code. */
+  readonly closed: Promise<number>;
+  readonly #socket: WebSocket;
+  #arrived = Promise.withResolvers<undefined>();
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    const closed = Promise.withResolvers<number>();
+    this.closed = closed.promise;
+    socket.on('close', closed.resolve);
+    socket.on('error', () => undefined);
+    socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
+  }
+
+  /** @throws when the server refuses; the message names the status. */
+  static async open({ url }: ComfySimulator, clientId?: string): Promise<ProbeSocket> {
+    const query = clientId === undefined ? '' : `?clientId=${clientId}`;
+    const socket = new WebSocket(`${url}/ws${query}`, { perMessageDeflate: false });
+    const probe = new ProbeSocket(socket);
+    const opened = Promise.withResolvers<undefined>();
+    socket.once('open', () => opened.resolve(undefined));
+    socket.once('error', opened.reject);
+    await opened.promise;
+    return probe;
+  }
+
+  /** Types in the order they came; `executing null` for the end of a prompt. */
+  get types(): string[] {
+    return this.messages.map(({ type, data }) => {
+      const { node } = data as { node?: unknown };
+      return type === 'executing' && node === null ? 'executing null' : type;
+    });
+  }
+
+  send(text: string): void {
+    this.#socket.send(text);
+  }
+
+  /** Answers with what the server's pong does; for half-open sockets. */
+  ping(): Promise<void> {
+    const pong = Promise.withResolvers<undefined>();
+    this.#socket.once('pong', () => pong.resolve(undefined));
+    this.#socket.ping();
+    return pong.promise;
+  }
+
+  /** Stops reading: what comes fills the buffers, then the sender waits. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** The first message that fits, past or coming, within five seconds. */
+  async waitFor(fits: (message: ProbeMessage) => boolean): Promise<ProbeMessage> {
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS);
+    const end = Date.now() + PATIENCE_MS;
+    try {
+      for (;;) {
+        const found = this.messages.find(fits);
+        if (found) return found;
+        if (Date.now() >= end) throw new Error(`No such message among: ${this.types.join(', ')}`);
+        await Promise.race([this.#arrived.promise, late.promise]);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The end of a prompt. */
+  async waitForEnd(promptId?: string): Promise<void> {
+    await this.waitFor(({ type, data }) => {
+      const { node, prompt_id: id } = data as { node?: unknown; prompt_id?: unknown };
+      return type === 'executing' && node === null && (promptId ?? id) === id;
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.terminate();
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    this.messages.push(
+      isBinary
+        ? { type: `frame ${data.readUInt32BE(0)}`, data }
+        : (JSON.parse(data.toString()) as ProbeMessage),
+    );
+    this.#arrived.resolve(undefined);
+    this.#arrived = Promise.withResolvers();
+  }
+}
+
+export interface ProbeMessage {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+const PATIENCE_MS = 5_000;
+
+/** `POST`s a JSON value, or a text as it is. */
+export function post({ url }: ComfySimulator, path: string, body: unknown): Promise<Response> {
+  return fetch(url + path, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+}
+
+export async function get({ url }: ComfySimulator, path: string): Promise<unknown> {
+  const response = await fetch(url + path);
+  return response.json();
+}
+
+/** Submits a graph and returns its prompt id. */
+export async function submit(
+  comfy: ComfySimulator,
+  prompt: unknown,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const response = await post(comfy, '/prompt', { prompt, ...fields });
+  const body = (await response.json()) as { prompt_id?: string };
+  if (body.prompt_id === undefined) throw new Error(`Refused: ${JSON.stringify(body)}`);
+  return body.prompt_id;
+}
+
+/** Ids of the prompts that run and wait. */
+export async function queueOf(comfy: ComfySimulator) {
+  const queue = (await get(comfy, '/queue')) as Record<string, [number, string][]>;
+  const ids = (name: string) => queue[name]?.map(([, id]) => id);
+  return { running: ids('queue_running'), pending: ids('queue_pending') };
+}
+
+/** A picture, some steps of work, and a file. */
+export function samplerGraph({ steps = 3, stepMs = 1, seed = 0, prefix = 'T' } = {}) {
+  return {
+    1: { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 255 } },
+    2: {
+      class_type: 'ProbeSampler',
+      inputs: { image: ['1', 0], steps, step_ms: stepMs, seed },
+    },
+    3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: prefix } },
+  };
+}
+
+/** Only shows a text: the smallest prompt there is. */
+export const textGraph = (text: string) => ({ 1: { class_type: 'ProbeText', inputs: { text } } });

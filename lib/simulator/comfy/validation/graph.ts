@@ -1,0 +1,58 @@
+import type { InputSpec, NodeInfo } from '../nodes/node.ts';
+import { PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
+
+/** The workflow of a prompt as it came: nodes by id, in document order, each a dict with `class_type` and `inputs`. */
+export type Graph = Map<string, PyDict>;
+
+export interface Link {
+  readonly from: string;
+  readonly slot: number;
+}
+
+/** What the executor follows: a list of two, a text and a number. Everything else is a literal. */
+export function maybeLink(value: PyValue | undefined): Link | undefined {
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const [from, slot] = value;
+  if (typeof from !== 'string') return undefined;
+  if (slot instanceof PyFloat) return { from, slot: slot.value };
+  return typeof slot === 'number' ? { from, slot } : undefined;
+}
+
+export function classOf(node: PyDict): string {
+  return node.get('class_type') as string;
+}
+
+export function inputsOf(node: PyDict): PyDict | undefined {
+  const inputs = node.get('inputs');
+  return inputs instanceof Map ? inputs : undefined;
+}
+
+export interface DeclaredInput {
+  readonly name: string;
+  readonly required: boolean;
+  readonly type: string | readonly unknown[];
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Required inputs first, as the node declares them. */
+export function declaredInputs(info: NodeInfo): DeclaredInput[] {
+  const declare = (specs: Readonly<Record<string, InputSpec>>, required: boolean) =>
+    Object.entries(specs).map(([name, [type, options = {}]]) => ({
+      name,
+      required,
+      type,
+      options,
+    }));
+  return [
+    ...declare(info.input.required ?? {}, true),
+    ...declare(info.input.optional ?? {}, false),
+  ];
+}
+
+/** Hidden inputs by name with what they ask for: `PROMPT`, `EXTRA_PNGINFO`, `UNIQUE_ID`. */
+export function hiddenInputs(info: NodeInfo): [string, string][] {
+  return Object.entries(info.input.hidden ?? {}).map(([name, wanted]) => [
+    name,
+    String(Array.isArray(wanted) ? wanted[0] : wanted),
+  ]);
+}

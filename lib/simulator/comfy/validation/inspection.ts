@@ -1,0 +1,237 @@
+import type { DescribedNode, NodeDefinition, NodeHost, NodeInfo } from '../nodes/node.ts';
+import { TRACEBACK } from '../python/exceptions.ts';
+import { classOf, declaredInputs, type DeclaredInput, type Graph } from './graph.ts';
+import { PyFloat, toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
+import { pyRepr, PythonError } from '../python/python-text.ts';
+import {
+  badLink,
+  checkBounds,
+  checkChoice,
+  complaint,
+  convertLiteral,
+  inputConfig,
+  missingInput,
+  typeMismatch,
+  typesFit,
+  type Complaint,
+} from './validate-input.ts';
+
+export interface NodeComplaints {
+  readonly errors: readonly Complaint[];
+  readonly dependent_outputs: string[];
+  readonly class_type: string;
+}
+
+/** What `POST /prompt` learns of a graph: which outputs will run, and what is wrong with the others. */
+export interface Verdict {
+  /** Absent when at least one output can run. */
+  readonly error?: Complaint;
+  readonly goodOutputs: readonly string[];
+  readonly nodeErrors: ReadonlyMap<string, NodeComplaints>;
+}
+
+interface Finding {
+  readonly valid: boolean;
+  readonly errors: readonly Complaint[];
+}
+
+/** Follows outputs upstream, each node once. */
+export class Inspection {
+  readonly #graph: Graph;
+  readonly #described: ReadonlyMap<string, DescribedNode>;
+  readonly #host: NodeHost;
+  readonly #findings = new Map<string, Finding>();
+
+  constructor(graph: Graph, described: ReadonlyMap<string, DescribedNode>, host: NodeHost) {
+    this.#graph = graph;
+    this.#described = described;
+    this.#host = host;
+  }
+
+  async inspect(outputs: readonly string[]): Promise<Verdict> {
+    const good: string[] = [];
+    const direct: Complaint[] = [];
+    const nodeErrors = new Map<string, NodeComplaints>();
+    for (const output of outputs) {
+      const finding = await this.#inspectOutput(output);
+      if (finding.valid) {
+        good.push(output);
+      } else {
+        direct.push(...finding.errors);
+        this.#collect(output, nodeErrors);
+      }
+    }
+    if (good.length > 0) return { goodOutputs: good, nodeErrors };
+    const details = direct.map((error) => `${error.message}: ${error.details}`).join('\n');
+    const message = 'Prompt outputs failed validation';
+    const error = complaint('prompt_outputs_failed_validation', message, details);
+    return { error, goodOutputs: [], nodeErrors };
+  }
+
+  /** Whatever was found bad so far counts as spoiling this output, also what an earlier one ran into. */
+  #collect(output: string, nodeErrors: Map<string, NodeComplaints>): void {
+    for (const [id, { valid, errors }] of this.#findings) {
+      if (valid || errors.length === 0) continue;
+      const class_type = classOf(this.#node(id));
+      const entry = nodeErrors.get(id) ?? { errors, dependent_outputs: [], class_type };
+      entry.dependent_outputs.push(output);
+      nodeErrors.set(id, entry);
+    }
+  }
+
+  async #inspectOutput(id: string): Promise<Finding> {
+    try {
+      return await this.#inspectNode(id);
+    } catch (error) {
+      return this.#found(id, [
+        {
+          type: 'exception_during_validation',
+          message: 'Exception when validating node',
+          details: (error as Error).message,
+          extra_info: { exception_type: (error as Error).name, traceback: TRACEBACK },
+        },
+      ]);
+    }
+  }
+
+  async #inspectNode(id: string): Promise<Finding> {
+    const known = this.#findings.get(id);
+    if (known) return known;
+    const { definition, info } = this.#describedNode(id);
+    const inputs = this.#inputs(id);
+    // A cycle comes back to here: invalid, with nothing to say about it, which is also what callers are told.
+    this.#findings.set(id, { valid: false, errors: [] });
+    const errors: Complaint[] = [];
+    let valid = true;
+    for (const input of declaredInputs(info)) {
+      const upstream = await this.#inspectInput(input, inputs, definition, errors);
+      valid &&= upstream;
+    }
+    errors.push(...(await this.#customErrors(definition, info, inputs)));
+    return this.#found(id, errors, valid);
+  }
+
+  /** Adds what is wrong with the input itself to `errors`; false when something further up is. */
+  async #inspectInput(
+    input: DeclaredInput,
+    inputs: PyDict,
+    definition: NodeDefinition,
+    errors: Complaint[],
+  ): Promise<boolean> {
+    const value = inputs.get(input.name);
+    if (value === undefined) {
+      if (input.required) errors.push(missingInput(input.name));
+      return true;
+    }
+    if (Array.isArray(value)) return this.#inspectLink(input, value, errors);
+    const wrong = convertLiteral(input, inputs) ?? checkLiteral(input, inputs, definition);
+    if (wrong) errors.push(wrong);
+    return true;
+  }
+
+  async #inspectLink(input: DeclaredInput, link: PyValue[], errors: Complaint[]): Promise<boolean> {
+    if (link.length !== 2) {
+      errors.push(badLink(input, link));
+      return true;
+    }
+    const source = link[0] ?? null;
+    const received = slotOf(this.#describedNode(source).info.output, link[1] ?? null);
+    if (!typesFit(received, input.type)) {
+      errors.push(typeMismatch(input, received, link));
+      return true;
+    }
+    try {
+      return (await this.#inspectNode(source as string)).valid;
+    } catch (error) {
+      this.#found(source as string, [innerException(input, link, error as Error)]);
+      return false;
+    }
+  }
+
+  async #customErrors(
+    definition: NodeDefinition,
+    info: NodeInfo,
+    inputs: PyDict,
+  ): Promise<Complaint[]> {
+    if (!definition.validate) return [];
+    const literals = literalInputs(info, inputs);
+    const texts = await definition.validate(literals, this.#host);
+    return Object.entries(texts).map(([name, text]) => ({
+      type: 'custom_validation_failed',
+      message: 'Custom validation failed for node',
+      details: `${name} - ${text}`,
+      extra_info: { input_name: name },
+    }));
+  }
+
+  #found(id: string, errors: readonly Complaint[], upstreamValid = true): Finding {
+    const finding = { valid: upstreamValid && errors.length === 0, errors };
+    this.#findings.set(id, finding);
+    return finding;
+  }
+
+  #node(id: PyValue): PyDict {
+    const node = typeof id === 'string' ? this.#graph.get(id) : undefined;
+    if (!node) throw new PythonError('KeyError', pyRepr(id));
+    return node;
+  }
+
+  #describedNode(id: PyValue): DescribedNode {
+    const name = classOf(this.#node(id));
+    const described = this.#described.get(name);
+    if (!described) throw new PythonError('KeyError', pyRepr(name));
+    return described;
+  }
+
+  #inputs(id: string): PyDict {
+    const inputs = this.#node(id).get('inputs');
+    if (inputs === undefined) throw new PythonError('KeyError', "'inputs'");
+    if (inputs instanceof Map) return inputs;
+    throw new PythonError('TypeError', 'The inputs of a node are no dict');
+  }
+}
+
+/** A node with a check of its own accepts more than its menus list: any file that is there. */
+function checkLiteral(
+  input: DeclaredInput,
+  inputs: PyDict,
+  definition: NodeDefinition,
+): Complaint | undefined {
+  const value = inputs.get(input.name) ?? null;
+  return checkBounds(input, value) ?? (definition.validate ? undefined : checkChoice(input, value));
+}
+
+function slotOf(outputs: readonly unknown[], slot: PyValue): unknown {
+  const index = slot === true ? 1 : slot === false ? 0 : slot;
+  if (typeof index !== 'number') {
+    const type = slot instanceof PyFloat ? 'float' : 'str';
+    throw new PythonError('TypeError', `tuple indices must be integers or slices, not ${type}`);
+  }
+  const at = index < 0 ? index + outputs.length : index;
+  if (at >= 0 && at < outputs.length) return outputs[at];
+  throw new PythonError('IndexError', 'tuple index out of range');
+}
+
+function innerException(input: DeclaredInput, link: PyValue[], error: Error): Complaint {
+  return {
+    type: 'exception_during_inner_validation',
+    message: 'Exception when validating inner node',
+    details: error.message,
+    extra_info: {
+      input_name: input.name,
+      input_config: inputConfig(input),
+      exception_message: error.message,
+      exception_type: error.name,
+      traceback: TRACEBACK,
+      linked_node: link,
+    },
+  };
+}
+
+function literalInputs(info: NodeInfo, inputs: PyDict): Record<string, unknown> {
+  const literals = declaredInputs(info).flatMap(({ name }) => {
+    const value = inputs.get(name);
+    return value === undefined || Array.isArray(value) ? [] : [[name, toPlain(value)] as const];
+  });
+  return Object.fromEntries(literals);
+}

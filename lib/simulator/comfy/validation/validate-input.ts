@@ -1,0 +1,180 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { DeclaredInput } from './graph.ts';
+import type { PyDict, PyValue } from '../python/python-json.ts';
+import {
+  fromPlain,
+  pyBool,
+  pyEquals,
+  pyFloat,
+  pyInt,
+  pyRepr,
+  pyStr,
+  type PythonError,
+} from '../python/python-text.ts';
+
+/** One entry of `node_errors[id].errors`. */
+export interface Complaint {
+  readonly type: string;
+  readonly message: string;
+  readonly details: string;
+  readonly extra_info: Readonly<Record<string, unknown>>;
+}
+
+/** A complaint about the graph as a whole. */
+export const complaint = (type: string, message: string, details = ''): Complaint => ({
+  type,
+  message,
+  details,
+  extra_info: {},
+});
+
+/** `[type, options]`, as errors quote the declaration of an input. */
+export function inputConfig(input: DeclaredInput): unknown[] {
+  return [input.type, input.options];
+}
+
+export function missingInput(name: string): Complaint {
+  return {
+    type: 'required_input_missing',
+    message: 'Required input is missing',
+    details: name,
+    extra_info: { input_name: name },
+  };
+}
+
+export function badLink(input: DeclaredInput, value: PyValue): Complaint {
+  return {
+    type: 'bad_linked_input',
+    message: 'Bad linked input, must be a length-2 list of [node_id, slot_index]',
+    details: input.name,
+    extra_info: about(input, value),
+  };
+}
+
+export function typeMismatch(input: DeclaredInput, received: unknown, link: PyValue): Complaint {
+  const types = `received_type(${textOf(received)}) mismatch input_type(${textOf(input.type)})`;
+  return {
+    type: 'return_type_mismatch',
+    message: 'Return type mismatch between linked nodes',
+    details: `${input.name}, ${types}`,
+    extra_info: {
+      input_name: input.name,
+      input_config: inputConfig(input),
+      received_type: received,
+      linked_node: link,
+    },
+  };
+}
+
+/** Types fit when equal, when one is `*`, or when lists of types (`INT,FLOAT`) have one in common. */
+export function typesFit(received: unknown, wanted: unknown): boolean {
+  if (received === '*' || wanted === '*' || isDeepStrictEqual(received, wanted)) return true;
+  if (typeof received !== 'string' || typeof wanted !== 'string') return false;
+  const types = (list: string) => list.split(',').map((type) => type.trim());
+  return types(received).some((type) => types(wanted).includes(type));
+}
+
+/**
+ * Turns the literal into the declared type, in place as ComfyUI does: `/queue` and `/history` show what came of it.
+ * Returns what is wrong with it.
+ */
+export function convertLiteral(input: DeclaredInput, inputs: PyDict): Complaint | undefined {
+  let value = inputs.get(input.name) ?? null;
+  if (value instanceof Map && value.has('__value__')) value = value.get('__value__') ?? null;
+  try {
+    inputs.set(input.name, converted(input.type, value));
+    return undefined;
+  } catch (error) {
+    const { message } = error as PythonError;
+    return {
+      type: 'invalid_input_type',
+      message: `Failed to convert an input value to a ${textOf(input.type)} value`,
+      details: `${input.name}, ${pyStr(value)}, ${message}`,
+      extra_info: { ...about(input, value), exception_message: message },
+    };
+  }
+}
+
+function converted(type: unknown, value: PyValue): PyValue {
+  switch (type) {
+    case 'INT':
+      return pyInt(value);
+    case 'FLOAT':
+      return pyFloat(value);
+    case 'STRING':
+      return pyStr(value);
+    case 'BOOLEAN':
+      return pyBool(value);
+    default:
+      return value;
+  }
+}
+
+export function checkBounds(input: DeclaredInput, value: PyValue): Complaint | undefined {
+  const number = asNumber(value);
+  if (number === undefined) return undefined;
+  const { min, max } = input.options as { min?: number | bigint; max?: number | bigint };
+  if (min !== undefined && number < min) {
+    return outOfBounds(
+      input,
+      value,
+      'value_smaller_than_min',
+      `smaller than min of ${textOf(min)}`,
+    );
+  }
+  if (max !== undefined && number > max) {
+    return outOfBounds(input, value, 'value_bigger_than_max', `bigger than max of ${textOf(max)}`);
+  }
+  return undefined;
+}
+
+function outOfBounds(input: DeclaredInput, value: PyValue, type: string, how: string): Complaint {
+  return {
+    type,
+    message: `Value ${pyStr(value)} ${how}`,
+    details: input.name,
+    extra_info: about(input, value),
+  };
+}
+
+function asNumber(value: PyValue): number | bigint | undefined {
+  if (typeof value === 'number' || typeof value === 'bigint') return value;
+  if (typeof value !== 'object' || value === null || !('value' in value)) return undefined;
+  return value.value;
+}
+
+export function checkChoice(input: DeclaredInput, value: PyValue): Complaint | undefined {
+  const choices = choicesOf(input);
+  if (!choices || choices.some((choice) => pyEquals(choice, value))) return undefined;
+  const many = choices.length > LISTED_CHOICES;
+  const list = many ? `(list of length ${choices.length})` : pyRepr(choices);
+  return {
+    type: 'value_not_in_list',
+    message: 'Value not in list',
+    details: `${input.name}: '${pyStr(value)}' not in ${list}`,
+    extra_info: {
+      input_name: input.name,
+      input_config: many ? null : inputConfig(input),
+      received_value: value,
+    },
+  };
+}
+
+function choicesOf({ type, options }: DeclaredInput): PyValue[] | undefined {
+  if (Array.isArray(type)) return type.map(fromPlain);
+  if (type !== 'COMBO') return undefined;
+  return Array.isArray(options.options) ? options.options.map(fromPlain) : [];
+}
+
+/** Longer lists are not quoted in errors. */
+const LISTED_CHOICES = 20;
+
+function about(input: DeclaredInput, value: PyValue) {
+  return {
+    input_name: input.name,
+    input_config: inputConfig(input),
+    received_value: value,
+  };
+}
+
+const textOf = (type: unknown) => pyStr(fromPlain(type));
