@@ -3,9 +3,8 @@ import type { Job } from '../../lib/queues/job.ts';
 import { openCallerBucket } from '../../lib/storage/s3/caller-bucket.ts';
 import { oneByOne } from '../../lib/storage/one-by-one.ts';
 import type { Destination, Storage } from '../../lib/storage/storage.ts';
-import { describeIssue } from '../request/input-issue.ts';
 import { S3ConfigSchema } from '../request/output-options.ts';
-import type { JobInput } from '../request/job-input.ts';
+import { describeIssue, type JobInput } from '../request/job-input.ts';
 import type { UploadSettings } from './upload-settings.ts';
 
 /** The job, as far as it says where its files go. */
@@ -83,10 +82,7 @@ function jobLevelBucket({ source }: DeliveryRequest['job']): JobInput['s3Config'
   if (typeof sent !== 'object' || sent === null || Object.keys(sent).length === 0) return undefined;
   const parsed = S3ConfigSchema.safeParse(sent);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => {
-    const path = ['s3Config', ...issue.path];
-    return describeIssue({ ...issue, path }).replace('input.s3Config', 's3Config');
-  });
+  const problems = parsed.error.issues.map((issue) => `s3Config${describeIssue(issue)}`);
   throw new WorkerError('input.invalid', problems.join('\n'));
 }
 

@@ -1,9 +1,8 @@
 import type { ComfyFile } from '../../lib/comfy/backend.ts';
 import { isUrl, type InputSource } from './input-content.ts';
-import type { InputFile } from '../request/input-file.ts';
+import { problemOfName, type InputFile } from '../request/input-file.ts';
 import type { InputLink } from './input-links.ts';
 import type { Expected } from './input-look.ts';
-import { problemOfName } from '../request/input-name.ts';
 import type { InputImage } from '../request/job-input.ts';
 
 /** A file that a job wants in ComfyUI's input folder. */

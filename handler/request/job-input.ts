@@ -1,18 +1,17 @@
 import { z } from 'zod';
+import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
-import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
 import { OutputOptionsSchema, S3ConfigSchema, type OutputOptions } from './output-options.ts';
-import { describeIssue } from './input-issue.ts';
 
-/** What a caller may send as `input`. Fields not named here are ignored. */
+/** What a caller may send as `input`. Other fields are ignored. */
 const JobInputSchema = z.object({
-  /** The workflow in API format, forwarded character for character; or the name of one kept on this worker. */
+  /** The workflow in API format, forwarded character for character; or the name of a workflow kept on this worker. */
   workflow: z.custom((value) => value !== undefined && value !== null),
-  /** For a workflow by name: what it asks for. */
+  /** Parameters of a workflow that is called by name. */
   params: z.record(z.string(), z.unknown()).nullish(),
-  /** Files put into ComfyUI's input folder before the workflow is queued: base64, data URI or URL. */
+  /** Files for ComfyUI's input folder, stored before the workflow is queued: base64, data URI or URL. */
   images: z
     .array(
       z
@@ -24,23 +23,23 @@ const JobInputSchema = z.object({
   files: z.array(InputFileSchema).nullish(),
   /** New values for inputs of the workflow: `{"6.text": "a cat", "KSampler.seed": 7}`. */
   overrides: z.record(z.string(), z.unknown()).nullish(),
-  /** What to tell servers that files are fetched from. Never shown again. */
+  /** Credentials for the servers that files are downloaded from. Never logged or returned. */
   credentials: CredentialsSchema.nullish(),
-  /** What comes back, in which form, and to where. */
+  /** What comes back, in which form, and where it is stored. */
   output: OutputOptionsSchema.nullish(),
-  /** Refuse what would otherwise be passed on in the hope that ComfyUI knows it. */
+  /** Refuse files and workflows that ComfyUI might not understand, instead of passing them on. */
   strict: z.boolean().nullish(),
   /** A bucket of the caller's own, as RunPod's SDKs send it. */
   s3Config: S3ConfigSchema.nullish(),
-  /** Key for ComfyUI's API nodes, forwarded as it is; wins over `COMFY_ORG_API_KEY`. */
+  /** Key for ComfyUI's API nodes, forwarded unchanged; wins over `COMFY_ORG_API_KEY`. */
   comfy_org_api_key: z.unknown().optional(),
-  /** ComfyUI's own name for it. */
+  /** ComfyUI's own name for the same key. */
   api_key_comfy_org: z.unknown().optional(),
-  /** Embedded in what ComfyUI saves; usually `{"workflow": <editor format>}`. */
+  /** Embedded in the files ComfyUI saves; usually `{"workflow": <editor format>}`. */
   extra_pnginfo: z.record(z.string(), z.unknown()).nullish(),
 });
 
-/** One of `images`. What its fields hold is judged when it is staged, so that all are tried. */
+/** One entry of `images`. Its fields are checked when it is staged, so that the problems of all images are reported together. */
 export interface InputImage {
   readonly name: unknown;
   /** Wins over `url` unless it is null. */
@@ -48,7 +47,7 @@ export interface InputImage {
   readonly url?: unknown;
 }
 
-/** A workflow the caller only names. */
+/** A workflow that is kept on the worker and called by name. */
 export interface NamedWorkflow {
   readonly name: string;
   readonly params?: JsonText;
@@ -68,8 +67,9 @@ export interface JobInput {
 }
 
 /**
- * Checks in the order clients know; the first problem wins, and fields added later are told together at the end.
- * @throws WorkerError `input.*` with the text of the contract.
+ * Checks fields in the order clients of the Python worker know. Of the older fields the first problem wins; problems of
+ * the newer fields are reported together.
+ * @throws WorkerError `input.*` with the texts of the Python worker.
  */
 export function parseInput(sent: JsonText): JobInput {
   const input = asObject(sent);
@@ -91,7 +91,7 @@ export function parseInput(sent: JsonText): JobInput {
   };
 }
 
-/** An input may be an object, or a string holding one. */
+/** An input may be an object, or a string of JSON that holds one. */
 function asObject(sent: JsonText): JsonText {
   if (sent.kind === 'null') throw new WorkerError('input.missing', 'Please provide input');
   const input = sent.kind === 'string' ? JsonText.maybeParse(String(sent.value())) : sent;
@@ -100,7 +100,7 @@ function asObject(sent: JsonText): JsonText {
   return input;
 }
 
-/** Detached: the images of the job, megabytes of base64, must not stay in memory as long as the workflow does. */
+/** Detached from the input's text, so that megabytes of base64 images do not stay in memory as long as the workflow. */
 function workflowOf(input: JsonText): JsonText | NamedWorkflow {
   const workflow = input.get('workflow');
   if (!workflow) throw missingWorkflow();
@@ -108,18 +108,16 @@ function workflowOf(input: JsonText): JsonText | NamedWorkflow {
   return { name: String(workflow.value()), ...maybe('params', input.get('params')) };
 }
 
-/** A field kept as it was sent, unless it is empty: clients send `""`, `0` or `{}` for "none", as in Python. */
+/** A field as it was sent, unless it is empty: clients send `""`, `0` or `{}` for "none", as in Python. */
 function maybe<K extends string>(
   name: K,
   sent: JsonText | undefined,
 ): Partial<Record<K, JsonText>> {
-  if (!sent || !isTruthy(sent.value())) return {};
+  const value = sent?.value();
+  const isObject = typeof value === 'object' && value !== null;
+  const isEmpty = isObject ? Object.keys(value).length === 0 : !value;
+  if (!sent || isEmpty) return {};
   return { [name]: sent.detached() } as Partial<Record<K, JsonText>>;
-}
-
-function isTruthy(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0;
-  return Boolean(value);
 }
 
 function toInputError({ issues }: z.ZodError): WorkerError {
@@ -131,8 +129,18 @@ function toInputError({ issues }: z.ZodError): WorkerError {
       "'images' must be a list of objects with 'name' and 'image' keys",
     );
   }
-  return new WorkerError('input.invalid', issues.map(describeIssue).join('\n'));
+  const lines = issues.map((issue) => `input${describeIssue(issue)}`);
+  return new WorkerError('input.invalid', lines.join('\n'));
 }
 
 const missingWorkflow = () =>
   new WorkerError('input.workflow_missing', "Missing 'workflow' parameter");
+
+/**
+ * Where a field is and what is wrong with it: `.files[2].url: must be an http(s) URL`. Does not repeat the value, which
+ * may be a secret.
+ */
+export function describeIssue({ path, message }: z.core.$ZodIssue): string {
+  const steps = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`));
+  return `${steps.join('')}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+}

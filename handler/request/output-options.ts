@@ -11,20 +11,20 @@ const ConvertSchema = z.strictObject({
   lossless: z.boolean().optional(),
   maxWidth: pixels.optional(),
   maxHeight: pixels.optional(),
-  /** Whether what ComfyUI writes into its pictures (prompt, workflow) stays. */
+  /** Keep the prompt and the workflow that ComfyUI writes into its images. */
   keepMetadata: z.boolean().optional(),
 });
 
-/** A URL the caller has signed, for one of the outputs: in order, by place or by name. */
+/** A URL the caller has signed, for one output: the next one in order, the one at `index`, or those whose names `match`. */
 const PutTargetSchema = z.strictObject({
   url: httpUrl,
   method: z.enum(['PUT', 'POST']).optional(),
-  /** Form fields that go before the file of a POST; with `${filename}` in `key` the form takes any number of files. */
+  /** Form fields of a POST, sent before the file. With `${filename}` in `key` the URL takes any number of files. */
   fields: z.record(z.string(), z.string()).optional(),
   headers: headers.optional(),
-  /** A file name, in which `*` stands for anything. */
+  /** A file name; `*` matches any text. */
   match: z.string().min(1).optional(),
-  /** Place among the outputs, from 0. */
+  /** Position among the outputs, from 0. */
   index: count.optional(),
 });
 
@@ -50,15 +50,15 @@ const HuggingFaceSchema = z.strictObject({
 
 const HttpSchema = z.strictObject({ urlPrefix: httpUrl, headers: headers.optional() });
 
-/** `input.output`: what comes back, in which form, and to where. A name that is none of these is refused: it is a typo. */
+/** `input.output`: what comes back, in which form, and where it is stored. Unknown names are refused, because they are typos. */
 export const OutputOptionsSchema = z.strictObject({
-  /** `mediaType`: also what ComfyUI calls images is sorted by what it is. */
+  /** `mediaType`: sort all files by their media type, also those ComfyUI lists under `images`. */
   groupBy: z.enum(['key', 'mediaType']).optional(),
   details: z.boolean().optional(),
   /** Ids or titles of the nodes whose outputs come back. */
   nodes: z.array(z.union([z.string(), z.int().transform(String)])).optional(),
   includeTemp: z.boolean().optional(),
-  /** How many of each must come back; fewer is a failure. */
+  /** The least number of each that must come back; with fewer the job fails. */
   expect: z
     .strictObject({
       images: count.optional(),
@@ -68,7 +68,7 @@ export const OutputOptionsSchema = z.strictObject({
       texts: count.optional(),
     })
     .optional(),
-  /** A workflow of which ComfyUI takes only a part fails. */
+  /** Fail the job if ComfyUI accepts only a part of the workflow. */
   strict: z.boolean().optional(),
   convert: ConvertSchema.optional(),
   delivery: z.enum(['auto', 'inline', 's3', 'put', 'volume']).optional(),
@@ -80,13 +80,13 @@ export const OutputOptionsSchema = z.strictObject({
 
 export type OutputOptions = z.infer<typeof OutputOptionsSchema>;
 
-/** A bucket as RunPod names its parts, at `input.s3Config` or beside `input`. */
+/** A bucket with the field names of RunPod, at `input.s3Config` or beside `input`. */
 export const S3ConfigSchema = z.object({
   accessId: z.string().min(1),
   accessSecret: z.string().min(1),
   bucketName: z.string().min(1),
   endpointUrl: httpUrl,
-  /** What object keys begin with. */
+  /** Prefix of the object keys. */
   objectPath: z.string().nullish(),
   region: z.string().nullish(),
 });

@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { openTestScope } from './test/rigs/test-scope.ts';
+
+test('a job without files creates no scratch folder', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'no-folder-'));
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = place;
+  try {
+    const scope = openTestScope();
+    await scope[Symbol.asyncDispose]();
+    await expect(scope.newScratchPath()).rejects.toThrow('The job is over');
+    expect(await readdir(place)).toEqual([]);
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+    await rm(place, { recursive: true });
+  }
+});
+
+test('all files of a job share one scratch folder, which is removed when the job ends', async () => {
+  const scope = openTestScope();
+  const paths = await Promise.all([scope.newScratchPath(), scope.newScratchPath()]);
+  expect(new Set(paths).size).toBe(2);
+  const folders = new Set(paths.map((path) => dirname(path)));
+  expect(folders.size).toBe(1);
+  for (const path of paths) await writeFile(path, 'bytes');
+  await scope[Symbol.asyncDispose]();
+  expect([...folders].filter((folder) => existsSync(folder))).toEqual([]);
+});
