@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { errnoOf, isError } from '../errors.ts';
+import { NEVER_CONNECTED } from '../http/failure.ts';
 import type { JsonText } from '../json.ts';
 import { statusOf, type Endpoint } from './endpoint.ts';
 import type { JobView } from './job-view.ts';
@@ -35,12 +36,5 @@ function neverArrived(error: unknown): boolean {
   return NEVER_CONNECTED.has(code) || statusOf(error) === 429;
 }
 
-const NEVER_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 const MOST_TRIES = 4;
 const PAUSE_MS = 250;

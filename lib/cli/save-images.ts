@@ -1,3 +1,4 @@
+import { redactUrl } from '../http/redact.ts';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import pRetry, { AbortError } from 'p-retry';
@@ -60,16 +61,15 @@ function decode({ data }: Image): Buffer {
 }
 
 function fetchBytes(url: string, signal: AbortSignal): Promise<Buffer> {
-  const [where = url] = url.split('?', 1); // the rest of a presigned URL is a secret for a week
-  return pRetry(() => fetchOnce(url, where, signal), { retries: 3, minTimeout: 300, signal });
+  return pRetry(() => fetchOnce(url, signal), { retries: 3, minTimeout: 300, signal });
 }
 
-async function fetchOnce(url: string, where: string, signal: AbortSignal): Promise<Buffer> {
+async function fetchOnce(url: string, signal: AbortSignal): Promise<Buffer> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
   const response = await fetch(url, { signal: inTime });
   if (response.ok) return Buffer.from(await response.arrayBuffer());
   await response.body?.cancel();
-  const refused = new Error(`[GET] ${where}: ${response.status} ${response.statusText}`);
+  const refused = new Error(`[GET] ${redactUrl(url)}: ${response.status} ${response.statusText}`);
   throw response.status >= 500 || response.status === 429 ? refused : new AbortError(refused);
 }
 

@@ -1,9 +1,9 @@
-import { STATUS_CODES } from 'node:http';
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { failed, refused } from './refusal.ts';
 import type { WorkerError } from '../errors.ts';
+import { answerFailure } from '../http/failure.ts';
+import { failed, refused } from './refusal.ts';
 
 /** What a server gives of a file: all of it, or what follows the first `offset` bytes. */
 export interface Part {
@@ -45,43 +45,13 @@ export async function answerProblem(
   answer: Dispatcher.ResponseData,
   url: URL,
 ): Promise<WorkerError> {
-  const { statusCode, statusText, headers } = answer;
-  const reason = statusText || (STATUS_CODES[statusCode] ?? '');
-  const code = await storeCode(answer.body);
-  const told = `${statusCode} ${reason}${code === undefined ? '' : ` (${code})`}`;
+  const { statusCode } = answer;
+  const { reason, isTransient, retryAfterMs } = await answerFailure(answer);
   if (statusCode === 401 || statusCode === 403) {
-    return refused(url, `${told}; what lets us in goes into input.credentials`);
+    return refused(url, `${reason}; what lets us in goes into input.credentials`);
   }
-  if (!WORTH_ANOTHER_TRY.has(statusCode) && statusCode < 500) return refused(url, told);
-  return failed(url, told, { retryAfterMs: retryAfter(headerOf(headers, 'retry-after')) });
+  return isTransient ? failed(url, reason, { retryAfterMs }) : refused(url, reason);
 }
-
-const WORTH_ANOTHER_TRY = new Set([408, 425, 429]);
-
-/** The code an object store (S3, Azure, Google) gives in its XML. */
-async function storeCode(body: Readable): Promise<string | undefined> {
-  let text = '';
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      text += chunk.toString('latin1');
-      if (text.length > STORE_ANSWER_LENGTH) break;
-    }
-  } catch {
-    return undefined; // The status alone says enough.
-  }
-  return /<Code>(\w{1,60})<\/Code>/.exec(text)?.[1];
-}
-
-const STORE_ANSWER_LENGTH = 4096;
-
-function retryAfter(header: string | undefined): number | undefined {
-  if (header === undefined) return undefined;
-  const seconds = Number(header);
-  const ms = Number.isNaN(seconds) ? Date.parse(header) - Date.now() : seconds * 1000;
-  return ms > 0 ? Math.min(ms, LONGEST_RETRY_AFTER_MS) : undefined;
-}
-
-const LONGEST_RETRY_AFTER_MS = 30_000;
 
 /** Nobody asked for compression; some stores keep files compressed all the same. */
 function decoded(body: Readable, encoding: string, url: URL): Readable {

@@ -1,3 +1,4 @@
+import { basicAuth, withoutUser } from '../http/redact.ts';
 import type { Auth } from './credentials.ts';
 import { refused } from './refusal.ts';
 
@@ -9,16 +10,14 @@ export interface Authorized {
 
 /** Adds what a server wants to be told. Without credentials that match, user and password in the URL count. */
 export function authorize(url: URL, auth: Auth | undefined): Authorized {
-  const bare = withoutUser(url);
+  const { url: bare, headers } = withoutUser(url);
   switch (auth?.type) {
     case undefined:
-      return url.username === '' && url.password === ''
-        ? { url: bare, headers: {} }
-        : { url: bare, headers: basic(decode(url.username), decode(url.password)) };
+      return { url: bare, headers };
     case 'bearer':
       return { url: bare, headers: { authorization: `Bearer ${auth.token}` } };
     case 'basic':
-      return { url: bare, headers: basic(auth.username, auth.password) };
+      return { url: bare, headers: basicAuth(auth.username, auth.password) };
     case 'header':
       return { url: bare, headers: { [auth.header_name.toLowerCase()]: auth.header_value } };
     case 'query':
@@ -26,25 +25,5 @@ export function authorize(url: URL, auth: Auth | undefined): Authorized {
       return { url: bare, headers: {} };
     case 's3':
       throw refused(url, 'the credentials for it are of the type "s3", which is for s3:// URLs');
-  }
-}
-
-function withoutUser(url: URL): URL {
-  const bare = new URL(url);
-  bare.username = '';
-  bare.password = '';
-  return bare;
-}
-
-function basic(user: string, password: string): { authorization: string } {
-  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
-}
-
-/** As it stands when it is no proper escape. */
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
   }
 }

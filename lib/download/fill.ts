@@ -1,7 +1,7 @@
 import { isWorkerError, type WorkerError } from '../errors.ts';
 import type { Part } from './answer.ts';
 import type { PartialFile } from './partial-file.ts';
-import { connectionFailure, failed, refused } from './refusal.ts';
+import { unconnected, failed, refused } from './refusal.ts';
 
 export interface FillOptions {
   readonly url: URL;
@@ -60,5 +60,5 @@ interface Broken {
 
 function brokenOff(error: unknown, { part, file, url }: Broken): WorkerError {
   const of = part.total === undefined ? '' : ` of ${part.total}`;
-  return connectionFailure(url, error, ` after ${file.bytes}${of} bytes`);
+  return unconnected(url, error, ` after ${file.bytes}${of} bytes`);
 }

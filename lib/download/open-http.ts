@@ -3,7 +3,7 @@ import { VERSION } from '../version.ts';
 import { answerProblem, headerOf, toPart, type Part } from './answer.ts';
 import { authorize } from './authorize.ts';
 import { authFor, type Credential } from './credentials.ts';
-import { connectionFailure, refused } from './refusal.ts';
+import { unconnected, refused } from './refusal.ts';
 
 export interface HttpOptions {
   /** Connects to nothing it should not; checks every hop anew. */
@@ -60,7 +60,7 @@ async function get(url: URL, { offset, version }: Resume, options: HttpOptions) 
       signal,
     });
   } catch (error) {
-    throw signal.aborted ? signal.reason : connectionFailure(url, error);
+    throw signal.aborted ? signal.reason : unconnected(url, error);
   }
 }
 

@@ -1,16 +1,24 @@
-import { lookup as resolveHost, type LookupAddress } from 'node:dns';
+import { lookup as resolveHost } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector } from 'undici';
 
 /**
- * Requests to addresses that callers name, kept away from what only this machine can reach: itself, its neighbours, and
- * the metadata services of clouds. The address that is checked is the one connected to, so that a name which resolves
- * differently the second time gains nothing.
+ * Requests to addresses that callers name must not reach the worker's own network: the worker itself, its neighbours, the
+ * metadata services of clouds. The address that is checked is the address that is connected to; a name that resolves
+ * differently the second time (DNS rebinding) gains nothing.
  */
 
-/** Whether an IP address belongs to the open internet. Anything that is no IP address does not. */
+/** Refusals of hosts that are not public, for texts such as `the host is ...`. They do not tell what a name resolves to. */
+export const NOT_PUBLIC = {
+  download:
+    'not on the public internet, and only public addresses are fetched from; the operator can allow a server with DOWNLOAD_ALLOW_PRIVATE',
+  upload:
+    'not on the public internet, and only public addresses are uploaded to; the operator can allow a server with UPLOAD_ALLOW_PRIVATE',
+} as const;
+
+/** Whether an IP address belongs to the open internet. False for text that is not an IP address. */
 export function isPublicAddress(address: string): boolean {
-  const ip = withoutZone(address);
+  const ip = address.replace(/%.*$/, ''); // without the zone of a link-local address
   switch (isIP(ip)) {
     case 4:
       return !RESERVED.check(ip, 'ipv4');
@@ -21,8 +29,19 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
+/** Whether `host` is an IP address that is not public. A name has to be resolved first; for it the answer is false. */
+export function isPrivateAddress(host: string): boolean {
+  const address = withoutBrackets(host);
+  return isIP(address) !== 0 && !isPublicAddress(address);
+}
+
+/** Whether `host`, a name or an address, means this machine. Names are not resolved. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
+}
+
 export interface PublicAgentOptions extends Agent.Options {
-  /** Servers that may be connected to wherever they are: exactly these, as `host:port` in lower case. */
+  /** Servers that are connected to even if they are private: exactly these, as `host:port` in lower case. */
   readonly allow?: readonly string[];
 }
 
@@ -34,64 +53,67 @@ export function createPublicAgent({ allow = [], ...options }: PublicAgentOptions
     ...options,
     connect: (target, callback) => {
       const host = withoutBrackets(target.hostname);
-      if (allow.includes(addressOfServer(target))) connectAnywhere(target, callback);
-      // An address needs no lookup, so it would never be checked there.
-      else if (isIP(host) !== 0 && !isPublicAddress(host)) {
-        callback(privateAddress(host, [host]), null);
+      if (allow.includes(serverOf(target))) connectAnywhere(target, callback);
+      // An IP address needs no lookup, so the lookup would never check it.
+      else if (isPrivateAddress(host)) {
+        callback(notPublicError(host, [host]), null);
       } else connect(target, callback);
     },
   });
 }
 
 /**
- * The same for libraries that connect by Node's own http: what resolves names for them. Undefined: Node may, as the server is
- * allowed.
- * @throws an error with the code `EPRIVATE` when `url` names a private address, which nothing would resolve.
+ * The same for libraries that use Node's own http: the `lookup` function to give them. Undefined when the server is in
+ * `allow`, so that Node's own lookup may be used.
+ * @throws an error with the code `EPRIVATE` when the host of `url` is a private IP address: no lookup would see it.
  */
 export function publicLookupFor(url: URL, allow: readonly string[]): LookupFunction | undefined {
   const host = withoutBrackets(url.hostname);
-  if (allow.includes(addressOfServer(url))) return undefined;
-  if (isIP(host) !== 0 && !isPublicAddress(host)) throw privateAddress(host, [host]);
+  if (allow.includes(serverOf(url))) return undefined;
+  if (isPrivateAddress(host)) throw notPublicError(host, [host]);
   return lookupPublic;
 }
 
-type Server = Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>;
-
-function addressOfServer({ hostname, port, protocol }: Server): string {
+/** `host:port`, as the lists of allowed servers have it. */
+function serverOf({
+  hostname,
+  port,
+  protocol,
+}: Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>): string {
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
 }
 
-/** A name of which any address is private is refused as a whole: which one is taken is not ours to choose. */
+/** Refuses a name when any of its addresses is private, because Node chooses which of them it connects to. */
 const lookupPublic: LookupFunction = (hostname, options, callback) => {
   resolveHost(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) callback(error, []);
-    else if (!addresses.every(({ address }) => isPublicAddress(address))) {
-      callback(privateAddress(hostname, addresses.map(addressOf)), []);
-    } else answer(addresses, options.all === true, callback);
+    if (error) {
+      callback(error, []);
+      return;
+    }
+    if (!addresses.every(({ address }) => isPublicAddress(address))) {
+      callback(
+        notPublicError(
+          hostname,
+          addresses.map(({ address }) => address),
+        ),
+        [],
+      );
+      return;
+    }
+    const [first] = addresses;
+    if (options.all === true) callback(null, addresses);
+    else if (first) callback(null, first.address, first.family);
+    else callback(new Error('The name has no address'), []);
   });
 };
 
-function answer(
-  addresses: readonly LookupAddress[],
-  all: boolean,
-  callback: Parameters<LookupFunction>[2],
-): void {
-  const [first] = addresses;
-  if (all) callback(null, [...addresses]);
-  else if (first) callback(null, first.address, first.family);
-  else callback(new Error('The name has no address'), []);
-}
-
-const addressOf = ({ address }: LookupAddress): string => address;
-
-function privateAddress(host: string, addresses: readonly string[]): Error {
+function notPublicError(host: string, addresses: readonly string[]): Error {
   const shown = addresses.includes(host) ? host : `${host} (${addresses.join(', ')})`;
   const error = new Error(`${shown} is not a public address; only public ones are connected to`);
   return Object.assign(error, { code: 'EPRIVATE' });
 }
 
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
-const withoutZone = (address: string): string => address.replace(/%.*$/, '');
 
 /** Of IPv6, only this is given out to the internet (RFC 4291, IANA's registry). */
 const GLOBAL = new BlockList();

@@ -21,6 +21,8 @@ export const RETRY_POLICIES = {
   postFailed: { retries: Infinity, firstMs: 200, maxMs: 30_000, jitter: true },
   /** Asking which jobs to stop failed. */
   stopsFailed: { retries: Infinity, firstMs: 2000, maxMs: 30_000, jitter: true },
+  /** Storing a file outside of S3 failed; the S3 client retries by itself, as often. */
+  upload: { retries: 3, firstMs: 500, maxMs: 4000, jitter: true },
   /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
   comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
 } as const satisfies Record<string, RetryPolicy>;

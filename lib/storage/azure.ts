@@ -2,10 +2,9 @@ import { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import type { BlockBlobClient, ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
 import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
-import { publicLookupFor } from '../http/public-address.ts';
-import { shownUrl } from '../http/shown-url.ts';
+import { NOT_PUBLIC, publicLookupFor } from '../http/public-address.ts';
+import { redactUrl } from '../http/redact.ts';
 import { withoutVariables } from './key.ts';
-import { NOT_PUBLIC } from './not-public.ts';
 import type { Storage, StoredFile } from './storage.ts';
 
 export interface AzureSettings {
@@ -79,7 +78,7 @@ class AzureBlobs implements Storage {
   /** One that can be read for a while where there is a key; a SAS is the caller's, who can add it again. */
   async #linkTo(blob: BlockBlobClient): Promise<string> {
     const { settings, options } = this.#parts;
-    if (settings.accountKey === undefined) return shownUrl(new URL(blob.url));
+    if (settings.accountKey === undefined) return redactUrl(new URL(blob.url));
     const { BlobSASPermissions } = await import('@azure/storage-blob');
     return await blob.generateSasUrl({
       permissions: BlobSASPermissions.from({ read: true }),
@@ -129,7 +128,10 @@ function agentFor(url: URL, { allowPrivate }: AzureOptions): Agent {
     return url.protocol === 'https:' ? new SecureAgent(options) : new Agent(options);
   } catch (error) {
     if (errnoOf(error) !== 'EPRIVATE') throw error;
-    throw new WorkerError('input.invalid', `input.output.azure.url: ${url.host} is ${NOT_PUBLIC}`);
+    throw new WorkerError(
+      'input.invalid',
+      `input.output.azure.url: ${url.host} is ${NOT_PUBLIC.upload}`,
+    );
   }
 }
 
@@ -140,12 +142,12 @@ function accountOf({ hostname, pathname }: URL): string {
 }
 
 function uploadFailed(error: unknown, url: URL): WorkerError {
-  return new WorkerError('storage.upload_failed', `[PUT] ${shownUrl(url)}: ${reasonOf(error)}`);
+  return new WorkerError('storage.upload_failed', `[PUT] ${redactUrl(url)}: ${reasonOf(error)}`);
 }
 
 /** Azure repeats what was signed in its answers; only the code is passed on. */
 function reasonOf(error: unknown): string {
-  if (errnoOf(error) === 'EPRIVATE') return `the host is ${NOT_PUBLIC}`;
+  if (errnoOf(error) === 'EPRIVATE') return `the host is ${NOT_PUBLIC.upload}`;
   if (!isError(error) || !('statusCode' in error) || typeof error.statusCode !== 'number')
     return `the connection failed (${errnoOf(error) ?? describeError(error)})`;
   const code: unknown = 'code' in error ? error.code : undefined;

@@ -1,4 +1,4 @@
-import { shownUrl } from '../http/shown-url.ts';
+import { redactUrl } from '../http/redact.ts';
 import type { Sender } from './sender.ts';
 import type { Storage, StoredFile } from './storage.ts';
 
@@ -23,7 +23,7 @@ export class HttpFolder implements Storage {
     const url = new URL(urlPrefix);
     url.pathname = `${url.pathname.replace(/\/$/, '')}/${encodeURIComponent(file.uniqueName)}`;
     await this.#sender.put({ url, headers }, file, signal);
-    return shownUrl(url);
+    return redactUrl(url);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

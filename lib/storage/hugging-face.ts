@@ -2,9 +2,8 @@ import type { HubApiError } from '@huggingface/hub';
 import pRetry from 'p-retry';
 import { fetch as undiciFetch, type Agent, type RequestInit } from 'undici';
 import { describeError, errnoOf, isError } from '../errors.ts';
-import { createPublicAgent } from '../http/public-address.ts';
+import { createPublicAgent, NOT_PUBLIC } from '../http/public-address.ts';
 import { withoutVariables } from './key.ts';
-import { NOT_PUBLIC } from './not-public.ts';
 import type { Destination, Stored, StoredFile } from './storage.ts';
 
 export interface HuggingFaceSettings {
@@ -109,7 +108,7 @@ export class HuggingFaceRepo implements Destination {
 
   #problemWith(error: unknown): string {
     const { repo } = this.#settings;
-    if (errnoOf(error) === 'EPRIVATE') return `${repo}: the hub is ${NOT_PUBLIC}`;
+    if (errnoOf(error) === 'EPRIVATE') return `${repo}: the hub is ${NOT_PUBLIC.upload}`;
     if (isRefusal(error)) return `${repo}: ${error.statusCode} (${adviceFor(error.statusCode)})`;
     const errno = errnoOf(error);
     return `${repo}: ${errno === undefined ? describeError(error) : `the connection failed (${errno})`}`;

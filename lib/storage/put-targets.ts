@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { describeError } from '../errors.ts';
-import { shownUrl } from '../http/shown-url.ts';
+import { redactUrl } from '../http/redact.ts';
 import type { Sender } from './sender.ts';
 import type { Destination, Stored, StoredFile } from './storage.ts';
 
@@ -103,7 +103,7 @@ const takesMany = ({ fields }: PutTarget) => fields?.key?.includes(FILENAME) ===
 
 /** Without the signature, which is good for writing. */
 function addressOf({ url, fields }: PutTarget, { uniqueName }: StoredFile): string {
-  const shown = shownUrl(new URL(url));
+  const shown = redactUrl(new URL(url));
   const key = fields?.key?.replaceAll(FILENAME, uniqueName);
   if (key === undefined) return shown;
   return `${shown.replace(/\/$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`;

@@ -1,30 +1,39 @@
 import { Readable } from 'node:stream';
 import { FormData, type Agent } from 'undici';
+import { systemClock } from '../clock.ts';
+import { WorkerError } from '../errors.ts';
+import { answerFailure, connectionFailure, type HttpFailure } from '../http/failure.ts';
 import { createPublicAgent } from '../http/public-address.ts';
-import { send, type Sending } from './http-send.ts';
+import { redactUrl, withoutUser } from '../http/redact.ts';
+import { retry, RETRY_POLICIES, type RetryPolicy } from '../http/retry.ts';
 import type { StoredFile } from './storage.ts';
 
 export interface SenderOptions {
   /** Servers that need no public address, as `host:port`. */
   readonly allowPrivate: readonly string[];
+  /** Delay before the first retry; shorter than the default only in tests. */
   readonly retryDelayMs?: number;
+  /** Time a server may be silent before an attempt is given up; 60 s by default. */
   readonly silenceMs?: number;
 }
 
-/** Where a file is sent over plain HTTP, and what goes with it. */
+/** The address a file is sent to over plain HTTP, and the headers that go with it. */
 export interface SendTarget {
+  /** May have user and password, sent as basic authentication, and a signature in its query. */
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Sends files to addresses that callers name, if those are on the public internet; from the disk as they leave. */
+/** Sends files to addresses that callers name, if those are public. Files are read from disk as they leave. */
 export class Sender implements AsyncDisposable {
   readonly #agent: Agent;
-  readonly #times: { readonly retryDelayMs: number; readonly silenceMs: number };
+  readonly #policy: RetryPolicy;
+  readonly #silenceMs: number;
 
-  constructor({ allowPrivate, retryDelayMs = 500, silenceMs = 60_000 }: SenderOptions) {
+  constructor({ allowPrivate, retryDelayMs, silenceMs = 60_000 }: SenderOptions) {
     this.#agent = createPublicAgent({ allow: allowPrivate });
-    this.#times = { retryDelayMs, silenceMs };
+    this.#policy = uploadPolicy(retryDelayMs);
+    this.#silenceMs = silenceMs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -34,75 +43,130 @@ export class Sender implements AsyncDisposable {
   /** @throws WorkerError `storage.upload_failed`; the signal's reason when it is aborted. */
   async put(target: SendTarget, file: StoredFile, signal: AbortSignal): Promise<void> {
     const { content, mediaType } = file;
-    const { url, authorization } = withoutUser(target.url);
+    const { url, headers: authorization } = withoutUser(target.url);
+    const isAzure = /\.blob\.[a-z.]+$/.test(url.hostname);
     const headers = {
       'content-type': mediaType,
       ...authorization,
-      ...blobType(url),
+      // Azure demands this header; a signed URL cannot carry it.
+      ...(isAzure && { 'x-ms-blob-type': 'BlockBlob' }),
       ...sendable(target.headers),
       'content-length': String(content.size),
     };
-    await this.#send({ method: 'PUT', url, headers, body: () => streamOf(content) }, signal);
+    const body = () => Readable.fromWeb(content.stream());
+    await this.#send({ method: 'PUT', url, headers, body }, signal);
   }
 
-  /** A form with `fields` first and the file last, as stores want it. */
+  /**
+   * Sends a form: `fields` first and the file last, the order object stores demand.
+   * @throws WorkerError `storage.upload_failed`; the signal's reason when it is aborted.
+   */
   async postForm(
     target: SendTarget & { readonly fields: Readonly<Record<string, string>> },
     file: StoredFile,
     signal: AbortSignal,
   ): Promise<void> {
-    const { url, authorization } = withoutUser(target.url);
-    // The form writes its own, with its boundary.
-    const headers = sendable(target.headers, FORM_OWNS);
-    const body = () => formOf(target.fields, file);
-    await this.#send(
-      { method: 'POST', url, headers: { ...authorization, ...headers }, body },
-      signal,
-    );
+    const { url, headers: authorization } = withoutUser(target.url);
+    // The form sets its own content type, with its boundary.
+    const { 'content-type': _ownType, ...headers } = sendable(target.headers);
+    const body = () => {
+      const form = new FormData();
+      for (const [name, value] of Object.entries(target.fields)) form.append(name, value);
+      form.append('file', new File([file.content], file.uniqueName, { type: file.mediaType }));
+      return form;
+    };
+    const sending = {
+      method: 'POST',
+      url,
+      headers: { ...authorization, ...headers },
+      body,
+    } as const;
+    await this.#send(sending, signal);
   }
 
-  #send(sending: Sending, signal: AbortSignal): Promise<void> {
-    return send(sending, { agent: this.#agent, signal, ...this.#times });
+  async #send(sending: Sending, signal: AbortSignal): Promise<void> {
+    const { method, url } = sending;
+    let attempts = 0;
+    const attempt = async (number: number) => {
+      attempts = number;
+      await this.#sendOnce(sending, signal);
+    };
+    try {
+      await retry(attempt, {
+        policy: this.#policy,
+        clock: systemClock,
+        signal,
+        isTransient: (error) => error instanceof SendError && error.failure.isTransient,
+        retryAfterMs: (error) =>
+          error instanceof SendError ? error.failure.retryAfterMs : undefined,
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof SendError)) throw error;
+      const after = attempts > 1 ? `, after ${attempts} tries` : '';
+      const text = `[${method}] ${redactUrl(url)}: ${error.failure.reason}${after}`;
+      throw new WorkerError('storage.upload_failed', text);
+    }
+  }
+
+  /** Redirects are not followed: a signature is valid for one address. */
+  async #sendOnce({ method, url, headers, body }: Sending, signal: AbortSignal): Promise<void> {
+    try {
+      const answer = await this.#agent.request({
+        method,
+        origin: url.origin,
+        path: url.pathname + url.search,
+        headers,
+        body: body(),
+        headersTimeout: this.#silenceMs,
+        bodyTimeout: this.#silenceMs,
+        signal,
+      });
+      const failure = await answerFailure(answer); // also reads the body, which frees the connection
+      if (answer.statusCode < 200 || answer.statusCode >= 300) throw new SendError(failure);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof SendError) throw error;
+      const reasons = { UND_ERR_BODY_TIMEOUT: 'the server did not take the file in time' };
+      const to = { host: url.hostname, purpose: 'upload', reasons } as const;
+      throw new SendError(connectionFailure(error, to));
+    }
   }
 }
 
-function streamOf(content: Blob): Readable {
-  return Readable.fromWeb(content.stream());
+/** One upload over plain HTTP. */
+interface Sending {
+  readonly method: 'PUT' | 'POST';
+  readonly url: URL;
+  readonly headers: Record<string, string>;
+  /** Makes the body anew for every attempt: a stream can be read only once. */
+  readonly body: () => Readable | FormData;
 }
 
-function formOf(fields: Readonly<Record<string, string>>, file: StoredFile): FormData {
-  const form = new FormData();
-  for (const [name, value] of Object.entries(fields)) form.append(name, value);
-  form.append('file', new File([file.content], file.uniqueName, { type: file.mediaType }));
-  return form;
+/** A failed attempt. */
+class SendError extends Error {
+  readonly failure: HttpFailure;
+
+  constructor(failure: HttpFailure) {
+    super(failure.reason);
+    this.failure = failure;
+  }
 }
 
-/** `https://user:password@host` as clients send it. */
-function withoutUser(sent: URL): { url: URL; authorization: Readonly<Record<string, string>> } {
-  if (sent.username === '' && sent.password === '') return { url: sent, authorization: {} };
-  const url = new URL(sent);
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  url.username = url.password = '';
-  return { url, authorization: { authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
+/** The retry policy of uploads, with the first delay of a test if it names one. */
+export function uploadPolicy(firstMs?: number): RetryPolicy {
+  return { ...RETRY_POLICIES.upload, ...(firstMs !== undefined && { firstMs }) };
 }
 
-/** What Azure wants to be told, and signed URLs cannot tell it. */
-function blobType({ hostname }: URL): Readonly<Record<string, string>> {
-  return /\.blob\.[a-z.]+$/.test(hostname) ? { 'x-ms-blob-type': 'BlockBlob' } : {};
-}
-
-/** Names in lower case, without those that are the connection's own business. */
-function sendable(
-  headers: Readonly<Record<string, string>> = {},
-  ours: ReadonlySet<string> = OURS,
-): Record<string, string> {
+/** Headers with lower-case names, without those that belong to the connection. */
+function sendable(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
   const named = Object.entries(headers).map(
     ([name, value]) => [name.toLowerCase(), value] as const,
   );
-  return Object.fromEntries(named.filter(([name]) => !ours.has(name)));
+  return Object.fromEntries(named.filter(([name]) => !OF_THE_CONNECTION.has(name)));
 }
 
-const OURS: ReadonlySet<string> = new Set([
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
   'expect',
@@ -111,4 +175,3 @@ const OURS: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-const FORM_OWNS = OURS.union(new Set(['content-type']));

@@ -1,4 +1,5 @@
 import { describeError, isError } from '../errors.ts';
+import { withoutPaths } from '../http/redact.ts';
 import { Base64, measureJson, toText } from '../json-body.ts';
 import { VERSION } from '../version.ts';
 import { encodePost, measurePost, type PostBody, type PostMembers } from '../queues/post-body.ts';
@@ -115,11 +116,6 @@ export function toErrorText(error: unknown): string {
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return !(value instanceof Base64) && !('toJSON' in value);
-}
-
-/** Absolute paths keep their last part only. */
-function withoutPaths(text: string): string {
-  return text.replace(/(?<=^|[\s'"`(=])(?:file:\/\/)?\/(?:[^\s/'"`()]+\/)+/g, '…/');
 }
 
 function inBytes(count: number): string {

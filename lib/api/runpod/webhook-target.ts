@@ -1,7 +1,6 @@
-import { isIP } from 'node:net';
 import { WorkerError } from '../../errors.ts';
-import { isPublicAddress } from '../../http/public-address.ts';
-import { isLoopback, type ApiSettings } from '../server/settings.ts';
+import { isLoopback, isPrivateAddress } from '../../http/public-address.ts';
+import type { ApiSettings } from '../server/settings.ts';
 
 /**
  * Says at once what would fail later. Names are looked up when the webhook is sent, and checked then.
@@ -12,8 +11,7 @@ export function checkWebhook(
   { allowPrivateWebhooks }: Pick<ApiSettings, 'allowPrivateWebhooks'>,
 ): void {
   const { hostname } = new URL(webhook);
-  const host = hostname.replace(/^\[(.*)\]$/, '$1');
-  const isPrivate = isLoopback(host) || (isIP(host) !== 0 && !isPublicAddress(host));
+  const isPrivate = isLoopback(hostname) || isPrivateAddress(hostname);
   if (!isPrivate || allowPrivateWebhooks) return;
   throw new WorkerError(
     'api.bad_request',

@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts';
 import { describeError, errnoOf } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { createPublicAgent } from '../../http/public-address.ts';
+import { redactUrl } from '../../http/redact.ts';
 import { settlesWithin } from '../../waiting.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import { webhookView } from './job-view.ts';
@@ -58,7 +59,7 @@ export class Webhooks implements AsyncDisposable {
     webhook: string,
     { jobId, ended }: { readonly jobId: string; readonly ended: readonly Piece[] },
   ): Promise<void> {
-    const log = this.#options.log.child({ requestId: jobId, target: withoutSecrets(webhook) });
+    const log = this.#options.log.child({ requestId: jobId, target: redactUrl(webhook) });
     this.#options.onSent(await this.#tryToPost(webhook, { ended, log }));
   }
 
@@ -107,12 +108,6 @@ export class Webhooks implements AsyncDisposable {
       () => false,
     );
   }
-}
-
-/** Keys are put into the query or the user part of webhooks. */
-function withoutSecrets(webhook: string): string {
-  const { origin, pathname } = new URL(webhook);
-  return `${origin}${pathname}`;
 }
 
 const nothing = () => undefined;

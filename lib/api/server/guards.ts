@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { WorkerError } from '../../errors.ts';
-import { isLoopback, type ApiSettings } from './settings.ts';
+import { isLoopback } from '../../http/public-address.ts';
+import type { ApiSettings } from './settings.ts';
 
 type GuardSettings = Pick<ApiSettings, 'host' | 'key' | 'corsOrigins'>;
 

@@ -1,4 +1,5 @@
 import { invalidConfig, type Config } from '../../config.ts';
+import { isLoopback } from '../../http/public-address.ts';
 
 /** What the API needs to know; times in milliseconds. */
 export interface ApiSettings {
@@ -55,11 +56,6 @@ export function apiSettings(config: Config, place: Place = {}): ApiSettings {
     memory: { records: config.API_MAX_RECORDS, bytes: config.API_MAX_RECORD_BYTES },
     allowPrivateWebhooks: config.API_WEBHOOK_ALLOW_PRIVATE,
   };
-}
-
-/** Whether only this machine can reach `host`. */
-export function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
 }
 
 const openToOthers = (host: string): string =>

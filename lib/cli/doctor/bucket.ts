@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describeError } from '../../errors.ts';
+import { redactUrl } from '../../http/redact.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { Findings, type Check } from './finding.ts';
 import { ask } from './get-json.ts';
@@ -31,7 +32,7 @@ async function written(
   try {
     const url = await storage.put({ ...file, mediaType: 'application/octet-stream' }, signal);
     const ms = Math.round(performance.now() - startedAt);
-    found.ok(`a file was written in ${ms} ms: ${withoutQuery(url)}`);
+    found.ok(`a file was written in ${ms} ms: ${redactUrl(url)}`);
     return url;
   } catch (error) {
     found.broken(describeError(error), 'check the BUCKET_* variables and the rights of the key');
@@ -59,5 +60,3 @@ async function problemWith(url: string, signal: AbortSignal): Promise<string | u
     return describeError(error);
   }
 }
-
-const withoutQuery = (url: string) => url.split('?', 1)[0] ?? url;

@@ -1,3 +1,4 @@
+import { redactUrl } from '../../http/redact.ts';
 import { connectionProblem } from '../connection-problem.ts';
 
 /** What `url` answers, as JSON. Throws an `Error` that says what was asked and what came. */
@@ -18,8 +19,7 @@ export async function ask(url: string, signal: AbortSignal, method = 'GET'): Pro
   try {
     return await fetch(url, { method, signal, redirect: 'manual' });
   } catch (error) {
-    const [where = url] = url.split('?', 1); // a signature is nobody's business
-    throw new Error(`[${method}] ${where}: ${connectionProblem(error)}`, { cause: error });
+    throw new Error(`[${method}] ${redactUrl(url)}: ${connectionProblem(error)}`, { cause: error });
   }
 }
 

@@ -1,5 +1,6 @@
 import { choicesOf, listChoices } from '../../choices.ts';
 import type { JsonText } from '../../json.ts';
+import { withoutPaths } from '../../http/redact.ts';
 import { shown } from './node-failure.ts';
 
 export interface ProblemContext {
@@ -101,7 +102,7 @@ async function problemText(problem: Problem): Promise<string> {
 
 function asComfySays({ error }: Problem): string {
   const parts = [error.get('message'), error.get('details')].filter(isTold).map(shown);
-  return withoutPaths(shorten(parts.join(': ') || error.text));
+  return withoutPaths(shorten(parts.join(': ') || error.text), NO_MARK);
 }
 
 function mismatch(problem: Problem): string {
@@ -133,7 +134,7 @@ function refusedByNode(problem: Problem): string {
   const name = input(problem);
   const details = shown(problem.error.get('details'));
   const text = details.startsWith(`${name} - `) ? details.slice(name.length + 3) : details;
-  return `${name}: ${withoutPaths(shorten(text))}`;
+  return `${name}: ${withoutPaths(shorten(text), NO_MARK)}`;
 }
 
 /** ComfyUI stumbled over the node. A link to a node that is not there is by far the commonest reason. */
@@ -143,7 +144,8 @@ function uncheckable(problem: Problem): string {
   if (problem.node && problem.node.get('inputs')?.kind !== 'object') return 'has no inputs object';
   const message = extra(problem, 'exception_message') ?? problem.error.get('details');
   const type = shown(extra(problem, 'exception_type'));
-  return withoutPaths(shorten(`ComfyUI could not check it (${type}: ${shown(message).trim()})`));
+  const text = `ComfyUI could not check it (${type}: ${shown(message).trim()})`;
+  return withoutPaths(shorten(text), NO_MARK);
 }
 
 function missingLinks({ node, nodes }: Problem): string[] {
@@ -198,10 +200,8 @@ function isTold(value: JsonText | undefined): value is JsonText {
   return value !== undefined && value.kind !== 'null' && value.text !== '""';
 }
 
-/** Folders of the server are nobody's business; the name of the file at the end may help. */
-function withoutPaths(text: string): string {
-  return text.replace(/(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][\w.+@~-]+)+(?=[\\/])[\\/]/g, '');
-}
+/** Folders of ComfyUI's machine are left out without a trace; the file name stays. */
+const NO_MARK = '';
 
 function shorten(text: string): string {
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`;

@@ -1,6 +1,7 @@
 import { arch, release, type } from 'node:os';
 import { Readable } from 'node:stream';
 import { Agent, request, type Dispatcher } from 'undici';
+import { parseRetryAfter } from '../../http/failure.ts';
 import type { JsonBody } from '../../json-body.ts';
 import { VERSION } from '../../version.ts';
 
@@ -161,17 +162,14 @@ function toAnswer(response: Dispatcher.ResponseData, text: string): Answer {
     status: response.statusCode,
     reason: response.statusText,
     text,
-    retryAfterMs: parseRetryAfter(response.headers['retry-after']),
+    retryAfterMs: parseRetryAfter(response.headers['retry-after'], {
+      maxMs: LONGEST_RETRY_AFTER_MS,
+    }),
   };
 }
 
-/** `Retry-After` in seconds or as a date, at most a minute: a platform that asks for more is simply asked again. */
-function parseRetryAfter(header: string | readonly string[] | undefined): number | undefined {
-  const text = typeof header === 'string' ? header : header?.[0];
-  if (!text) return undefined;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), 60_000);
-}
+/** A platform that asks for a longer delay is asked again after a minute. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
 
 function userAgent(integration: string | undefined): string {
   const product = `comfyui-worker/${VERSION} (${type()} ${release()}; ${arch()})`;

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from '../../clock.ts';
 import { describeError, errnoOf, WorkerError } from '../../errors.ts';
+import { redactUrl } from '../../http/redact.ts';
 import type { JsonBody } from '../../json-body.ts';
 import { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
@@ -175,6 +176,7 @@ function reasonOf(error: unknown): string {
   return errno === undefined || what.includes(errno) ? what : `${errno}: ${what}`;
 }
 
+/** The platform may add parameters with `&` to a URL that has no `?`. */
 function withoutQuery(url: string): string {
-  return url.split(/[?&]/, 1)[0] ?? url;
+  return redactUrl(url.replace(/[?&].*$/s, ''));
 }

@@ -1,9 +1,8 @@
 import { systemClock } from '../../clock.ts';
 import { errnoOf, WorkerError } from '../../errors.ts';
-import { publicLookupFor } from '../../http/public-address.ts';
+import { NOT_PUBLIC, publicLookupFor } from '../../http/public-address.ts';
 import { BUCKET_NAME, placeOf, type BucketSettings } from './bucket-settings.ts';
 import { withoutVariables } from '../key.ts';
-import { NOT_PUBLIC } from '../not-public.ts';
 import { regionOf } from './region.ts';
 import { S3Storage } from './s3.ts';
 import type { Storage } from '../storage.ts';
@@ -72,7 +71,7 @@ function lookupFor(endpoint: URL, { allowPrivate }: CallerBucketOptions) {
     if (errnoOf(error) !== 'EPRIVATE') throw error;
     throw new WorkerError(
       'input.invalid',
-      `s3Config.endpointUrl: ${endpoint.host} is ${NOT_PUBLIC}`,
+      `s3Config.endpointUrl: ${endpoint.host} is ${NOT_PUBLIC.upload}`,
     );
   }
 }

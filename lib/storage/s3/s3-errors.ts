@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { describeError, errnoOf, isError, WorkerError } from '../../errors.ts';
+import { NEVER_CONNECTED } from '../../http/failure.ts';
+import { NOT_PUBLIC } from '../../http/public-address.ts';
 import type { BucketSettings } from './bucket-settings.ts';
-import { NOT_PUBLIC } from '../not-public.ts';
 
 /** As with the Python worker: one try and three more. */
 export const MAX_ATTEMPTS = 4;
@@ -110,7 +111,7 @@ const NAMES: Readonly<Record<Target['owner'], Names>> = {
 
 function connectionText(error: unknown, { url }: Target): string {
   const code = socketCodeOf(error) ?? '';
-  if (code === 'EPRIVATE') return `"${url}" is ${NOT_PUBLIC}`;
+  if (code === 'EPRIVATE') return `"${url}" is ${NOT_PUBLIC.upload}`;
   if (NEVER_CONNECTED.has(code)) return `Could not connect to the endpoint URL: "${url}"`;
   if (CONNECTION_LOST.has(code)) {
     return `Connection was closed before we received a valid response from endpoint URL: "${url}"`;
@@ -127,13 +128,6 @@ function socketCodeOf(error: unknown): string | undefined {
   return errnoOf(error) ?? /\bE[A-Z]+(?:_[A-Z]+)?\b/.exec(describeError(error))?.[0];
 }
 
-const NEVER_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
 const CONNECTION_LOST: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
 function textOf(error: object, name: string): string | undefined {
