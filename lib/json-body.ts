@@ -1,19 +1,17 @@
 import { randomUUID } from 'node:crypto';
 
 /**
- * Bytes that stand in a value to be serialized and become a base64 string in the JSON text: standard alphabet, padded,
- * no line breaks. Kept as bytes until the very end, so that a result is measured before a single character is made.
+ * Bytes that are written as a base64 string (standard alphabet, padded, no line breaks) when the value around them is
+ * serialized. They stay bytes until then, so that a result can be measured before it is encoded.
  */
 export class Base64 {
   readonly bytes: Uint8Array;
+  /** Characters of the base64 text. */
+  readonly encodedLength: number;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-  }
-
-  /** Characters of the base64 text. */
-  get encodedLength(): number {
-    return 4 * Math.ceil(this.bytes.length / 3);
+    this.encodedLength = 4 * Math.ceil(bytes.length / 3);
   }
 }
 
@@ -23,36 +21,28 @@ export interface JsonBody {
   readonly bytes: number;
 }
 
-/** All of it as text. */
+/** The whole body as one string. */
 export function toText({ chunks }: JsonBody): string {
   return Buffer.concat(chunks).toString();
 }
 
-/** What it stands for. */
+/** The value the body stands for. */
 export const valueOf = (body: JsonBody): unknown => JSON.parse(toText(body));
 
-/** A value with its exact serialized size, before the base64 in it is written out. */
+/** A value whose exact serialized size is known before its base64 is encoded. */
 export interface MeasuredJson {
   readonly bytes: number;
   encode(): JsonBody;
 }
 
 /**
- * Serializes as `JSON.stringify` does, in UTF-8, with {@link Base64} leaves. Unlike it, a value JSON cannot hold
- * (function, symbol, BigInt, cycle, undefined at the top) is an error, never a silent gap.
- * @throws TypeError naming what could not be serialized.
+ * Serializes like `JSON.stringify`, in UTF-8, with {@link Base64} leaves. A value JSON cannot hold (function, symbol,
+ * BigInt, cycle, undefined at the top) is an error, while `JSON.stringify` would leave some of them out silently.
+ * @throws TypeError that names what could not be serialized.
  */
 export function measureJson(value: unknown): MeasuredJson {
-  const { texts, leaves } = serialize(value);
-  const bytes =
-    texts.reduce((sum, text) => sum + text.length, 0) +
-    leaves.reduce((sum, leaf) => sum + leaf.encodedLength + 2, 0);
-  return { bytes, encode: () => ({ bytes, chunks: [...interleave(texts, leaves)] }) };
-}
-
-function serialize(value: unknown): { texts: Buffer[]; leaves: Base64[] } {
   const leaves: Base64[] = [];
-  const mark = randomUUID();
+  const mark = randomUUID(); // stands for a leaf in the text
   const text = JSON.stringify(value, (key, member: unknown) => {
     if (member instanceof Base64) {
       leaves.push(member);
@@ -65,18 +55,21 @@ function serialize(value: unknown): { texts: Buffer[]; leaves: Base64[] } {
     return member;
   }) as string | undefined;
   if (text === undefined) throw new TypeError('undefined cannot be written as JSON');
-  return { texts: text.split(`"${mark}"`).map((part) => Buffer.from(part)), leaves };
+
+  const texts = text.split(`"${mark}"`).map((part) => Buffer.from(part));
+  const textBytes = texts.reduce((sum, part) => sum + part.length, 0);
+  const bytes = leaves.reduce((sum, leaf) => sum + leaf.encodedLength + 2, textBytes);
+  const encode = () => {
+    const chunks = texts.flatMap((part, index) => {
+      const leaf = leaves[index];
+      return leaf ? [part, quotedBase64(leaf)] : [part];
+    });
+    return { bytes, chunks };
+  };
+  return { bytes, encode };
 }
 
-function* interleave(texts: readonly Buffer[], leaves: readonly Base64[]): Generator<Buffer> {
-  for (const [index, text] of texts.entries()) {
-    yield text;
-    const leaf = leaves[index];
-    if (leaf) yield quotedBase64(leaf);
-  }
-}
-
-/** Encodes piece by piece into one buffer: no string as long as the file is ever made. */
+/** Encodes piece by piece into one buffer, so that no string as long as the file is made. */
 function quotedBase64(leaf: Base64): Buffer {
   const out = Buffer.allocUnsafe(leaf.encodedLength + 2);
   const source = Buffer.from(leaf.bytes.buffer, leaf.bytes.byteOffset, leaf.bytes.byteLength);
@@ -88,5 +81,5 @@ function quotedBase64(leaf: Base64): Buffer {
   return out;
 }
 
-/** A multiple of three, so that only the last piece is padded. */
+/** A multiple of three, so that only the last piece has padding. */
 const PIECE_BYTES = 3 * 256 * 1024;

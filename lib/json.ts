@@ -1,25 +1,29 @@
 /**
- * JSON that must arrive as it was sent.
+ * JSON that keeps the characters it was sent with.
  *
- * `JSON.parse` followed by `JSON.stringify` moves integer-like keys to the front (node ids are such keys), rounds
- * integers beyond 2^53 (seeds go to 2^64-1) and turns `1.0` into `1`. A workflow must suffer none of that, and the order
- * of nodes in ComfyUI's answers means something. So text is kept, and {@link JsonText} is a window on it: children are
- * narrower windows on the same text, in document order, and a value is made only when somebody asks for it.
+ * `JSON.parse` followed by `JSON.stringify` changes a workflow: integer-like keys (node ids) move to the front, integers
+ * beyond 2^53 (seeds go up to 2^64-1) are rounded, and `1.0` becomes `1`. The order of nodes in ComfyUI's answers matters,
+ * too. Therefore the text is kept. A {@link JsonText} is a window on that text: its children are narrower windows on the
+ * same text, in document order, and a JavaScript value is made only on request.
  *
- * Python's `NaN`, `Infinity` and `-Infinity`, which ComfyUI writes, are read; {@link JsonText.value} gives `null` for them.
+ * ComfyUI writes Python's `NaN`, `Infinity` and `-Infinity`. They are accepted; {@link JsonText.value} turns them into `null`.
  */
 
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
 
 export class JsonText {
+  /** The characters of this value, exactly as they were sent. */
+  readonly text: string;
+  readonly kind: JsonKind;
+  /** The whole document, and where `text` starts in it. */
   readonly #source: string;
   readonly #start: number;
-  readonly #end: number;
 
   private constructor(source: string, start: number, end: number) {
+    this.text = source.slice(start, end); // V8 makes a view, not a copy
+    this.kind = KINDS[source[start] ?? ''] ?? 'number';
     this.#source = source;
     this.#start = start;
-    this.#end = end;
   }
 
   /**
@@ -27,12 +31,12 @@ export class JsonText {
    * @throws SyntaxError if the text is not JSON.
    */
   static parse(source: string): JsonText {
-    parseAnyNumber(source);
-    const start = skipBlanks(source, 0);
+    parseLenient(source);
+    const start = source.search(/[^ \t\n\r]/);
     return new JsonText(source, start, endOfValue(source, start));
   }
 
-  /** As {@link parse}, but undefined for what is not JSON. */
+  /** Like {@link parse}, but returns undefined if the text is not JSON. */
   static maybeParse(source: string): JsonText | undefined {
     try {
       return JsonText.parse(source);
@@ -41,140 +45,124 @@ export class JsonText {
     }
   }
 
-  /** The text of any value JSON can hold. */
+  /** The JSON text of a JavaScript value. */
   static of(value: unknown): JsonText {
     return JsonText.parse(JSON.stringify(value));
   }
 
-  /** Exactly the characters of this value, as they were sent. */
-  get text(): string {
-    return this.#source.slice(this.#start, this.#end);
-  }
-
-  get length(): number {
-    return this.#end - this.#start;
-  }
-
-  get kind(): JsonKind {
-    switch (this.#source[this.#start]) {
-      case '{':
-        return 'object';
-      case '[':
-        return 'array';
-      case '"':
-        return 'string';
-      case 't':
-      case 'f':
-        return 'boolean';
-      case 'n':
-        return 'null';
-      default:
-        return 'number';
+  /**
+   * The JavaScript value: numbers may be rounded and integer-like keys come first. Use it to look at a value, not to send it on.
+   *
+   * A JSON parser copies strings character by character, which is slow for megabytes of base64. So containers of long strings
+   * are read member by member, and the strings are sliced from the text.
+   * @param levels levels of nesting to read member by member; deeper ones are left to the parser.
+   */
+  value(levels = 5): unknown {
+    const { text, kind } = this;
+    if (levels === 0 || !hasLongString(text)) return parseLenient(text);
+    if (kind === 'array') return this.items().map((item) => item.value(levels - 1));
+    if (kind === 'object') {
+      const members = this.entries().map(([name, member]) => [name, member.value(levels - 1)]);
+      return Object.fromEntries(members);
     }
+    return text.includes('\\') ? parseLenient(text) : text.slice(1, -1);
   }
 
-  /** The value as JavaScript sees it: numbers rounded, integer-like keys first. For looking, not for sending on. */
-  value(): unknown {
-    return this.#valueTo(TAKEN_APART);
+  /** The content of a string; undefined for every other kind. */
+  asString(): string | undefined {
+    return this.kind === 'string' ? (this.value() as string) : undefined;
+  }
+
+  /** The value under `key`; undefined if there is none or this is not an object. The last of equal keys wins. */
+  get(key: string): JsonText | undefined {
+    if (this.kind !== 'object') return undefined;
+    let found: JsonText | undefined;
+    this.#eachChild((start, end, name) => {
+      if (name === key) found = new JsonText(this.#source, start, end);
+    });
+    return found;
+  }
+
+  /** Members of an object in document order. Of equal keys the last value is kept, at the place of the first. */
+  entries(): [name: string, member: JsonText][] {
+    if (this.kind !== 'object') return [];
+    const members = new Map<string, JsonText>();
+    this.#eachChild((start, end, name) =>
+      members.set(name, new JsonText(this.#source, start, end)),
+    );
+    return [...members];
+  }
+
+  /** Items of an array; empty if this is not an array. */
+  items(): JsonText[] {
+    if (this.kind !== 'array') return [];
+    const items: JsonText[] = [];
+    this.#eachChild((start, end) => items.push(new JsonText(this.#source, start, end)));
+    return items;
+  }
+
+  /** A copy of this document in which `part`, a value somewhere within it, has another text. */
+  replacing(part: JsonText, text: string): JsonText {
+    return this.replacingAll([[part, text]]);
   }
 
   /**
-   * What holds a long string, part by part, some levels deep: a parser copies strings character by character, and here megabytes
-   * of base64 are taken as they stand.
+   * The same for several parts, in any order.
+   * @throws TypeError if a part is not from this document, or two parts overlap.
    */
-  #valueTo(levels: number): unknown {
-    if (this.kind === 'number') return toNumber(this.text);
-    if (levels === 0 || !this.#holdsLongString()) return parseAnyNumber(this.text);
-    const part = (member: JsonText) => member.#valueTo(levels - 1);
-    if (this.kind === 'array') return this.items().map(part);
-    if (this.kind === 'object')
-      return Object.fromEntries(this.entries().map(([name, member]) => [name, part(member)]));
-    const isPlain = this.kind === 'string' && !this.text.includes('\\');
-    return isPlain ? this.text.slice(1, -1) : parseAnyNumber(this.text);
-  }
-
-  #holdsLongString(): boolean {
-    if (this.length < LONG) return false;
-    let at = this.#source.indexOf('"', this.#start);
-    while (at >= 0 && at < this.#end) {
-      const end = endOfString(this.#source, at);
-      if (end - at >= LONG) return true;
-      at = this.#source.indexOf('"', end);
+  replacingAll(edits: Iterable<readonly [part: JsonText, text: string]>): JsonText {
+    const pieces: string[] = [];
+    const documentEnd = this.#start + this.text.length;
+    let at = this.#start;
+    for (const [part, text] of [...edits].sort(([a], [b]) => a.#start - b.#start)) {
+      const partEnd = part.#start + part.text.length;
+      if (part.#source !== this.#source || part.#start < at || partEnd > documentEnd) {
+        throw new TypeError('Only parts of the same text that do not overlap can be replaced');
+      }
+      pieces.push(this.#source.slice(at, part.#start), text);
+      at = partEnd;
     }
-    return false;
+    return JsonText.parse(pieces.join('') + this.#source.slice(at, documentEnd));
   }
 
-  /** A copy that no longer keeps the document it came from in memory. */
+  /** A copy that does not keep the rest of the document in memory. */
   detached(): JsonText {
     const copy = Buffer.from(this.text).toString();
     return new JsonText(copy, 0, copy.length);
   }
 
-  /** The value under `key`, or undefined when there is none or this is no object. The last of equal keys wins. */
-  get(key: string): JsonText | undefined {
-    let found: JsonText | undefined;
-    this.#eachMember((name, member) => {
-      if (name === key) found = member;
-    });
-    return found;
-  }
-
-  /** Members of an object in document order; of equal keys the last value, at the first one's place. */
-  entries(): [string, JsonText][] {
-    const members = new Map<string, JsonText>();
-    this.#eachMember((name, member) => members.set(name, member));
-    return [...members];
-  }
-
-  /** Items of an array; none when this is no array. */
-  items(): JsonText[] {
-    if (this.kind !== 'array') return [];
-    const items: JsonText[] = [];
-    let at = skipBlanks(this.#source, this.#start + 1);
-    while (this.#source[at] !== ']') {
-      const end = endOfValue(this.#source, at);
-      items.push(new JsonText(this.#source, at, end));
-      at = skipComma(this.#source, end);
-    }
-    return items;
-  }
-
-  /** This value with `part`, a window somewhere within it, written anew; every other character stays. */
-  replacing(part: JsonText, text: string): JsonText {
-    return this.replacingAll([[part, text]]);
-  }
-
-  /** The same for several parts, in any order. They must not overlap. */
-  replacingAll(edits: Iterable<readonly [part: JsonText, text: string]>): JsonText {
-    const written: string[] = [];
-    let at = this.#start;
-    for (const [part, text] of [...edits].sort(([a], [b]) => a.#start - b.#start)) {
-      const isAhead = part.#start >= at && part.#end <= this.#end;
-      if (part.#source !== this.#source || !isAhead) {
-        throw new TypeError('Only parts of the same text that do not overlap can be replaced');
+  /** Calls `visit` with the bounds of each item or member. Items have no name. The document is known to be valid JSON. */
+  #eachChild(visit: (start: number, end: number, name: string) => void): void {
+    const source = this.#source;
+    const last = this.#start + this.text.length - 1; // the closing bracket
+    const hasNames = this.kind === 'object';
+    let name: string | undefined;
+    for (let at = this.#start + 1; ;) {
+      const code = source.charCodeAt(at);
+      if (code <= SPACE || code === COMMA || code === COLON) {
+        at++;
+        continue;
       }
-      written.push(this.#source.slice(at, part.#start), text);
-      at = part.#end;
-    }
-    return JsonText.parse(written.join('') + this.#source.slice(at, this.#end));
-  }
-
-  #eachMember(visit: (name: string, member: JsonText) => void): void {
-    if (this.kind !== 'object') return;
-    let at = skipBlanks(this.#source, this.#start + 1);
-    while (this.#source[at] !== '}') {
-      const nameEnd = endOfString(this.#source, at);
-      const start = skipBlanks(this.#source, skipBlanks(this.#source, nameEnd) + 1);
-      const end = endOfValue(this.#source, start);
-      const name = JSON.parse(this.#source.slice(at, nameEnd)) as string;
-      visit(name, new JsonText(this.#source, start, end));
-      at = skipComma(this.#source, end);
+      if (at >= last) return;
+      const end = endOfValue(source, at);
+      if (hasNames && name === undefined) {
+        name = JSON.parse(source.slice(at, end)) as string;
+      } else {
+        visit(at, end, name ?? '');
+        name = undefined;
+      }
+      at = end;
     }
   }
 }
 
-/** `JSON.parse` that also reads what Python writes for numbers JSON cannot hold. */
-function parseAnyNumber(source: string): unknown {
+/** A JSON object, written from members whose values are JSON text already. Order is kept. */
+export function objectText(members: Iterable<readonly [name: string, json: string]>): string {
+  return `{${Array.from(members, ([name, json]) => `${JSON.stringify(name)}:${json}`).join(',')}}`;
+}
+
+/** Like `JSON.parse`, but reads bare NaN and Infinity as null. */
+function parseLenient(source: string): unknown {
   try {
     return JSON.parse(source);
   } catch (error) {
@@ -184,36 +172,54 @@ function parseAnyNumber(source: string): unknown {
   }
 }
 
-/** JSON has no NaN and no Infinity. */
-function toNumber(text: string): number | null {
-  return /^-?[NI]/.test(text) ? null : Number(text);
-}
-
-/** Replaces bare NaN and Infinity by null, walking from string to string so that text inside quotes stays. */
+/** Replaces bare NaN and Infinity with null. Strings stay as they are. */
 function withoutNonFinite(source: string): string {
-  const parts: string[] = [];
+  const pieces: string[] = [];
   let at = 0;
   while (at < source.length) {
     const quote = source.indexOf('"', at);
     const end = quote < 0 ? source.length : quote;
-    parts.push(source.slice(at, end).replace(/-?\b(?:NaN|Infinity)\b/g, 'null'));
+    pieces.push(source.slice(at, end).replace(/-?\b(?:NaN|Infinity)\b/g, 'null'));
     if (quote < 0) break;
     at = endOfString(source, quote);
-    parts.push(source.slice(quote, at));
+    pieces.push(source.slice(quote, at));
   }
-  return parts.join('');
+  return pieces.join('');
 }
 
+function hasLongString(text: string): boolean {
+  if (text.length < LONG_STRING) return false;
+  for (let quote = text.indexOf('"'); quote >= 0;) {
+    const end = endOfString(text, quote);
+    if (end - quote >= LONG_STRING) return true;
+    quote = text.indexOf('"', end);
+  }
+  return false;
+}
+
+/** The index after the value that starts at `start`. */
 function endOfValue(source: string, start: number): number {
-  const first = source[start];
-  if (first === '"') return endOfString(source, start);
-  if (first === '{' || first === '[') return endOfContainer(source, start);
+  const first = source.charCodeAt(start);
+  if (first === QUOTE) return endOfString(source, start);
   let at = start;
-  while (at < source.length && !DELIMITERS.has(source.charCodeAt(at))) at++;
-  return at;
+  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) {
+    while (at < source.length && !DELIMITERS.has(source.charCodeAt(at))) at++;
+    return at;
+  }
+  for (let depth = 0; at < source.length;) {
+    const code = source.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfString(source, at);
+      continue;
+    }
+    at++;
+    if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
+    else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at;
+  }
+  throw new SyntaxError('Unterminated object or array in JSON');
 }
 
-/** Jumps from quote to quote: a 10 MB base64 string costs one search, not ten million steps. */
+/** The index after the string that starts at `start`. Searches for quotes: 10 MB of base64 are one native search. */
 function endOfString(source: string, start: number): number {
   let at = start + 1;
   for (;;) {
@@ -226,42 +232,25 @@ function endOfString(source: string, start: number): number {
   }
 }
 
-function endOfContainer(source: string, start: number): number {
-  let depth = 0;
-  let at = start;
-  while (at < source.length) {
-    const code = source.charCodeAt(at);
-    if (code === QUOTE) {
-      at = endOfString(source, at);
-      continue;
-    }
-    if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
-    if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
-    at++;
-    if (depth === 0) return at;
-  }
-  throw new SyntaxError('Unterminated object or array in JSON');
-}
+const KINDS: Readonly<Record<string, JsonKind>> = {
+  '{': 'object',
+  '[': 'array',
+  '"': 'string',
+  t: 'boolean',
+  f: 'boolean',
+  n: 'null',
+};
 
-function skipBlanks(source: string, start: number): number {
-  let at = start;
-  while (BLANKS.has(source.charCodeAt(at))) at++;
-  return at;
-}
+/** Length in characters from which a string is sliced rather than parsed. */
+const LONG_STRING = 100_000;
 
-function skipComma(source: string, start: number): number {
-  const at = skipBlanks(source, start);
-  return source.charCodeAt(at) === COMMA ? skipBlanks(source, at + 1) : at;
-}
-
-/** Characters that make a string long, and how many levels down one is looked for: enough for a file in a list of a job. */
-const LONG = 100_000;
-const TAKEN_APART = 5;
-
-const codes = (characters: string) =>
-  Array.from(characters, (character) => character.charCodeAt(0));
-const [QUOTE, BACKSLASH, COMMA, OPEN_BRACE, OPEN_BRACKET, CLOSE_BRACE, CLOSE_BRACKET] = codes(
-  '"\\,{[}]',
-) as [number, number, number, number, number, number, number];
-const BLANKS = new Set(codes(' \t\n\r'));
-const DELIMITERS = new Set(codes(' \t\n\r,]}'));
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const DELIMITERS = new Set([0x09, 0x0a, 0x0d, SPACE, COMMA, CLOSE_BRACKET, CLOSE_BRACE]);

@@ -27,7 +27,7 @@ export async function openEndpoint(
   return {
     run: (job, { waitMs }) => {
       const request = toRequest(job);
-      const bytes = job.length;
+      const bytes = job.text.length;
       return waitMs === undefined
         ? answered(`${place}/run`, endpoint.run(request, UPLOAD_MS), { bytes })
         : answered(`${place}/runsync`, endpoint.runSync(request, waitMs), { bytes, waitMs });

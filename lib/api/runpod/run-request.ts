@@ -89,7 +89,7 @@ function missingInput(source: JsonText): string {
 /** SDKs send null, and 0 for a time, where nothing is meant. */
 function parseRest(source: JsonText): z.infer<typeof AroundInputSchema> {
   for (const name of ['webhook', 'policy', 's3Config']) {
-    const { length } = source.get(name) ?? { length: 0 };
+    const length = source.get(name)?.text.length ?? 0;
     if (length > MOST_AROUND)
       throw badRequest(`${name}: expected at most ${MOST_AROUND} characters, got ${length}`);
   }
