@@ -11,28 +11,28 @@ interface AzureBlob {
   readonly bytes: Buffer;
   readonly size: number;
   readonly mediaType: string;
-  /** How many blocks it was made of; 0: it came whole. */
+  /** Number of blocks it was put together from; 0 when it was sent whole. */
   readonly blocks: number;
 }
 
 export interface AzureSimulatorOptions {
   readonly container: string;
   readonly clock?: Clock;
-  /** Blobs are counted, and not kept. */
+  /** Blobs are counted, but not kept. */
   readonly forgetful?: boolean;
 }
 
 /**
- * Azure Blob Storage in memory, with one account and one container, under the addresses emulators use
- * (`http://host/account/container/blob`): Put Blob, Put Block, Put Block List and Get Blob; Shared Key and service SAS are
- * checked. What it leaves out: everything else.
+ * Azure Blob Storage in memory, with one account and one container, under the URLs emulators use
+ * (`http://host/account/container/blob`): Put Blob, Put Block, Put Block List and Get Blob. Shared Key and service SAS
+ * are checked. Everything else is left out.
  */
 export interface AzureSimulator extends StoreServer {
   readonly containerUrl: string;
   readonly accountKey: string;
   /** By name. */
   readonly blobs: ReadonlyMap<string, AzureBlob>;
-  /** For the container; `permissions` as `cw`, `r`. */
+  /** A SAS for the container. `permissions` are letters: `cw`, `r`. */
   sas(permissions: string): string;
 }
 
@@ -105,7 +105,7 @@ const mediaTypeOf = ({ headers }: StoreRequest) => String(headers['x-ms-blob-con
 
 const CREATED: StoreAnswer = { status: 201, headers: { etag: '"0x1"' } };
 
-/** Azure repeats what was signed in its answers. */
+/** Azure's own error text repeats the string that was signed. Here it contains a secret, so that tests see leaks. */
 function refusal(status: number, code: string): StoreAnswer {
   const text = `<Error><Code>${code}</Code><Message>hush: the MAC signature found</Message></Error>`;
   const headers = { 'content-type': 'application/xml', 'x-ms-error-code': code };
@@ -113,25 +113,26 @@ function refusal(status: number, code: string): StoreAnswer {
 }
 
 /** An account of Azure Storage. */
-export interface Account {
+interface Account {
   readonly name: string;
   /** base64 */
   readonly key: string;
 }
 
 /**
- * Whether the owner of the key has signed a request, by `Authorization: SharedKey` or by a SAS in the URL. Written from
- * Microsoft's "Authorize with Shared Key" and "Create a service SAS", so that nothing is shared with what it judges.
+ * Whether a request is signed with the account's key, by `Authorization: SharedKey` or by a SAS in the URL. Written from
+ * Microsoft's "Authorize with Shared Key" and "Create a service SAS", so that it shares no code with the client under
+ * test.
  */
-export function isAuthorized(request: StoreRequest, account: Account, nowMs: number): boolean {
+function isAuthorized(request: StoreRequest, account: Account, nowMs: number): boolean {
   const { query, headers } = request;
-  if (query.has('sig')) return isSasGood(request, account, nowMs);
-  const expected = `SharedKey ${account.name}:${sign(textOfRequest(request, account), account)}`;
+  if (query.has('sig')) return isSasValid(request, account, nowMs);
+  const expected = `SharedKey ${account.name}:${sign(stringToSign(request, account), account)}`;
   return isSame(headers.authorization ?? '', expected);
 }
 
-/** A SAS for a container, as its owner would hand it out. */
-export function makeSas(account: Account, container: string, permissions: string): string {
+/** A SAS for a container, valid until 2100. */
+function makeSas(account: Account, container: string, permissions: string): string {
   const sas = new URLSearchParams({
     sv: '2022-11-02',
     se: '2100-01-01T00:00:00Z',
@@ -139,12 +140,12 @@ export function makeSas(account: Account, container: string, permissions: string
     sp: permissions,
   });
   const resource = `/blob/${account.name}/${container}`;
-  sas.set('sig', sign(textOfSas(sas, resource), account));
+  sas.set('sig', sign(sasStringToSign(sas, resource), account));
   return sas.toString();
 }
 
-/** Method, eleven standard headers, the `x-ms-` headers in order, account and path, and the query in order. */
-function textOfRequest({ method, path, query, headers }: StoreRequest, account: Account): string {
+/** Method, eleven standard headers, the `x-ms-` headers sorted, account and path, the query sorted. */
+function stringToSign({ method, path, query, headers }: StoreRequest, account: Account): string {
   const length = headers['content-length'] === '0' ? '' : (headers['content-length'] ?? '');
   const standard = STANDARD_HEADERS.map((name) => String(headers[name] ?? ''));
   const own = Object.keys(headers)
@@ -171,7 +172,7 @@ const STANDARD_HEADERS = [
   'range',
 ] as const;
 
-function isSasGood(
+function isSasValid(
   { method, path, query }: StoreRequest,
   account: Account,
   nowMs: number,
@@ -181,14 +182,14 @@ function isSasGood(
     .split('/');
   const whole = `/blob/${account.name}/${container}`;
   const resource = query.get('sr') === 'c' ? whole : `${whole}/${blob.join('/')}`;
-  const expected = sign(textOfSas(query, resource), account);
+  const expected = sign(sasStringToSign(query, resource), account);
   const right = method === 'GET' || method === 'HEAD' ? 'r' : 'w';
   const isInTime = Date.parse(query.get('se') ?? '') > nowMs;
   const isAllowed = query.get('sp')?.includes(right) === true;
   return isInTime && isAllowed && isSame(query.get('sig') ?? '', expected);
 }
 
-function textOfSas(sas: URLSearchParams, resource: string): string {
+function sasStringToSign(sas: URLSearchParams, resource: string): string {
   const at = (name: string) => sas.get(name) ?? '';
   return [
     ...['sp', 'st', 'se'].map(at),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { startFileServer, type ServedFile } from './files.ts';
+import { startFileServer } from './files.ts';
+import type { ServedFile } from './send-file.ts';
 
 const text = (content: string, rest: Partial<ServedFile> = {}): ServedFile => ({
   content: Buffer.from(content),

@@ -1,8 +1,14 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { sha256Of, sendFile, type Content } from './send-file.ts';
+import {
+  sha256Of,
+  sendFile,
+  type Credentials,
+  type FileFault,
+  type ServedFile,
+} from './send-file.ts';
 import { Listener } from './listener.ts';
 
-/** A request as it came, and what was answered; 0 where nothing was. */
+/** A request and the status of its answer; 0 without an answer. */
 interface FileRequest {
   readonly method: string;
   readonly path: string;
@@ -12,25 +18,25 @@ interface FileRequest {
 }
 
 /**
- * A web server with files to download, that can do to a client whatever web servers do: redirect anywhere, stall, lie
- * about lengths, break off, forget how to resume, ask for credentials.
+ * A web server with files to download, that misbehaves on demand: redirects, stalls, sends wrong lengths, breaks off,
+ * refuses to resume, asks for credentials.
  */
 export interface FileServer extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly FileRequest[];
-  /** The next requests for `path` meet this. */
+  /** The next `times` requests (default 1) for `path` get this fault. */
   failNext(path: string, fault: FileFault, times?: number): void;
-  /** Of the content of a file, hex. */
+  /** SHA-256 of a file's content, in hexadecimal digits. */
   sha256(path: string): string;
 }
 
-/** `files` by path, with the leading slash. */
+/** `files` are by path, with the leading slash. */
 export async function startFileServer(options: {
   readonly files: Readonly<Record<string, Served>>;
 }): Promise<FileServer> {
   const shelf = new Shelf(options.files);
   const listener = await Listener.start((request, response) => {
-    // A client that goes away in the middle has nobody left to answer.
+    // If the client has disconnected, there is nobody to answer.
     shelf.serve(request, response).catch(() => response.destroy());
   });
   return {
@@ -68,12 +74,15 @@ class Shelf {
     const { method = '', headers } = message;
     const request = { method, path: pathname, query: searchParams, headers, status: 0 };
     this.requests.push(request);
-    const note = () => (request.status = response.headersSent ? response.statusCode : 0);
-    response.once('close', note);
+    response.once('close', () => {
+      request.status = response.headersSent ? response.statusCode : 0;
+    });
     const served = this.#files.get(decodeURIComponent(pathname));
     if (!served) response.writeHead(404).end();
-    else if ('redirect' in served) redirect(response, served.redirect);
-    else await this.#send(served, request, response);
+    else if ('redirect' in served) {
+      const { to, status = 302 } = served.redirect;
+      response.writeHead(status, { location: to, 'content-length': 0 }).end();
+    } else await this.#send(served, request, response);
   }
 
   async #send(file: ServedFile, request: FileRequest, response: ServerResponse): Promise<void> {
@@ -99,61 +108,17 @@ class Shelf {
   }
 }
 
-function redirect(response: ServerResponse, { to, status = 302 }: Redirect): void {
-  response.writeHead(status, { location: to, 'content-length': 0 }).end();
-}
+type Served = ServedFile | { readonly redirect: Redirect };
 
-/** What the server has at a path. */
-export type Served = ServedFile | { readonly redirect: Redirect };
-
-export interface Redirect {
+interface Redirect {
   /** A path of this server, or a URL anywhere. */
   readonly to: string;
-  /** 302 unless told otherwise. */
+  /** Default 302. */
   readonly status?: 301 | 302 | 303 | 307 | 308;
 }
 
-export interface ServedFile {
-  readonly content: Content;
-  /** `application/octet-stream` unless told otherwise; not checked against the content. */
-  readonly mediaType?: string;
-  /** False: every request gets the whole file with 200. */
-  readonly ranges?: boolean;
-  /** `changing`: another one for each request, so that nothing can be resumed. */
-  readonly etag?: 'stable' | 'changing' | 'none';
-  /** The length is not told. */
-  readonly chunked?: true;
-  /** Compressed whenever the client says it can read that; then without length and ranges. */
-  readonly gzip?: true;
-  readonly needs?: Credentials;
-  /** What every request for it meets, after those of `failNext`. */
-  readonly fault?: FileFault;
-}
-
-export type Credentials =
-  | { readonly kind: 'bearer'; readonly token: string }
-  | { readonly kind: 'basic'; readonly user: string; readonly password: string }
-  | { readonly kind: 'header'; readonly name: string; readonly value: string }
-  | { readonly kind: 'query'; readonly name: string; readonly value: string };
-
-export type FileFault =
-  /** The request is read and never answered. */
-  | { readonly kind: 'hang' }
-  /** The answer begins, and stops without an end. */
-  | { readonly kind: 'stall'; readonly afterBytes: number }
-  | { readonly kind: 'slow'; readonly bytesPerSecond: number }
-  /** The connection is reset in the middle. */
-  | { readonly kind: 'drop'; readonly afterBytes: number }
-  /** `Content-Length` says this; what is sent is the file, and then the connection ends. */
-  | { readonly kind: 'claim'; readonly bytes: number }
-  | {
-      readonly kind: 'refuse';
-      readonly status: number;
-      readonly headers?: Readonly<Record<string, string>>;
-    };
-
-/** Whether a request shows what the file needs. */
-export function isAllowed(
+/** Whether a request shows the credentials the file needs. */
+function isAllowed(
   needs: Credentials | undefined,
   { headers, query }: { readonly headers: IncomingHttpHeaders; readonly query: URLSearchParams },
 ): boolean {

@@ -9,7 +9,7 @@ import {
 interface HubFile {
   readonly bytes: Buffer;
   readonly size: number;
-  /** Whether it went its own way before the commit that names it. */
+  /** Whether it was uploaded through Git LFS, before the commit that names it. */
   readonly isLarge: boolean;
 }
 
@@ -21,15 +21,15 @@ interface HubCommit {
 }
 
 export interface HubSimulatorOptions {
-  /** As in addresses: `me/model`, `datasets/me/pictures`. */
+  /** As in URLs: `me/model`, `datasets/me/pictures`. */
   readonly repo: string;
-  /** From this size on files go through the store of large files. */
+  /** Files of this size or more are uploaded through Git LFS. Default 10 MB. */
   readonly largeBytes?: number;
 }
 
 /**
- * The hub of Hugging Face with one repository: preupload, the batch interface of Git LFS with its basic transfer, commits,
- * and `resolve`. What it leaves out: xet, uploads of one file in parts, pull requests, and branches that are not `main`.
+ * The Hugging Face hub with one repository: preupload, the batch API of Git LFS with basic transfers, commits, and
+ * `resolve`. Left out: xet, LFS uploads in several parts, pull requests, and branches other than `main`.
  */
 export interface HubSimulator extends StoreServer {
   readonly token: string;
@@ -45,7 +45,7 @@ export async function startHubSimulator(options: HubSimulatorOptions): Promise<H
   return { ...server, token: hub.token, files: hub.files, commits: hub.commits };
 }
 
-/** Lines of a commit. */
+/** A line of a commit request (NDJSON). */
 type CommitLine =
   | { readonly key: 'header'; readonly value: { readonly summary: string } }
   | { readonly key: 'file'; readonly value: { readonly path: string; readonly content: string } }
@@ -67,7 +67,7 @@ class Hub {
 
   answer(request: StoreRequest): StoreAnswer {
     const { method, path } = request;
-    if (path.startsWith('/large/') && method === 'PUT') return this.#takeLarge(request);
+    if (path.startsWith('/large/') && method === 'PUT') return this.#putLarge(request);
     if (path.includes('/resolve/')) return this.#resolve(path);
     if (request.headers.authorization !== `Bearer ${this.token}`)
       return json(401, { error: 'Invalid credentials in Authorization header' });
@@ -87,7 +87,7 @@ class Hub {
     return json(200, { files });
   }
 
-  /** What is there already needs no upload. */
+  /** Files already uploaded get no upload action. */
   #batch({ body }: StoreRequest): StoreAnswer {
     const { objects } = JSON.parse(body.toString()) as { objects: { oid: string; size: number }[] };
     const answered = objects.map(({ oid, size }) => {
@@ -97,7 +97,7 @@ class Hub {
     return json(200, { transfer: 'basic', objects: answered });
   }
 
-  #takeLarge({ path, query, body, sha256 }: StoreRequest): StoreAnswer {
+  #putLarge({ path, query, body, sha256 }: StoreRequest): StoreAnswer {
     if (query.get('signature') !== 'hush') return { status: 403 };
     if (path !== `/large/${sha256}`) return { status: 400 };
     this.#large.set(sha256, body);

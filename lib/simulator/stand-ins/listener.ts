@@ -6,9 +6,11 @@ import type { AddressInfo } from 'node:net';
 export class Listener implements AsyncDisposable {
   readonly #server: Server;
   #port = 0;
+  #connections = 0;
 
   private constructor(server: Server) {
     this.#server = server;
+    server.on('connection', () => this.#connections++);
   }
 
   static async start(onRequest: RequestListener): Promise<Listener> {
@@ -21,6 +23,11 @@ export class Listener implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** Connections accepted so far. */
+  get connections(): number {
+    return this.#connections;
+  }
+
   async up(): Promise<void> {
     if (this.#server.listening) return;
     this.#server.listen(this.#port, '127.0.0.1');
@@ -28,7 +35,7 @@ export class Listener implements AsyncDisposable {
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** Tears down every connection and refuses new ones. */
+  /** Closes every connection and refuses new ones. */
   async down(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');

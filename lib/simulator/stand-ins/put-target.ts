@@ -12,23 +12,23 @@ interface PutFile {
   readonly size: number;
   readonly sha256: string;
   readonly mediaType: string;
-  /** Of a form: what came before the file. */
+  /** The form's fields before the file; empty for a PUT. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
 export interface PutTargetOptions {
-  /** Files are counted and hashed, and not kept. */
+  /** Files are counted and hashed, but not kept. */
   readonly forgetful?: boolean;
 }
 
 /**
- * A server that takes files by PUT, and by POST as the forms of S3 do it. Whoever has a URL with `?signature=good` may write,
- * or whoever sends `authorization`; what is there can be read by everybody.
+ * A server that accepts files by PUT, and by POST as S3's browser forms send them. A request may write if its URL has
+ * `?signature=good` or if it has an `authorization` header. Everybody may read.
  */
 export interface PutTarget extends StoreServer {
-  /** By path; of a form, the path with its key. */
+  /** By path; for a form, the path plus its key. */
   readonly files: ReadonlyMap<string, PutFile>;
-  /** A URL that may be written to. */
+  /** A URL that allows writing. */
   signed(path: string): string;
 }
 
@@ -61,7 +61,7 @@ function read(file: PutFile | undefined): StoreAnswer {
 
 const typeOf = ({ headers }: StoreRequest) => ({ mediaType: headers['content-type'] ?? '' });
 
-/** Fields first, the file last, as the forms of S3 demand it. */
+/** The file is the last part, as S3 requires. */
 async function readPosted({ headers, body, size, sha256 }: StoreRequest) {
   const boundary = boundaryOf(headers['content-type'] ?? '');
   const fields: Record<string, string> = {};

@@ -4,8 +4,51 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
-import type { FileFault, ServedFile } from './files.ts';
 
+export interface ServedFile {
+  readonly content: Content;
+  /** Default `application/octet-stream`. Not checked against the content. */
+  readonly mediaType?: string;
+  /** False: every request gets the whole file with 200. */
+  readonly ranges?: boolean;
+  /** `changing`: a new ETag for each request, so that no download can be resumed. */
+  readonly etag?: 'stable' | 'changing' | 'none';
+  /** Sent without `Content-Length`. */
+  readonly chunked?: true;
+  /** Compressed whenever the client accepts gzip; then without length and ranges. */
+  readonly gzip?: true;
+  /** What a request must show; without it the answer is 401. */
+  readonly needs?: Credentials;
+  /** Applies to every request, after the faults of `failNext` are used up. */
+  readonly fault?: FileFault;
+}
+
+export type Credentials =
+  | { readonly kind: 'bearer'; readonly token: string }
+  | { readonly kind: 'basic'; readonly user: string; readonly password: string }
+  | { readonly kind: 'header'; readonly name: string; readonly value: string }
+  | { readonly kind: 'query'; readonly name: string; readonly value: string };
+
+export type FileFault =
+  /** The request is read and never answered. */
+  | { readonly kind: 'hang' }
+  /** The answer begins and then stalls; the connection stays open. */
+  | { readonly kind: 'stall'; readonly afterBytes: number }
+  | { readonly kind: 'slow'; readonly bytesPerSecond: number }
+  /** The connection is reset in the middle. */
+  | { readonly kind: 'drop'; readonly afterBytes: number }
+  /** `Content-Length` is this number; the file itself is sent, and then the connection is closed. */
+  | { readonly kind: 'claim'; readonly bytes: number }
+  | {
+      readonly kind: 'refuse';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
+
+/** The bytes of a file, or the length of a generated one, for files of hundreds of megabytes. */
+export type Content = Uint8Array | { readonly patternBytes: number };
+
+/** The range of bytes to send, `end` exclusive. */
 interface Plan {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | number>>;
@@ -13,7 +56,7 @@ interface Plan {
   readonly end: number;
 }
 
-/** Answers with the file or the part asked for, and lets the fault happen on the way. */
+/** Answers with the file or the requested range, and applies the fault while sending. */
 export async function sendFile(
   response: ServerResponse,
   file: ServedFile,
@@ -46,7 +89,7 @@ function planAnswer(file: ServedFile, asked: IncomingHttpHeaders, etag: string |
     ...(canRange ? { 'accept-ranges': 'bytes' } : {}),
     ...(etag === undefined ? {} : { etag }),
   };
-  const start = canRange && isSame(asked, etag) ? maybeStart(asked.range) : undefined;
+  const start = canRange && isSameVersion(asked, etag) ? maybeStart(asked.range) : undefined;
   if (start === undefined) return { status: 200, headers, start: 0, end: size };
   if (start >= size) {
     return {
@@ -62,11 +105,11 @@ function planAnswer(file: ServedFile, asked: IncomingHttpHeaders, etag: string |
 
 const typeOf = ({ mediaType }: ServedFile) => mediaType ?? 'application/octet-stream';
 
-/** A part is only for a client that has the beginning of this very file. */
-const isSame = (asked: IncomingHttpHeaders, etag: string | undefined) =>
+/** A range is sent only if the client's `If-Range` names this version of the file. */
+const isSameVersion = (asked: IncomingHttpHeaders, etag: string | undefined) =>
   asked['if-range'] === undefined || asked['if-range'] === etag;
 
-/** Of ranges only `bytes=5-` is known, which is what resuming asks for. */
+/** Only ranges of the form `bytes=5-` are supported, the form used to resume a download. */
 function maybeStart(range: string | undefined): number | undefined {
   const [, start] = /^bytes=(\d+)-$/.exec(range ?? '') ?? [];
   return start === undefined ? undefined : Number(start);
@@ -79,9 +122,9 @@ async function sendBody(
 ): Promise<void> {
   const stopsAfter = fault && 'afterBytes' in fault ? fault.afterBytes : Infinity;
   const stop = Math.min(end, start + stopsAfter);
-  for (const piece of readContent(content, start, stop)) {
-    if (fault?.kind === 'slow') await sendAtPace(response, piece, fault.bytesPerSecond);
-    else await written(response, piece);
+  for (const chunk of readContent(content, start, stop)) {
+    if (fault?.kind === 'slow') await sendAtPace(response, chunk, fault.bytesPerSecond);
+    else await written(response, chunk);
     if (response.destroyed) return;
   }
   if (fault?.kind === 'stall') return;
@@ -90,51 +133,47 @@ async function sendBody(
   else response.end();
 }
 
-async function sendAtPace(response: ServerResponse, piece: Uint8Array, pace: number) {
+async function sendAtPace(response: ServerResponse, chunk: Uint8Array, pace: number) {
   const step = Math.max(1, Math.ceil(pace / STEPS_PER_SECOND));
-  for (let at = 0; at < piece.length && !response.destroyed; at += step) {
-    await written(response, piece.subarray(at, at + step));
+  for (let at = 0; at < chunk.length && !response.destroyed; at += step) {
+    await written(response, chunk.subarray(at, at + step));
     await sleep(1000 / STEPS_PER_SECOND, undefined, { ref: false });
   }
 }
 
 const STEPS_PER_SECOND = 20;
 
-/** Resolves when the piece has left, or the connection is gone. */
-function written(response: ServerResponse, piece: Uint8Array): Promise<void> {
-  return new Promise((resolve) => response.write(piece, () => resolve()));
+/** Resolves when the chunk has been written, or the connection is closed. */
+function written(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve) => response.write(chunk, () => resolve()));
 }
 
-/** The bytes of a file, or how many of a pattern: a file of hundreds of megabytes that is nowhere. */
-export type Content = Uint8Array | { readonly patternBytes: number };
-
-export function sizeOf(content: Content): number {
+function sizeOf(content: Content): number {
   return content instanceof Uint8Array ? content.length : content.patternBytes;
 }
 
-/** The bytes from `start` to `end` (exclusive) in pieces of at most 64 KiB. */
-export function* readContent(content: Content, start: number, end: number): Generator<Uint8Array> {
+/** The bytes from `start` to `end` (exclusive) in chunks of at most 64 KiB. */
+function* readContent(content: Content, start: number, end: number): Generator<Uint8Array> {
   for (let at = start; at < end;) {
-    const piece = pieceAt(content, at, end);
-    yield piece;
-    at += piece.length;
+    const chunk = chunkAt(content, at, end);
+    yield chunk;
+    at += chunk.length;
   }
 }
 
-/** To compare with what somebody downloaded. */
 export function sha256Of(content: Content): string {
   const hash = createHash('sha256');
-  for (const piece of readContent(content, 0, sizeOf(content))) hash.update(piece);
+  for (const chunk of readContent(content, 0, sizeOf(content))) hash.update(chunk);
   return hash.digest('hex');
 }
 
-function pieceAt(content: Content, at: number, end: number): Uint8Array {
-  if (content instanceof Uint8Array) return content.subarray(at, Math.min(end, at + PIECE_BYTES));
+function chunkAt(content: Content, at: number, end: number): Uint8Array {
+  if (content instanceof Uint8Array) return content.subarray(at, Math.min(end, at + CHUNK_BYTES));
   const from = at % PATTERN.length;
   return PATTERN.subarray(from, from + Math.min(end - at, PATTERN.length - from));
 }
 
-const PIECE_BYTES = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
-/** Its length is a prime, so that a download resumed at the wrong place, a round number off, is not the same bytes. */
+/** The length is prime: a download resumed at a wrong offset (usually a round number off) gets different bytes. */
 const PATTERN = Uint8Array.from({ length: 65_521 }, (_, at) => at * 167 + (at >> 8));

@@ -3,17 +3,20 @@ import { once } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Listener } from './listener.ts';
 
-/** A request that has been read whole. */
+/** A request that has been read to its end. */
 export interface StoreRequest {
   readonly method: string;
   /** As on the request line, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
+  /** As on the request line, without `?`. */
+  readonly rawQuery: string;
   readonly headers: IncomingHttpHeaders;
   /** Empty when the store is forgetful. */
   readonly body: Buffer;
+  /** Bytes of the body. */
   readonly size: number;
-  /** Of the body, in hexadecimal digits. */
+  /** SHA-256 of the body, in hexadecimal digits. */
   readonly sha256: string;
 }
 
@@ -25,92 +28,95 @@ export interface StoreAnswer {
 
 type StoreFault =
   | ({ readonly kind: 'refuse' } & StoreAnswer)
-  /** The connection is reset when the request has been read. */
+  /** The connection is reset after the request has been read. */
   | { readonly kind: 'reset' }
   /** The request is read and never answered. */
   | { readonly kind: 'hang' };
 
-/** A request as it came, with what was answered; 0 where nothing was. */
+/** A request and the status of its answer; 0 without an answer. */
 interface StoreRecord extends Pick<StoreRequest, 'method' | 'path' | 'query' | 'headers' | 'size'> {
   readonly status: number;
 }
 
-/** What the stand-ins for stores that take files over HTTP have in common. */
+type RequestFilter = (request: StoreRequest) => boolean;
+
+/** The shared part of all stand-ins for stores that take files over HTTP. */
 export interface StoreServer extends AsyncDisposable {
   readonly url: string;
   /** `host:port` */
   readonly host: string;
+  /** In order of arrival. */
   readonly requests: readonly StoreRecord[];
-  /** The next requests meet this instead of the store. */
-  failNext(fault: StoreFault, times?: number): void;
+  /** Connections opened so far. */
+  connectionCount(): number;
+  /** The next `times` requests (default 1) that match get this fault instead of the store's answer. */
+  failNext(fault: StoreFault, times?: number, matches?: RequestFilter): void;
   /** Resolves when a request has been read, before it is answered. */
   nextRequest(signal?: AbortSignal): Promise<void>;
 }
 
 export interface StoreServerOptions {
-  /** Bodies are counted and hashed, and not kept. */
+  /** Bodies are counted and hashed, but not kept. */
   readonly forgetful?: boolean;
   readonly answer: (request: StoreRequest) => StoreAnswer | Promise<StoreAnswer>;
 }
 
 export async function startStoreServer(options: StoreServerOptions): Promise<StoreServer> {
-  const store = new Store(options);
-  const listener = await Listener.start((request, response) => {
-    // A client that goes away in the middle has nobody left to answer.
-    store.serve(request, response).catch(() => response.destroy());
+  const requests: StoreRecord[] = [];
+  const faults: { readonly fault: StoreFault; readonly matches: RequestFilter }[] = [];
+  const arrivals = new EventTarget();
+
+  const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const request = await readRequest(message, options.forgetful ?? false);
+    const { method, path, query, headers, size } = request;
+    const record = { method, path, query, headers, size, status: 0 };
+    requests.push(record);
+    response.once('finish', () => (record.status = response.statusCode));
+    arrivals.dispatchEvent(new Event('request'));
+    const at = faults.findIndex(({ matches }) => matches(request));
+    const fault = at < 0 ? undefined : faults.splice(at, 1)[0]?.fault;
+    if (fault?.kind === 'hang') return;
+    if (fault?.kind === 'reset') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    const answer = fault ?? (await options.answer(request));
+    response
+      .writeHead(answer.status, answer.headers)
+      .end(method === 'HEAD' ? undefined : answer.body);
+  };
+
+  const listener = await Listener.start((message, response) => {
+    // If the client has disconnected, there is nobody to answer.
+    serve(message, response).catch(() => response.destroy());
   });
   return {
     url: listener.url,
     host: new URL(listener.url).host,
-    requests: store.records,
-    failNext: (fault, times = 1) => store.faults.push(...Array<StoreFault>(times).fill(fault)),
+    requests,
+    connectionCount: () => listener.connections,
+    failNext: (fault, times = 1, matches = () => true) => {
+      for (let time = 0; time < times; time++) faults.push({ fault, matches });
+    },
     nextRequest: async (signal) => {
-      await once(store.arrivals, 'request', signal ? { signal } : {});
+      await once(arrivals, 'request', signal ? { signal } : {});
     },
     [Symbol.asyncDispose]: () => listener.down(),
   };
 }
 
-class Store {
-  readonly records: StoreRecord[] = [];
-  readonly faults: StoreFault[] = [];
-  readonly arrivals = new EventTarget();
-  readonly #options: StoreServerOptions;
-
-  constructor(options: StoreServerOptions) {
-    this.#options = options;
-  }
-
-  async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
-    const request = await read(message, this.#options.forgetful ?? false);
-    const { method, path, query, headers, size } = request;
-    const record = { method, path, query, headers, size, status: 0 };
-    this.records.push(record);
-    response.once('finish', () => (record.status = response.statusCode));
-    this.arrivals.dispatchEvent(new Event('request'));
-    const fault = this.faults.shift();
-    if (fault?.kind === 'hang') return;
-    if (fault?.kind === 'reset') response.socket?.resetAndDestroy();
-    else send(fault ?? (await this.#options.answer(request)), response, method);
-  }
-}
-
-async function read(message: IncomingMessage, forgetful: boolean): Promise<StoreRequest> {
+async function readRequest(message: IncomingMessage, forgetful: boolean): Promise<StoreRequest> {
   const { method = '', headers } = message;
-  const [path = '', query] = (message.url ?? '').split('?', 2);
+  const [path = '', rawQuery = ''] = (message.url ?? '').split('?', 2);
   const hash = createHash('sha256');
-  const pieces: Buffer[] = [];
+  const chunks: Buffer[] = [];
   let size = 0;
-  for await (const piece of message as AsyncIterable<Buffer>) {
-    hash.update(piece);
-    size += piece.length;
-    if (!forgetful) pieces.push(piece);
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    size += chunk.length;
+    if (!forgetful) chunks.push(chunk);
   }
-  const body = Buffer.concat(pieces);
+  const query = new URLSearchParams(rawQuery);
   const sha256 = hash.digest('hex');
-  return { method, path, query: new URLSearchParams(query), headers, body, size, sha256 };
-}
-
-function send({ status, headers, body }: StoreAnswer, response: ServerResponse, method: string) {
-  response.writeHead(status, headers).end(method === 'HEAD' ? undefined : body);
+  return { method, path, query, rawQuery, headers, body: Buffer.concat(chunks), size, sha256 };
 }

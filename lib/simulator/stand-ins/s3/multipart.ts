@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Refusal } from './refusal.ts';
 
-/** What an object is, beside its bytes. */
+/** An object without its bytes. */
 export interface ObjectHead {
   /** `bucket/key` */
-  readonly place: string;
+  readonly name: string;
   readonly mediaType: string;
-  /** Of `x-amz-meta-*` headers, without that beginning. */
+  /** From the `x-amz-meta-*` headers; keys without that prefix. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -21,23 +21,23 @@ interface Upload {
   readonly parts: Map<number, Part>;
 }
 
-export interface Assembled extends ObjectHead {
+interface CompletedObject extends ObjectHead {
   readonly bytes: Uint8Array;
   readonly size: number;
   readonly etag: string;
 }
 
-/** Uploads in parts, with the rules of S3 and the one Cloudflare adds: all parts but the last are of one size. */
+/** Multipart uploads, with the rules of S3 and one of Cloudflare R2: all parts but the last have the same size. */
 export class MultipartUploads {
   readonly #uploads = new Map<string, Upload>();
   readonly #forgetful: boolean;
 
-  /** `forgetful`: bytes are counted and hashed, and not kept. */
+  /** `forgetful`: bytes are counted and hashed, but not kept. */
   constructor(forgetful: boolean) {
     this.#forgetful = forgetful;
   }
 
-  /** Begun, and neither assembled nor thrown away. */
+  /** Uploads neither completed nor aborted. */
   get open(): number {
     return this.#uploads.size;
   }
@@ -61,8 +61,8 @@ export class MultipartUploads {
     this.#uploads.delete(uploadId);
   }
 
-  /** `list`: the XML that names the parts. */
-  assemble(uploadId: string, list: string): Assembled {
+  /** `list`: the XML of CompleteMultipartUpload, which names the parts. */
+  complete(uploadId: string, list: string): CompletedObject {
     const { head, parts } = this.#find(uploadId);
     const named = partsIn(list).map(({ number, etag }) => {
       const part = parts.get(number);
@@ -103,7 +103,7 @@ function partsIn(list: string): { number: number; etag: string }[] {
 
 function checkSizes(parts: readonly Part[]): void {
   const sizes = parts.slice(0, -1).map(({ size }) => size);
-  if (sizes.some((size) => size < LEAST_PART_BYTES))
+  if (sizes.some((size) => size < MIN_PART_BYTES))
     throw new Refusal(400, 'EntityTooSmall', 'Your proposed upload is smaller than the minimum.');
   if (new Set(sizes).size > 1)
     throw new Refusal(400, 'InvalidPart', 'All non-trailing parts must have the same length.');
@@ -111,4 +111,4 @@ function checkSizes(parts: readonly Part[]): void {
 
 const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest();
 
-const LEAST_PART_BYTES = 5 * 1024 * 1024;
+const MIN_PART_BYTES = 5 * 1024 * 1024;

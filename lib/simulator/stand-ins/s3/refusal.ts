@@ -1,8 +1,8 @@
-/** An answer that is no success, as S3 words it. */
+/** An error answer in S3's format. */
 export class Refusal extends Error {
   readonly status: number;
   readonly code: string;
-  /** Further elements of the answer. */
+  /** Further elements of the XML. */
   readonly extra: Readonly<Record<string, string>>;
 
   constructor(
@@ -18,7 +18,6 @@ export class Refusal extends Error {
     this.extra = extra;
   }
 
-  /** The body clients parse. */
   toXml(): string {
     const elements = { Code: this.code, Message: this.message, ...this.extra };
     const inner = Object.entries(elements).map(

@@ -2,14 +2,14 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { Refusal } from './refusal.ts';
 
 /**
- * AWS Signature Version 4 as a store checks it, written from the published algorithm so that nothing is shared with what
- * it judges:
+ * Checks AWS Signature Version 4. Written from the published algorithm, so that it shares no code with the client under
+ * test:
  *
  *     canonical request  method, path, sorted query, signed headers, hash of the payload
  *     text to sign       AWS4-HMAC-SHA256, time, scope (day/region/s3/aws4_request), hash of the canonical request
- *     key                HMAC of day, region, s3 and aws4_request, one after another, beginning with the secret
+ *     key                chained HMAC of day, region, s3 and aws4_request, starting with the secret
  *
- * The signature stands in the `Authorization` header or, for a presigned URL, in the query.
+ * The signature is in the `Authorization` header or, for a presigned URL, in the query.
  */
 export interface SignedRequest {
   readonly method: string;
@@ -42,7 +42,7 @@ interface Claim {
   readonly payloadHash: string;
 }
 
-/** @throws Refusal when the request is not signed, or not by the owner of the key, or not for now and here. */
+/** @throws Refusal when the signature is missing, wrong, expired, or for another key or region. */
 export function verifySignature(request: SignedRequest, verifier: Verifier): void {
   const presigned = new URLSearchParams(request.query).has('X-Amz-Signature');
   const claim = presigned ? claimOfQuery(request) : claimOfHeader(request);
@@ -200,7 +200,7 @@ function canonicalQuery(query: string): string {
     .join('&');
 }
 
-/** RFC 3986: only A-Z a-z 0-9 - _ . ~ stay. */
+/** RFC 3986: everything but A-Z a-z 0-9 - _ . ~ is escaped. */
 function encode(text: string): string {
   return Array.from(Buffer.from(text), (byte) =>
     /[\w.~-]/.test(String.fromCharCode(byte))
