@@ -3,7 +3,7 @@ import type { CliParts, LocalRun, RunJobOptions, ServeOptions } from '../lib/cli
 import { runCli } from '../lib/cli/program.ts';
 import { readConfig, type Config } from '../lib/config.ts';
 import { createLog, type Logger } from '../lib/log.ts';
-import type { Job } from '../lib/queues/job.ts';
+import type { Job } from '../lib/queues/queue.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import { main, type MainOptions } from './main.ts';

@@ -2,7 +2,7 @@ import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
-import type { Handler, Job, JobContext } from '../lib/queues/job.ts';
+import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import type { Storage } from '../lib/storage/storage.ts';
 import { Cleanup, type CleanupParts } from './job-folder/cleanup.ts';
 import type { Converter } from './outputs/convert.ts';
@@ -18,7 +18,7 @@ import { describeFiles } from './outputs/output-details.ts';
 import { toOutputs } from './outputs/output-items.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { ResultReporter } from './result-report.ts';
-import { type Result, toFailure, toResult } from './result.ts';
+import { toFailure, toJobResult, toResult } from './result.ts';
 import { runWorkflow } from './run-workflow.ts';
 import { Stopwatch, type Timings } from './stopwatch.ts';
 import type { UploadSettings } from './delivery/upload-settings.ts';
@@ -65,7 +65,7 @@ export function createJobHandler(jobParts: JobParts): Handler {
     using deadline = startDeadline(job, context.signal, parts.jobTimeoutMs);
     try {
       const result = await runJob(job, context, { parts, signal: deadline.signal });
-      return parts.simulated ? { ...result, simulated: true } : result;
+      return result;
     } catch (error) {
       if (context.signal.aborted) throw error;
       logFailure(error, context);
@@ -79,7 +79,7 @@ async function runJob(
   job: Job,
   context: JobContext,
   { parts, signal }: { readonly parts: LineParts; readonly signal: AbortSignal },
-): Promise<Result> {
+): Promise<JobResult> {
   const { comfy } = parts;
   const { log } = context;
   const watch = new Stopwatch();
@@ -115,11 +115,14 @@ async function runJob(
 
   const described = details ? await describeFiles(delivered.files, { choice, signal }) : [];
   const outputs = toOutputs(delivered.files, collected.texts, { groupBy, details: described });
-  return {
+  const result = {
     ...toResult(outcome, { outputs, problems, expect }),
     ...(randomized && { randomized }),
     ...(details && (await parts.reporter.report(outcome, watch.timings, signal))),
+    ...(parts.simulated && { simulated: true }),
   };
+  const code = outcome.ending === 'interrupted' ? 'comfy.interrupted' : 'comfy.execution_failed';
+  return toJobResult(result, code);
 }
 
 function logFailure(error: unknown, { log }: JobContext): void {

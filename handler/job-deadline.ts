@@ -1,6 +1,6 @@
 import { systemClock } from '../lib/clock.ts';
 import { WorkerError } from '../lib/errors.ts';
-import type { Job } from '../lib/queues/job.ts';
+import type { Job } from '../lib/queues/queue.ts';
 
 export interface Deadline extends Disposable {
   /** Aborted when the job is stopped, or with a `job.timeout` when its time is up. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import { describeError, WorkerError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Job } from '../lib/queues/job.ts';
+import type { Job } from '../lib/queues/queue.ts';
 
 /** The phases of a job, in the order they happen. */
 export type Phase = 'ready' | 'staged' | 'executed' | 'fetched' | 'converted' | 'delivered';

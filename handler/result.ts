@@ -1,5 +1,6 @@
 import type { PromptOutcome } from '../lib/comfy/backend.ts';
-import { describeError, isWorkerError } from '../lib/errors.ts';
+import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
+import { toJobError, type JobResult } from '../lib/queues/queue.ts';
 import type { OutputOptions } from './request/output-options.ts';
 import { maybeMissing } from './outputs/output-expect.ts';
 import { present, type Outputs } from './outputs/output-items.ts';
@@ -56,9 +57,22 @@ function hasFiles({ images, videos, audio, files }: Outputs): boolean {
   return [images, videos, audio, files].some((some) => some !== undefined && some.length > 0);
 }
 
+/** Splits what the job comes to into output and error. `code` is that of the error. */
+export function toJobResult(result: Result, code: ErrorCode): JobResult {
+  if (!('error' in result) || !result.error) return { output: result };
+  const { error, ...output } = result;
+  return {
+    ...(Object.keys(output).length > 0 && { output }),
+    error: toJobError(code, error),
+  };
+}
+
 /** An error on the line, as the caller sees it: the text, never a stack or a path. */
-export function toFailure(error: unknown): Result {
-  if (!isWorkerError(error))
-    return { error: `An unexpected error occurred: ${describeError(error)}` };
-  return { error: error.message, ...(error.details ? { details: error.details } : {}) };
+export function toFailure(error: unknown): JobResult {
+  if (!isWorkerError(error)) {
+    const text = `An unexpected error occurred: ${describeError(error)}`;
+    return { error: toJobError('worker.unexpected', text) };
+  }
+  const { code, message, details } = error;
+  return { error: toJobError(code, message), ...(details && { output: { details } }) };
 }

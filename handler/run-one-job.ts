@@ -1,4 +1,5 @@
 import { toText } from '../lib/json-body.ts';
+import { toWireBody } from '../lib/queues/runpod/wire.ts';
 import { readLocalJob } from '../lib/queues/runpod/local-job.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { startLocalJobs } from './local-jobs.ts';
@@ -11,6 +12,8 @@ export async function runOneJob({ config, flags, log }: Mode): Promise<number> {
   await using jobs = await startLocalJobs({ config, log });
   shutdown.whenTold(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });
-  log.info({ result: toText(result) }, 'Result');
+  const identity = { hostname: config.RUNPOD_POD_HOSTNAME, podId: 'unknown' };
+  const body = toWireBody({ kind: 'result', result }, identity);
+  log.info({ result: toText(body) }, 'Result');
   return result.error === undefined ? 0 : 1;
 }

@@ -5,7 +5,7 @@ import { invalidConfig } from '../lib/config.ts';
 import { ensureFit, type FitnessCheck } from '../lib/worker/fitness.ts';
 import { startHeartbeat } from '../lib/queues/runpod/heartbeat.ts';
 import { reportUnhealthy, type PingTarget } from '../lib/queues/runpod/ping.ts';
-import { createRemoteQueue } from '../lib/queues/runpod/remote-queue.ts';
+import { createRunpodQueue } from '../lib/queues/runpod/runpod-queue.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
 import { logFormat, type Mode } from './mode.ts';
@@ -42,11 +42,11 @@ function openQueue({ config, log }: Mode) {
       'RUNPOD_WEBHOOK_GET_JOB and RUNPOD_WEBHOOK_POST_OUTPUT belong together: jobs come from the one, results go to the other',
     ]);
   }
-  return createRemoteQueue({
+  return createRunpodQueue({
     getJobUrl,
     postOutputUrl,
-    postStreamUrl: config.RUNPOD_WEBHOOK_POST_STREAM ?? config.RUNPOD_WEBHOOK_JOB_STREAM,
     podId: config.RUNPOD_POD_ID ?? randomUUID(),
+    hostname: config.RUNPOD_POD_HOSTNAME,
     apiKey: config.RUNPOD_AI_API_KEY,
     gpuTypeId: config.RUNPOD_GPU_TYPE_ID,
     integration: config.RUNPOD_UA_INTEGRATION,

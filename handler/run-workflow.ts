@@ -1,7 +1,7 @@
 import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import type { JsonText } from '../lib/json.ts';
-import type { JobContext } from '../lib/queues/job.ts';
+import type { JobContext } from '../lib/queues/queue.ts';
 import { collectOutputs, type Collected } from './outputs/collect-outputs.ts';
 import { ArtifactFetcher, type Fetched } from './outputs/fetch-artifacts.ts';
 import type { JobFiles } from './job-folder/job-files.ts';
@@ -57,7 +57,7 @@ export async function runWorkflow(
   await using files = new ArtifactFetcher({ ...parts, log, newPath, choice }, signal);
   const makeRoom = () => {
     staged.release();
-    context.release();
+    context.releaseSlot();
   };
   const outcome = await comfy.runPrompt(
     {

@@ -61,7 +61,6 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
       maxResultBytes: config.RESULT_MAX_BYTES,
       ...(storage ? {} : { tooLargeHint: SET_A_BUCKET }),
       delivery: deliveryOf(config),
-      reporter: { hostname: config.RUNPOD_POD_HOSTNAME, podId: config.RUNPOD_POD_ID ?? 'unknown' },
       refreshWorker: config.REFRESH_WORKER,
       ...(onJobsChange ? { onJobsChange } : {}),
     }),

@@ -4,7 +4,7 @@
  */
 
 /** Who can do something about it. */
-type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
+export type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
 
 interface ErrorKind {
   readonly owner: Owner;
@@ -36,6 +36,12 @@ export const ERROR_KINDS = {
     false,
     'A check before the first job failed; the message names it.',
     'The platform is told that the worker is unhealthy, and the worker exits with code 1.',
+  ),
+  'worker.unexpected': kind(
+    'worker',
+    true,
+    'The worker failed in a way it does not know: a defect.',
+    FAILS,
   ),
   'input.missing': kind('caller', false, 'The job has no input.', FAILS),
   'input.not_json': kind(

@@ -19,10 +19,10 @@ import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
 import { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
 import type { LocalQueue } from '../lib/queues/local/local-queue.ts';
-import type { PostBody } from '../lib/queues/post-body.ts';
+import type { EncodedResult, Job } from '../lib/queues/queue.ts';
+import { toWireBody } from '../lib/queues/runpod/wire.ts';
 import { isWorkflow, toJob, withImages } from '../lib/cli/job-text.ts';
 import { readImage, readText } from '../lib/cli/read-files.ts';
-import type { Job } from '../lib/queues/job.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -45,7 +45,7 @@ async function demo(file: string): Promise<number> {
 
   for (const line of await saveAll(result)) say(`Image     ${line}`);
   if (told.timings) say(`Phases    ${describePhases(told.timings)}`);
-  say(`Result    ${shapeOf(toText(result)).replaceAll('\n', '\n          ')}`);
+  say(`Result    ${shapeOf(textOf(result)).replaceAll('\n', '\n          ')}`);
   return result.error === undefined ? 0 : 1;
 }
 
@@ -58,7 +58,11 @@ async function runWithBar(queue: LocalQueue, job: Parameters<LocalQueue['submit'
   return await queue.submit(job, { onProgress });
 }
 
-async function saveAll(result: PostBody): Promise<string[]> {
+function textOf(result: EncodedResult): string {
+  return toText(toWireBody({ kind: 'result', result }, { hostname: '', podId: '' }));
+}
+
+async function saveAll(result: EncodedResult): Promise<string[]> {
   await openFolder(OUTPUT_FOLDER);
   const { signal } = new AbortController();
   const options = { folder: OUTPUT_FOLDER, overwrite: true, signal };

@@ -1,5 +1,5 @@
 import { WorkerError } from '../../lib/errors.ts';
-import type { Job } from '../../lib/queues/job.ts';
+import type { Job } from '../../lib/queues/queue.ts';
 import { openCallerBucket } from '../../lib/storage/s3/caller-bucket.ts';
 import { oneByOne } from '../../lib/storage/one-by-one.ts';
 import type { Destination, Storage } from '../../lib/storage/storage.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import { Notifier } from '../waiting.ts';
-import type { Job, JobContext } from '../queues/job.ts';
+import type { Job, JobContext } from '../queues/queue.ts';
 import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 

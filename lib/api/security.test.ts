@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../config.ts';
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import { apiSettings } from './server/settings.ts';
 import { startTestApi } from './test-api.ts';
 

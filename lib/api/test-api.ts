@@ -6,9 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { readConfig } from '../config.ts';
-import type { Handler } from '../queues/job.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
-import { createTestLog, Events, type LogLine } from '../worker/test-worker.ts';
+import {
+  createTestLog,
+  Events,
+  toHandler,
+  type LogLine,
+  type TestHandler,
+} from '../worker/test-worker.ts';
 import { startWorker } from '../worker/worker.ts';
 import type { LoopShare } from './server/loop-share.ts';
 import { apiSettings } from './server/settings.ts';
@@ -56,12 +61,11 @@ interface JobBody {
 }
 
 export interface TestApiOptions {
-  readonly handler: Handler;
+  readonly handler: TestHandler;
   readonly environment?: Readonly<Record<string, string>>;
   /** Time as the API sees it; the worker keeps its own. */
   readonly clock?: Clock;
   readonly concurrency?: number;
-  readonly aggregateStream?: boolean;
   readonly capacity?: number;
   readonly comfyAnswers?: () => Promise<boolean>;
   readonly share?: LoopShare;
@@ -76,12 +80,11 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
   const worker = parts.use(
     startWorker({
       queue,
-      handler: options.handler,
+      handler: toHandler(options.handler),
       log,
       concurrency: options.concurrency ?? 1,
       progressIntervalMs: 1,
       maxResultBytes: 200_000_000,
-      aggregateStream: options.aggregateStream ?? false,
       delivery: { timeoutMs: 1000, backlog: 32, backlogBytes: 1e9, spoolDir },
     }),
   );

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { valueOf } from '../json-body.ts';
-import type { PostBody } from '../queues/post-body.ts';
+import type { EncodedResult } from '../queues/queue.ts';
 
 const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
 
@@ -32,7 +32,7 @@ export function readOutput(output: unknown): { images: Image[]; problems: string
   return { images: all, problems: [...errors, ...details] };
 }
 
-export function imagesOf({ output }: PostBody): Image[] {
+export function imagesOf({ output }: EncodedResult): Image[] {
   return readOutput(output && valueOf(output)).images;
 }
 

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import type { JsonBody } from '../json-body.ts';
-import type { Job } from '../queues/job.ts';
-import type { PostBody } from '../queues/post-body.ts';
+import type { Job } from '../queues/queue.ts';
+import type { EncodedResult } from '../queues/queue.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** What the commands need of the worker as a whole. Nothing heavy is loaded before it is called. */
@@ -33,7 +33,7 @@ export interface RunJobOptions {
 }
 
 export interface LocalRun {
-  readonly result: PostBody;
+  readonly result: EncodedResult;
   /** Milliseconds by phase; absent when the job did not get to its end. */
   readonly timings?: Readonly<Record<string, number>>;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readConfig } from '../config.ts';
 import { valueOf, type JsonBody } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import { cancellable } from './cancellable.ts';
 import { concludeJob } from './conclude.ts';
 import type { JobOptions } from './job-options.ts';
@@ -55,7 +55,8 @@ function show(screen: Screen, progress: JsonBody): void {
 }
 
 function toView(jobId: string, { result }: LocalRun, ms: number): JobView {
-  const { output, error } = result;
+  const { output } = result;
+  const error = result.error?.message;
   const status = error === undefined ? 'COMPLETED' : 'FAILED';
   return { jobId, status, output: output && valueOf(output), error, executionTime: Math.round(ms) };
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { isWorkerError, type WorkerError } from '../errors.ts';
 import { Backoff, RETRY_POLICIES } from '../http/retry.ts';
-import type { PostBody } from '../queues/post-body.ts';
-import type { JobQueue, PostRequest } from '../queues/queue.ts';
+import type { EncodedResult, JobQueue } from '../queues/queue.ts';
 
-export interface DeliveryOptions extends PostRequest {
+export interface DeliveryOptions {
+  readonly signal: AbortSignal;
   readonly queue: Pick<JobQueue, 'post'>;
   readonly clock: Clock;
   /** How long failed posts are repeated. */
@@ -26,18 +26,18 @@ export interface Failure {
  */
 export async function postUntilAccepted(
   jobId: string,
-  body: PostBody,
-  { queue, clock, timeoutMs, onFailure, ...request }: DeliveryOptions,
+  result: EncodedResult,
+  { queue, clock, timeoutMs, onFailure, signal }: DeliveryOptions,
 ): Promise<number> {
   const backoff = new Backoff(RETRY_POLICIES.postFailed);
   const giveUpAt = clock.now() + timeoutMs;
   for (let attempt = 1; ; attempt++) {
-    const error = await failureOf(queue.post(jobId, body, request));
+    const error = await failureOf(queue.post(jobId, { kind: 'result', result }, { signal }));
     if (!error) return attempt;
     const pauseMs = Math.max(backoff.next(), error.retryAfterMs ?? 0);
     if (clock.now() + pauseMs > giveUpAt) throw error;
     await onFailure?.({ error, attempt, pauseMs });
-    await clock.sleep(pauseMs, request.signal);
+    await clock.sleep(pauseMs, signal);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import type { JobRun } from './job-run.ts';
 
 export interface HeldJobsOptions {
@@ -29,9 +29,9 @@ export class HeldJobs {
     return this.#waiting.has(jobId) || this.#runs.has(jobId);
   }
 
-  /** Jobs that wait for a place or have one. */
-  get inPlace(): number {
-    return this.#waiting.size + this.#count((run) => !run.isReleased);
+  /** Slots that no job has or waits for. */
+  get free(): number {
+    return this.#places - this.#waiting.size - this.#count((run) => !run.isReleased);
   }
 
   /** Jobs that have given up their place and whose result is still to come. */

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
-import type { Job, JobContext } from '../queues/job.ts';
+import type { Job, JobContext } from '../queues/queue.ts';
 import { Gate, HastyClock, TestWorker } from './test-worker.ts';
 
 /** A handler that does as the input says. */
@@ -18,14 +18,6 @@ test('W15 what a handler returns arrives as it is', async () => {
       JSON.stringify({ output: returns }),
     );
   }
-});
-
-test('W20 a result that asks for a fresh worker tells the platform so, and the worker goes on', async () => {
-  await using sim = await startRunpodSimulator();
-  await using _ = await TestWorker.start(sim.env, { handler: obey });
-  const first = await sim.result(sim.submit({ returns: { refresh_worker: true, a: 1 } }));
-  expect(first.body).toEqual({ output: { a: 1 }, stopPod: true });
-  expect((await sim.result(sim.submit({ returns: 2 }))).body).toEqual({ output: 2 });
 });
 
 test('W21 with refreshWorker even a failure asks for a fresh worker, and this one ends without another take', async () => {
@@ -62,7 +54,7 @@ test('W22 a handler that throws is reported under the names of its worker', asyn
   await using sim = await startRunpodSimulator();
   await using _ = await TestWorker.start(sim.env, {
     handler: obey,
-    reporter: { hostname: 'host', podId: 'pod' },
+    queueOptions: { hostname: 'host', podId: 'simulated-pod' },
     expectedErrors: ['The handler threw'],
   });
   const { body } = await sim.result(sim.submit({ throws: 'bad seed' }));
@@ -71,7 +63,7 @@ test('W22 a handler that throws is reported under the names of its worker', asyn
     error_type: 'RangeError',
     error_message: 'bad seed',
     hostname: 'host',
-    worker_id: 'pod',
+    worker_id: 'simulated-pod',
   });
 });
 

@@ -2,42 +2,30 @@ import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { settlesWithin } from '../waiting.ts';
-import { postUntilAccepted } from './delivery.ts';
-import type { Handler, Job, JobContext } from '../queues/job.ts';
 import type { Outbox } from './outbox.ts';
-import { encodePost, type PostBody } from '../queues/post-body.ts';
 import { Progress } from './progress.ts';
-import type { JobQueue } from '../queues/queue.ts';
 import {
-  encodeResult,
-  toFailureBody,
-  toResultBody,
-  withRefresh,
-  type Reporter,
-  type ResultBody,
-  type ResultLimit,
-} from './result-body.ts';
-import { isStream, runStream, type Stream } from './stream.ts';
+  resultBytes,
+  type Handler,
+  type Job,
+  type JobContext,
+  type JobQueue,
+  type JobResult,
+} from '../queues/queue.ts';
+import { measureJson } from '../json-body.ts';
+import { encodeResult, toThrownResult, type ResultLimit } from './result.ts';
 
 /** What all runs of a worker share. */
 export interface JobRunParts {
-  readonly queue: Pick<JobQueue, 'post' | 'previews'>;
+  readonly queue: Pick<JobQueue, 'post' | 'previewListener'>;
   readonly handler: Handler;
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly progressIntervalMs: number;
-  readonly deliveryTimeoutMs: number;
   readonly limit: ResultLimit;
-  readonly reporter: Reporter;
   readonly refreshWorker: boolean;
-  readonly aggregateStream: boolean;
   /** Called once, when the job's place is free. */
   readonly onRelease: () => void;
-}
-
-interface Outcome {
-  readonly result: ResultBody;
-  readonly isStream: boolean;
 }
 
 /**
@@ -91,16 +79,16 @@ export class JobRun {
   async run(): Promise<void> {
     const startedAt = this.#parts.clock.now();
     this.#log.info('Started.');
-    const outcome = await this.#untilSettledOrStopped();
+    const result = await this.#untilSettledOrStopped();
     this.#release();
     await this.#progress.end();
-    if (outcome && !this.#isStopped) await this.#deliver(outcome, startedAt);
+    if (result && !this.#isStopped) await this.#deliver(result, startedAt);
     else this.#log.info('Job stopped.');
   }
 
   /** A handler that ignores its signal is waited for no longer than a moment; what it returns later is not looked at. */
-  async #untilSettledOrStopped(): Promise<Outcome | undefined> {
-    const working = this.#work();
+  async #untilSettledOrStopped(): Promise<JobResult | undefined> {
+    const working = this.#callHandler();
     await Promise.race([working, this.#stopped.promise]);
     if (!this.#isStopped) return working;
     const stillPosting = this.#progress.end();
@@ -109,61 +97,42 @@ export class JobRun {
     return undefined;
   }
 
-  async #work(): Promise<Outcome> {
-    const outcome = await this.#callHandler();
-    return { ...outcome, result: withRefresh(outcome.result, this.#parts.refreshWorker) };
-  }
-
-  async #callHandler(): Promise<Outcome> {
+  async #callHandler(): Promise<JobResult> {
     try {
-      const value: unknown = await this.#parts.handler(this.#job, this.#context());
-      if (isStream(value)) return { isStream: true, result: await this.#stream(value) };
-      return { isStream: false, result: toResultBody(value) };
+      return await this.#parts.handler(this.#job, this.#context());
     } catch (error) {
       if (!this.#isStopped) this.#log.error({ err: error }, 'The handler threw');
-      return { isStream: false, result: toFailureBody(error, this.#parts.reporter) };
+      return toThrownResult(error);
     }
   }
 
   #context(): JobContext {
-    const preview = this.#parts.queue.previews?.(this.#job.jobId);
+    const preview = this.#parts.queue.previewListener?.(this.#job.jobId);
     return {
       ...(preview && { preview }),
       signal: this.#stopping.signal,
       log: this.#log,
       progress: (value) => this.#progress.update(value),
-      release: () => this.#release(),
+      releaseSlot: () => this.#release(),
     };
   }
 
-  #stream(stream: Stream): Promise<ResultBody> {
-    const { queue, clock, deliveryTimeoutMs: timeoutMs, aggregateStream } = this.#parts;
-    const { signal } = this.#stopping;
-    const post = async (chunk: PostBody) => {
-      const options = { queue, clock, timeoutMs, signal, kind: 'chunk' } as const;
-      await postUntilAccepted(this.#job.jobId, chunk, options);
-    };
-    return runStream(stream, { post, aggregate: aggregateStream, signal });
-  }
-
-  async #deliver({ result, isStream }: Outcome, startedAt: number): Promise<void> {
-    const { outbox, clock, limit } = this.#parts;
+  async #deliver(result: JobResult, startedAt: number): Promise<void> {
+    const { outbox, clock, limit, refreshWorker } = this.#parts;
     const ranMs = clock.now() - startedAt;
-    const body = encodeResult(result, limit);
+    const encoded = encodeResult({ ...result, ...(refreshWorker && { freshWorker: true }) }, limit);
+    const bytes = resultBytes(encoded.output, encoded);
     const { jobId } = this.#job;
     this.#isDelivering = true;
-    const fate = await outbox.deliver({ jobId, isStream, body, log: this.#log });
+    const fate = await outbox.deliver({ jobId, result: encoded, bytes, log: this.#log });
     const postMs = clock.now() - startedAt - ranMs;
-    this.#log.info(
-      { fate, failed: 'error' in result, bytes: body.bytes, ranMs, postMs },
-      'Finished.',
-    );
+    this.#log.info({ fate, failed: result.error !== undefined, bytes, ranMs, postMs }, 'Finished.');
   }
 
   async #postProgress(output: unknown, signal: AbortSignal): Promise<void> {
     try {
-      const body = encodePost({ status: 'IN_PROGRESS', output: output ?? null });
-      await this.#parts.queue.post(this.#job.jobId, body, { kind: 'progress', signal });
+      const value = measureJson(output ?? null).encode();
+      await this.#parts.queue.post(this.#job.jobId, { kind: 'progress', value }, { signal });
     } catch (error) {
       this.#log.debug({ reason: describeError(error) }, 'A progress post failed and is left out');
     }

@@ -47,7 +47,7 @@ export class Leftovers {
 
   #deliver(result: SpooledResult): void {
     const log = jobLog(this.#options.log, result);
-    log.info({ bytes: result.body.bytes }, 'A result of an earlier worker is posted');
+    log.info({ bytes: result.bytes }, 'A result of an earlier worker is posted');
     void this.#options.outbox.deliver({ ...result, log, isOnDisk: true });
   }
 

@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { toText } from '../json-body.ts';
 import { JsonText } from '../json.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/stand-ins/runpod.ts';
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
 import { Gate, HastyClock, TestWorker } from './test-worker.ts';
 
@@ -216,10 +217,34 @@ test('a result left on disk whose job was taken again first is dropped, not post
   });
   await nothingIn(spoolDir);
   await gate.finish(jobId, 'new');
-  expect(toText(await result)).toBe('{"output":"new"}');
+  const { output } = await result;
+  expect(output && toText(output)).toBe('"new"');
   await second.lines.first(
     ({ message }) => message === 'A result of an earlier worker is dropped: its job runs again',
   );
+});
+
+test('results on disk from a worker of before format 2 are posted as they were', async () => {
+  await using sim = await startRunpodSimulator();
+  await using first = await TestWorker.start(sim.env, { handler: echo });
+  const spoolDir = join(first.spoolDir, 'left');
+  await mkdir(spoolDir);
+  const bodies = {
+    all: '{"output":{"name":"ä.png","seed":1.0},"error":"some of it failed","stopPod":true}',
+    plain: '{"output":"hi"}',
+    failed: '{"error":"no \\"workflow\\""}',
+  };
+  for (const [jobId, body] of Object.entries(bodies)) {
+    const header = `{"jobId":"${jobId}","isStream":false,"bytes":${Buffer.byteLength(body)}}`;
+    const name = createHash('sha256').update(jobId).digest('hex');
+    await writeFile(join(spoolDir, `${name}.result`), `${header}\n${body}`);
+  }
+  await using _ = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  await sim.until(() => sim.posts.length === 3);
+  for (const [jobId, body] of Object.entries(bodies)) {
+    expect(postsOf(sim, jobId).map((post) => post.bodyText)).toEqual([body]);
+  }
+  await nothingIn(spoolDir);
 });
 
 test('a folder that cannot be written is a warning, and the result still arrives', async () => {
@@ -240,6 +265,7 @@ test('rubbish in the folder is removed with a warning', async () => {
   await mkdir(spoolDir);
   await writeFile(join(spoolDir, 'a.result'), 'not json');
   await writeFile(join(spoolDir, 'b.result'), '{"jobId":"j","isStream":false,"bytes":7}\n{"ou');
+  await writeFile(join(spoolDir, 'c.result'), '{"version":3,"jobId":"k"}\n"from a later worker"');
   await writeFile(join(spoolDir, 'note.txt'), 'somebody else keeps this here');
   await using second = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
   while ((await filesIn(spoolDir)).length > 1) await second.lines.first(() => true);

@@ -4,8 +4,7 @@ import { describeError, isWorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Notifier, settlesWithin } from '../waiting.ts';
 import { postUntilAccepted, type Failure } from './delivery.ts';
-import type { PostBody } from '../queues/post-body.ts';
-import type { JobQueue } from '../queues/queue.ts';
+import { resultBytes, type EncodedResult, type JobQueue } from '../queues/queue.ts';
 import type { Spool, SpooledResult } from './spool.ts';
 
 export interface OutboxOptions {
@@ -18,7 +17,7 @@ export interface OutboxOptions {
   readonly backlog: number;
   readonly backlogBytes: number;
   /** What is posted instead of a result that the platform refused for good. */
-  readonly toRefusedBody: (refused: PostBody, why: string) => PostBody;
+  readonly toRefusedResult: (bytes: number, reason: string) => EncodedResult;
   /** Called when a result has come or gone. */
   readonly onChange: () => void;
 }
@@ -72,16 +71,16 @@ export class Outbox {
 
   /** Resolves when nothing more can be done for the result. Never rejects. */
   async deliver(parcel: Parcel): Promise<Fate> {
-    const sending = new Sending(parcel.isOnDisk ? parcel.body : undefined);
+    const sending = new Sending(parcel.isOnDisk ? parcel.result : undefined);
     if (this.#isAborted) sending.abort();
     this.#sendings.set(parcel.jobId, sending);
-    this.#bytes += parcel.body.bytes;
+    this.#bytes += parcel.bytes;
     this.#options.onChange();
     try {
       return await this.#send(parcel, sending);
     } finally {
       this.#sendings.delete(parcel.jobId);
-      this.#bytes -= parcel.body.bytes;
+      this.#bytes -= parcel.bytes;
       this.#changed.notify();
       this.#options.onChange();
     }
@@ -128,12 +127,10 @@ export class Outbox {
   }
 
   async #post(parcel: Parcel, sending: Sending): Promise<void> {
-    await postUntilAccepted(parcel.jobId, parcel.body, {
+    await postUntilAccepted(parcel.jobId, parcel.result, {
       queue: this.#queue,
       clock: this.#options.clock,
       timeoutMs: this.#options.timeoutMs,
-      kind: 'result',
-      isStream: parcel.isStream,
       signal: sending.signal,
       onFailure: async ({ error, attempt, pauseMs }: Failure) => {
         const level = attempt === 1 ? 'warn' : 'debug';
@@ -148,14 +145,13 @@ export class Outbox {
 
   /** Says what happened in a body small enough for anybody. A refusal of that one is the end. */
   async #sendRefusal(parcel: Parcel, sending: Sending, why: string): Promise<Fate> {
-    const { body, log } = parcel;
-    log.error({ reason: why, bytes: body.bytes }, 'The platform refused the result');
+    const { bytes, log } = parcel;
+    log.error({ reason: why, bytes }, 'The platform refused the result');
     if (sending.isRefusal) return this.#forget(parcel, sending, 'lost');
     sending.isRefusal = true;
-    const fate = await this.#send(
-      { ...parcel, body: this.#options.toRefusedBody(body, why) },
-      sending,
-    );
+    const result = this.#options.toRefusedResult(bytes, why);
+    const refusal = { ...parcel, result, bytes: resultBytes(result.output, result) };
+    const fate = await this.#send(refusal, sending);
     return fate === 'delivered' ? 'refused' : fate;
   }
 
@@ -166,14 +162,14 @@ export class Outbox {
 
   async #keep(parcel: Parcel, sending: Sending): Promise<Fate> {
     await this.#write(parcel, sending);
-    if (sending.onDisk !== parcel.body) return 'lost';
+    if (sending.onDisk !== parcel.result) return 'lost';
     parcel.log.warn('The result is kept on disk and posted at the next start');
     return 'kept';
   }
 
   async #write(parcel: Parcel, sending: Sending): Promise<void> {
-    if (sending.onDisk === parcel.body) return;
-    if (await this.#options.spool.keep(parcel)) sending.onDisk = parcel.body;
+    if (sending.onDisk === parcel.result) return;
+    if (await this.#options.spool.keep(parcel)) sending.onDisk = parcel.result;
   }
 
   async #forget(parcel: Parcel, sending: Sending, fate: Fate): Promise<Fate> {
@@ -185,13 +181,13 @@ export class Outbox {
 /** The sending of one result. */
 class Sending {
   readonly #controller = new AbortController();
-  /** The body that is on disk now. */
-  onDisk: PostBody | undefined;
+  /** The result that is on disk now. */
+  onDisk: EncodedResult | undefined;
   /** The failure that stands in for a refused result is on its way. */
   isRefusal = false;
   isUnwanted = false;
 
-  constructor(onDisk: PostBody | undefined) {
+  constructor(onDisk: EncodedResult | undefined) {
     this.onDisk = onDisk;
   }
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
-import type { Job, JobContext } from '../queues/job.ts';
+import type { Job, JobContext } from '../queues/queue.ts';
 import { Progress } from './progress.ts';
 import { Events, TestWorker } from './test-worker.ts';
 

@@ -3,20 +3,22 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { describeError, errnoOf } from '../errors.ts';
+import { describeError, ERROR_KINDS, errnoOf, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { readPost, type PostBody } from '../queues/post-body.ts';
+import { JsonText } from '../json.ts';
+import { resultBytes, toJobError, type EncodedResult } from '../queues/queue.ts';
 
 /** A result that could not be posted yet. */
 export interface SpooledResult {
   readonly jobId: string;
-  readonly isStream: boolean;
-  readonly body: PostBody;
+  readonly result: EncodedResult;
+  /** See `resultBytes`. */
+  readonly bytes: number;
 }
 
 /**
- * Undelivered results as files, one per job: a line of JSON about the result, then the body exactly as it is posted. A file is
- * written beside its place and then moved there, so that a killed worker leaves no half of one. Nothing here fails a job:
+ * Undelivered results as files, one per job: a line of JSON with everything but the output, then the serialized output. A file
+ * is written under another name and then renamed, so that a killed worker leaves no half of one. Nothing here fails a job:
  * a disk that cannot be written or read is a warning.
  */
 export class Spool {
@@ -31,12 +33,13 @@ export class Spool {
   }
 
   /** Writes the result to disk, in place of an earlier one of the same job. False when that was not possible. */
-  async keep({ jobId, isStream, body }: SpooledResult): Promise<boolean> {
+  async keep({ jobId, result }: SpooledResult): Promise<boolean> {
     const file = this.#fileOf(jobId);
-    const header = { jobId, isStream, bytes: body.bytes };
+    const { output, ...rest } = result;
+    const header = { version: 2, jobId, outputBytes: output?.bytes, ...rest };
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      await writeFile(`${file}.part`, [`${JSON.stringify(header)}\n`, ...body.chunks], {
+      await writeFile(`${file}.part`, [`${JSON.stringify(header)}\n`, ...(output?.chunks ?? [])], {
         mode: 0o600,
       });
       await rename(`${file}.part`, file);
@@ -110,19 +113,68 @@ const PART_ENDING = `${ENDING}.part`;
 /** After a day no platform still waits for the job. */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000;
 
-const HeaderSchema = z.object({
-  jobId: z.string(),
-  isStream: z.boolean(),
-  bytes: z.int(),
+const ERROR_CODES = Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]];
+
+const ErrorSchema = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  thrown: z.object({ type: z.string(), trace: z.string() }).optional(),
 });
+
+/** `outputBytes` is absent when there is no output. */
+const HeaderSchema = z.object({
+  version: z.literal(2),
+  jobId: z.string(),
+  outputBytes: z.int().optional(),
+  error: ErrorSchema.optional(),
+  freshWorker: z.boolean().optional(),
+});
+
+/** The header of a worker before version 2; the body is the object that RunPod gets. */
+const OldHeaderSchema = z.object({ jobId: z.string(), bytes: z.int() });
 
 function parseSpooled(content: Buffer): SpooledResult {
   const end = content.indexOf('\n');
-  const header = HeaderSchema.parse(JSON.parse(content.toString('utf8', 0, end)));
   const body = content.subarray(end + 1);
-  if (body.length !== header.bytes) {
-    throw new SyntaxError(`Expected a body of ${header.bytes} bytes, got ${body.length}`);
-  }
-  const { jobId, isStream } = header;
-  return { jobId, isStream, body: readPost(body) };
+  const header: unknown = JSON.parse(content.toString('utf8', 0, end));
+  const isOld = typeof header === 'object' && header !== null && !('version' in header);
+  const { jobId, result } = isOld ? readOldFormat(header, body) : readFormat2(header, body);
+  return { jobId, result, bytes: resultBytes(result.output, result) };
+}
+
+function readFormat2(header: unknown, body: Buffer) {
+  const { jobId, outputBytes, error, freshWorker = false } = HeaderSchema.parse(header);
+  checkLength(body, outputBytes ?? 0);
+  const result: EncodedResult = {
+    ...(outputBytes !== undefined && { output: { bytes: outputBytes, chunks: [body] } }),
+    ...(error && {
+      error: {
+        ...toJobError(error.code, error.message),
+        ...(error.thrown && { thrown: error.thrown }),
+      },
+    }),
+    ...(freshWorker && { freshWorker }),
+  };
+  return { jobId, result };
+}
+
+/** Keeps the text of the output as it is. An error of that time has no code. */
+function readOldFormat(header: unknown, body: Buffer) {
+  const { jobId, bytes } = OldHeaderSchema.parse(header);
+  checkLength(body, bytes);
+  const source = JsonText.parse(body.toString());
+  const output = source.get('output');
+  const chunk = output && Buffer.from(output.text);
+  const error = source.get('error')?.value();
+  const result: EncodedResult = {
+    ...(chunk && { output: { bytes: chunk.length, chunks: [chunk] } }),
+    ...(typeof error === 'string' && { error: toJobError('worker.unexpected', error) }),
+    ...(source.get('stopPod')?.value() === true && { freshWorker: true }),
+  };
+  return { jobId, result };
+}
+
+function checkLength(body: Buffer, bytes: number): void {
+  if (body.length === bytes) return;
+  throw new SyntaxError(`Expected ${bytes} bytes after the first line, got ${body.length}`);
 }

@@ -3,8 +3,7 @@ import { describeError, isWorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Backoff, RETRY_POLICIES } from '../http/retry.ts';
 import { pause } from '../waiting.ts';
-import type { Taken } from '../queues/job.ts';
-import type { JobQueue } from '../queues/queue.ts';
+import type { JobQueue, Taken } from '../queues/queue.ts';
 
 export interface TakeLoopOptions {
   readonly queue: Pick<JobQueue, 'take'>;

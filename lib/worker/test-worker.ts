@@ -4,9 +4,14 @@ import { join } from 'node:path';
 import { sleepOn, type Cancel, type Clock } from '../clock.ts';
 import { createLog, type Logger } from '../log.ts';
 import { Notifier } from '../waiting.ts';
-import type { Job } from '../queues/job.ts';
-import type { JobQueue } from '../queues/queue.ts';
-import { createRemoteQueue, type RemoteQueueOptions } from '../queues/runpod/remote-queue.ts';
+import {
+  toJobError,
+  type Handler,
+  type Job,
+  type JobContext,
+  type JobQueue,
+} from '../queues/queue.ts';
+import { createRunpodQueue, type RunpodQueueOptions } from '../queues/runpod/runpod-queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from './worker.ts';
 
 /** What tests of the worker share: a worker on real sockets, with a log that is looked at. */
@@ -47,7 +52,7 @@ export class Events<T> {
 /** A handler whose jobs begin when they like and end when the test says so. */
 export class Gate {
   readonly started = new Events<string>();
-  readonly #open = new Map<string, (value: unknown) => void>();
+  readonly #open = new Map<string, (output: unknown) => void>();
 
   readonly handler = (job: Job) =>
     new Promise((resolve) => {
@@ -56,10 +61,28 @@ export class Gate {
     });
 
   /** Ends the job, once it has begun. */
-  async finish(jobId: string, value: unknown = 'done'): Promise<void> {
+  async finish(jobId: string, output: unknown = 'done'): Promise<void> {
     await this.started.first((started) => started === jobId);
-    this.#open.get(jobId)?.(value);
+    this.#open.get(jobId)?.(output);
   }
+}
+
+/** A test's handler: its value is the output of the job, and an `error` in that value is the error of the job. */
+export type TestHandler = (job: Job, context: JobContext) => unknown;
+
+export function toHandler(handler: TestHandler): Handler {
+  return async (job, context) => {
+    const value: unknown = await handler(job, context);
+    if (typeof value !== 'object' || value === null || !('error' in value)) {
+      return { output: value ?? null };
+    }
+    const { error, ...output } = value;
+    const text = typeof error === 'string' ? error : JSON.stringify(error);
+    return {
+      ...(Object.keys(output).length > 0 && { output }),
+      error: toJobError('comfy.execution_failed', text),
+    };
+  };
 }
 
 /** A log that remembers its lines. */
@@ -71,21 +94,20 @@ export async function createTestLog(): Promise<{ log: Logger; lines: Events<LogL
 }
 
 /** The settings a queue reads from the platform's environment. */
-export function queueSettings(environment: Environment): Omit<RemoteQueueOptions, 'log'> {
+export function queueSettings(environment: Environment): Omit<RunpodQueueOptions, 'log'> {
   const text = (name: string) => environment[name] ?? '';
   return {
     getJobUrl: text('RUNPOD_WEBHOOK_GET_JOB'),
     postOutputUrl: text('RUNPOD_WEBHOOK_POST_OUTPUT'),
-    postStreamUrl: text('RUNPOD_WEBHOOK_POST_STREAM'),
     apiKey: text('RUNPOD_AI_API_KEY'),
     podId: text('RUNPOD_POD_ID'),
   };
 }
 
-export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'delivery'>> {
-  readonly handler: WorkerOptions['handler'];
+export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'delivery' | 'handler'>> {
+  readonly handler: TestHandler;
   readonly delivery?: Partial<WorkerOptions['delivery']>;
-  readonly queueOptions?: Partial<RemoteQueueOptions>;
+  readonly queueOptions?: Partial<RunpodQueueOptions>;
   /** Messages of level ERROR that belong to the test; any other fails it. */
   readonly expectedErrors?: readonly string[];
 }
@@ -105,7 +127,7 @@ export class TestWorker implements AsyncDisposable {
     this.#options = options;
     this.lines = lines;
     this.spoolDir = spoolDir;
-    this.#queue = createRemoteQueue({
+    this.#queue = createRunpodQueue({
       ...queueSettings(environment),
       log,
       ...options.queueOptions,
@@ -116,6 +138,7 @@ export class TestWorker implements AsyncDisposable {
       progressIntervalMs: 1000,
       maxResultBytes: 20_000_000,
       ...options,
+      handler: toHandler(options.handler),
       delivery: { ...DELIVERY, spoolDir, ...options.delivery },
     });
   }

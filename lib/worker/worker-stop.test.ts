@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
-import type { Job } from '../queues/job.ts';
+import type { Job } from '../queues/queue.ts';
 import { Gate, TestWorker } from './test-worker.ts';
 
 const echo = (job: Job) => job.input.value();

@@ -2,20 +2,19 @@ import { systemClock, type Clock } from '../clock.ts';
 import { describeError } from '../errors.ts';
 import { jobLog, type Logger } from '../log.ts';
 import { Notifier, settlesWithin } from '../waiting.ts';
-import { Places, type Concurrency } from './concurrency.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { JobRun } from './job-run.ts';
-import type { Handler, Job, Taken } from '../queues/job.ts';
 import { Leftovers } from './leftovers.ts';
 import { Outbox } from './outbox.ts';
-import type { JobQueue } from '../queues/queue.ts';
 import {
-  encodeResult,
-  toRefusal,
-  withRefresh,
-  type Reporter,
-  type ResultLimit,
-} from './result-body.ts';
+  resultBytes,
+  toJobError,
+  type Handler,
+  type Job,
+  type JobQueue,
+  type Taken,
+} from '../queues/queue.ts';
+import { encodeResult, toRefusedResult, type ResultLimit } from './result.ts';
 import { Spool } from './spool.ts';
 import { takeJobs } from './take-loop.ts';
 
@@ -24,8 +23,8 @@ export interface WorkerOptions {
   readonly handler: Handler;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Places for jobs. A job has one from when it is taken until it releases it or ends. */
-  readonly concurrency: Concurrency;
+  /** Slots for jobs. A job holds one from the moment it is taken until it releases it or ends. */
+  readonly concurrency: number;
   /** Least time between two progress posts of a job; 0 posts none. */
   readonly progressIntervalMs: number;
   /** Largest result that is posted, in bytes of JSON. */
@@ -33,15 +32,11 @@ export interface WorkerOptions {
   /** What can be done about a result that is too large; ends the message. */
   readonly tooLargeHint?: string;
   readonly delivery: DeliverySettings;
-  /** Named in the report of a handler that threw. */
-  readonly reporter?: Reporter;
   /**
    * The result asks for a fresh worker, and this one takes no more jobs after its first. There is one place then,
    * whatever `concurrency` says: the platform would stop the worker under a second job.
    */
   readonly refreshWorker?: boolean;
-  /** The values of a stream are also in its result. */
-  readonly aggregateStream?: boolean;
   /** Told of the jobs held, whenever they change: for the heartbeat. */
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
 }
@@ -75,7 +70,6 @@ export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #places: Places;
   readonly #outbox: Outbox;
   readonly #jobs: HeldJobs;
   readonly #leftovers: Leftovers;
@@ -90,7 +84,6 @@ export class Worker implements AsyncDisposable {
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
-    this.#places = new Places(options.refreshWorker ? 1 : options.concurrency, { log, clock });
     const spool = new Spool({ dir: delivery.spoolDir, log, clock });
     this.#outbox = this.#createOutbox(spool);
     this.#leftovers = new Leftovers({
@@ -103,8 +96,9 @@ export class Worker implements AsyncDisposable {
     this.#jobs = new HeldJobs({
       createRun: (job) => this.#createRun(job),
       onChange: () => this.#changedJobs(),
-      onEnd: (jobId) => options.queue.released?.(jobId),
+      onEnd: (jobId) => options.queue.jobEnded?.(jobId),
     });
+    this.#jobs.setPlaces(options.refreshWorker ? 1 : options.concurrency);
     this.done = this.#live();
   }
 
@@ -175,20 +169,12 @@ export class Worker implements AsyncDisposable {
   /** How many jobs may be taken now; waits until it is at least one, or 0 when the worker stops. */
   async #room(): Promise<number> {
     while (!this.#isStopping) {
-      const places = await this.#places.count();
-      this.#jobs.setPlaces(places);
-      const free = places - this.#jobs.inPlace;
+      await Promise.resolve(); // a job that has just ended puts its result into the outbox first
+      const { free } = this.#jobs;
       if (free > 0 && !this.#outbox.isFull(this.#jobs.finishing)) return free;
-      await this.#changeOrTick();
+      await this.#changed.notified();
     }
     return 0;
-  }
-
-  /** A number of places that can change by itself is looked at every second. */
-  async #changeOrTick(): Promise<void> {
-    const change = this.#changed.notified();
-    if (this.#places.isDynamic) await settlesWithin(change, { ms: 1000, clock: this.#clock });
-    else await change;
   }
 
   /** Whether there is a new job now. One that is held already is run once, and has one result. */
@@ -211,8 +197,9 @@ export class Worker implements AsyncDisposable {
     const log = jobId === undefined ? this.#log : jobLog(this.#log, { jobId });
     log.warn({ reason: problem }, 'What was taken is not a job');
     if (jobId === undefined || this.#isHeld(jobId)) return;
-    const body = encodeResult({ error: problem }, this.#limit);
-    void this.#outbox.deliver({ jobId, isStream: false, body, log });
+    const result = encodeResult({ error: toJobError('input.missing', problem) }, this.#limit);
+    const bytes = resultBytes(result.output, result);
+    void this.#outbox.deliver({ jobId, result, bytes, log });
   }
 
   /** Waits until one more result may wait to be posted. False when the worker is stopped first. */
@@ -257,17 +244,16 @@ export class Worker implements AsyncDisposable {
       queue,
       clock: this.#clock,
       spool,
-      toRefusedBody: ({ bytes }, why) => {
-        const refusal = toRefusal(bytes, { why, ...this.#limit });
-        return encodeResult(withRefresh(refusal, refreshWorker), this.#limit);
-      },
+      toRefusedResult: (bytes, reason) => ({
+        ...toRefusedResult(bytes, { reason, ...this.#limit }),
+        ...(refreshWorker && { freshWorker: true }),
+      }),
       onChange: () => this.#changedJobs(),
     });
   }
 
   #createRun(job: Job): JobRun {
-    const { queue, handler, delivery, progressIntervalMs, reporter } = this.#options;
-    const { refreshWorker = false, aggregateStream = false } = this.#options;
+    const { queue, handler, progressIntervalMs, refreshWorker = false } = this.#options;
     return new JobRun(job, {
       queue,
       handler,
@@ -275,11 +261,8 @@ export class Worker implements AsyncDisposable {
       clock: this.#clock,
       log: jobLog(this.#log, job),
       progressIntervalMs,
-      deliveryTimeoutMs: delivery.timeoutMs,
       limit: this.#limit,
-      reporter: reporter ?? NOBODY,
       refreshWorker,
-      aggregateStream,
       onRelease: () => this.#released(),
     });
   }
@@ -298,4 +281,3 @@ export class Worker implements AsyncDisposable {
 /** How long a poll that is open when the worker stops may still bring a job. */
 const HAND_OVER_MS = 300;
 const DRAIN_MS = 30_000;
-const NOBODY: Reporter = { hostname: 'unknown', podId: 'unknown' };

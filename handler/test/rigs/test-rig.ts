@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../../lib/config.ts';
 import { createLog } from '../../../lib/log.ts';
-import { createRemoteQueue } from '../../../lib/queues/runpod/remote-queue.ts';
+import { createRunpodQueue } from '../../../lib/queues/runpod/runpod-queue.ts';
 import { PROBE_NODES } from '../../../lib/simulator/comfy/testing/probe-nodes.ts';
 import {
   startComfySimulator,
@@ -77,7 +77,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const write = (line: string) => void lines.push(JSON.parse(line) as LogLine);
   const log = await createLog({ level: 'debug', format: 'json', destination: { write } });
   const queue = parts.use(
-    createRemoteQueue({
+    createRunpodQueue({
       getJobUrl: config.RUNPOD_WEBHOOK_GET_JOB ?? '',
       postOutputUrl: config.RUNPOD_WEBHOOK_POST_OUTPUT ?? '',
       podId: config.RUNPOD_POD_ID ?? '',

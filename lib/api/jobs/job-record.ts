@@ -2,7 +2,7 @@ import type { JsonBody } from '../../json-body.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import { Notifier } from '../../waiting.ts';
-import type { Job, PreviewImage } from '../../queues/job.ts';
+import type { Job, PreviewImage } from '../../queues/queue.ts';
 import { JobStream, type Wanted } from './job-stream.ts';
 import type { Piece } from '../server/json-object.ts';
 import type { RunRequest } from '../runpod/run-request.ts';
@@ -163,15 +163,6 @@ export class JobRecord {
     if (this.#status !== 'IN_PROGRESS') return;
     this.#output = value;
     this.#stream.setProgress(value);
-    this.#change();
-  }
-
-  streamed(value: JsonBody): void {
-    const { dropped } = this.#stream;
-    this.#stream.addValue(value);
-    if (dropped === 0 && this.#stream.dropped > 0) {
-      this.#log.warn('Nobody fetches the stream of the job; its oldest values are dropped');
-    }
     this.#change();
   }
 

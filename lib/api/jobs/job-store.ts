@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { describeError, WorkerError } from '../../errors.ts';
 import { jobLog, type Logger } from '../../log.ts';
 import type { LocalQueue } from '../../queues/local/local-queue.ts';
-import type { PostBody } from '../../queues/post-body.ts';
+import type { EncodedResult } from '../../queues/queue.ts';
 import { Alarm } from './alarm.ts';
 import { JobRecord, type Ending, type EndStatus } from './job-record.ts';
 import { Memory } from './memory.ts';
@@ -179,7 +179,6 @@ export class JobStore {
         signal,
         onTaken: () => this.#taken(entry),
         onProgress: (value) => job.progressed(value),
-        onChunk: (value) => job.streamed(value),
         onPreview: (image) => job.previewed(image),
       });
       if (!signal.aborted) this.#end(entry, endingOf(result));
@@ -260,8 +259,8 @@ export class JobStore {
   }
 }
 
-function endingOf({ output, error }: PostBody): Ending {
-  return { status: error === undefined ? 'COMPLETED' : 'FAILED', output, error };
+function endingOf({ output, error }: EncodedResult): Ending {
+  return { status: error ? 'FAILED' : 'COMPLETED', output, error: error?.message };
 }
 
 function cannotRetry({ status }: JobRecord): WorkerError {

@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import type { Handler } from '../../queues/job.ts';
+import type { Handler } from '../../queues/queue.ts';
 import { startTestApi } from '../test-api.ts';
 import { browserTest, chooseFile, openPage } from './test-page.ts';
 

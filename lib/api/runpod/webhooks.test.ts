@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../../clock.ts';
-import type { Job } from '../../queues/job.ts';
+import type { Job } from '../../queues/queue.ts';
 import { Gate } from '../../worker/test-worker.ts';
 import { startHook, startSilent, startTestApi, until } from '../test-api.ts';
 

@@ -1,12 +1,15 @@
 import { expect, test } from '@jest/globals';
-import { toText, valueOf } from '../../json-body.ts';
+import { measureJson, valueOf } from '../../json-body.ts';
 import { JsonText } from '../../json.ts';
-import type { Job } from '../job.ts';
 import { LocalQueue } from './local-queue.ts';
-import { encodePost, type PostBody, type PostMembers } from '../post-body.ts';
-import type { PostKind } from '../queue.ts';
+import { toJobError, type EncodedResult, type Job, type JobUpdate } from '../queue.ts';
 
-const outputOf = ({ output }: PostBody): unknown => output && valueOf(output);
+const outputOf = ({ output }: EncodedResult): unknown => output && valueOf(output);
+const encoded = (value: unknown) => measureJson(value).encode();
+const done = (output: unknown): JobUpdate => ({
+  kind: 'result',
+  result: { output: encoded(output) },
+});
 
 function jobOf(jobId: string): Job {
   const source = JsonText.of({ id: jobId, input: 1 });
@@ -24,8 +27,7 @@ function workerOf(queue: LocalQueue) {
       const taken = await queue.take({ limit, busy: false, signal });
       return taken.map((one) => (one.kind === 'job' ? one.job.jobId : one.problem));
     },
-    post: (jobId: string, body: PostMembers, kind: PostKind = 'result') =>
-      queue.post(jobId, encodePost(body), { kind, signal }),
+    post: (jobId: string, update: JobUpdate) => queue.post(jobId, update),
   };
 }
 
@@ -39,10 +41,9 @@ test('a job is taken at once, its progress is told, and its result resolves what
   });
   expect(await taking).toEqual(['j1']);
 
-  await worker.post('j1', { status: 'IN_PROGRESS', output: { percent: 50 } }, 'progress');
-  await worker.post('j1', { output: { images: [] } });
+  await worker.post('j1', { kind: 'progress', value: encoded({ percent: 50 }) });
+  await worker.post('j1', done({ images: [] }));
   expect(progress).toEqual([{ percent: 50 }]);
-  expect(toText(await result)).toBe('{"output":{"images":[]}}');
   expect(outputOf(await result)).toEqual({ images: [] });
 });
 
@@ -51,21 +52,10 @@ test('a failure is a result, too', async () => {
   const worker = workerOf(queue);
   const result = queue.submit(jobOf('j1'));
   await worker.take();
-  await worker.post('j1', { error: 'no workflow' });
-  expect(await result).toMatchObject({ error: 'no workflow', output: undefined });
-});
-
-test('chunks of a stream are told in order', async () => {
-  const queue = new LocalQueue();
-  const worker = workerOf(queue);
-  const chunks: unknown[] = [];
-  const result = queue.submit(jobOf('j1'), { onChunk: (value) => chunks.push(valueOf(value)) });
-  await worker.take();
-  await worker.post('j1', { output: 'a' }, 'chunk');
-  await worker.post('j1', { output: 'b' }, 'chunk');
-  await worker.post('j1', { output: [] });
-  await result;
-  expect(chunks).toEqual(['a', 'b']);
+  const error = toJobError('input.workflow_missing', 'no workflow');
+  await worker.post('j1', { kind: 'result', result: { error } });
+  expect(await result).toEqual({ error });
+  expect(error).toMatchObject({ owner: 'caller', retryable: false });
 });
 
 test('jobs are taken in the order they came, no more than asked for', async () => {
@@ -75,7 +65,7 @@ test('jobs are taken in the order they came, no more than asked for', async () =
   expect(await worker.take(2)).toEqual(['a', 'b']);
   expect(queue.waiting).toBe(1);
   expect(await worker.take(2)).toEqual(['c']);
-  for (const jobId of ['a', 'b', 'c']) await worker.post(jobId, { output: jobId });
+  for (const jobId of ['a', 'b', 'c']) await worker.post(jobId, done(jobId));
   expect((await Promise.all(results)).map(outputOf)).toEqual(['a', 'b', 'c']);
 });
 
@@ -92,10 +82,10 @@ test('a job stopped and sent again is handed over when the worker has let go of 
   const other = queue.submit(jobOf('j2'));
   expect(await worker.take(2)).toEqual(['j2']);
   const taking = worker.take();
-  queue.released('j1');
+  queue.jobEnded('j1');
   expect(await taking).toEqual(['j1']);
-  await worker.post('j1', { output: 1 });
-  await worker.post('j2', { output: 2 });
+  await worker.post('j1', done(1));
+  await worker.post('j2', done(2));
   await Promise.all([again, other]);
 });
 
@@ -104,8 +94,8 @@ test('the first of two results counts, and the worker is told that nobody waits 
   const worker = workerOf(queue);
   const result = queue.submit(jobOf('j1'));
   await worker.take();
-  await worker.post('j1', { output: 1 });
-  await expect(worker.post('j1', { output: 2 })).rejects.toMatchObject({
+  await worker.post('j1', done(1));
+  await expect(worker.post('j1', done(2))).rejects.toMatchObject({
     code: 'platform.job_unknown',
   });
   expect(outputOf(await result)).toBe(1);
@@ -120,7 +110,7 @@ test('a poll that was given up takes no job with it', async () => {
   const worker = workerOf(queue);
   const result = queue.submit(jobOf('j1'));
   expect(await worker.take()).toEqual(['j1']);
-  await worker.post('j1', { output: 1 });
+  await worker.post('j1', done(1));
   await result;
 });
 
@@ -133,13 +123,13 @@ test('taking is told, and pictures are wanted only where somebody listens, and u
     onPreview: ({ mediaType }) => told.push(mediaType),
   });
   const blind = queue.submit(jobOf('j2'));
-  expect(queue.previews('j1')).toBeUndefined();
+  expect(queue.previewListener('j1')).toBeUndefined();
   await worker.take(2);
-  const show = queue.previews('j1');
-  expect(queue.previews('j2')).toBeUndefined();
+  const show = queue.previewListener('j1');
+  expect(queue.previewListener('j2')).toBeUndefined();
   show?.({ bytes: new Uint8Array(1), mediaType: 'image/jpeg' });
-  await worker.post('j1', { output: 1 });
-  await worker.post('j2', { output: 2 });
+  await worker.post('j1', done(1));
+  await worker.post('j2', done(2));
   await Promise.all([result, blind]);
   show?.({ bytes: new Uint8Array(1), mediaType: 'image/late' });
   expect(told).toEqual(['taken', 'image/jpeg']);
@@ -164,7 +154,7 @@ test('a running job that is aborted is stopped in the worker, and its late resul
   impatient.abort(new Error('enough'));
   await expect(result).rejects.toThrow('enough');
   expect((await stopped).value).toEqual(['j1']);
-  await expect(worker.post('j1', { output: 1 })).rejects.toMatchObject({
+  await expect(worker.post('j1', done(1))).rejects.toMatchObject({
     code: 'platform.job_unknown',
   });
   const noMore = stops.next();
@@ -181,7 +171,7 @@ test('a waiting job that is aborted is never taken', async () => {
   await expect(left).rejects.toThrow('enough');
   const result = queue.submit(jobOf('j2'));
   expect(await worker.take(5)).toEqual(['j2']);
-  await worker.post('j2', { output: 1 });
+  await worker.post('j2', done(1));
   await result;
 });
 
@@ -191,11 +181,11 @@ test('a full queue refuses, until a job has ended', async () => {
   const result = queue.submit(jobOf('j1'));
   await worker.take();
   await expect(queue.submit(jobOf('j2'))).rejects.toMatchObject({ code: 'queue.full' });
-  await worker.post('j1', { output: 1 });
+  await worker.post('j1', done(1));
   await result;
   const next = queue.submit(jobOf('j2'));
   await worker.take();
-  await worker.post('j2', { output: 2 });
+  await worker.post('j2', done(2));
   expect(outputOf(await next)).toBe(2);
 });
 
@@ -205,7 +195,6 @@ test('an id that is there already is refused', async () => {
   const result = queue.submit(jobOf('j1'));
   await expect(queue.submit(jobOf('j1'))).rejects.toThrow('Job j1 is there already');
   await worker.take();
-  await worker.post('j1', {});
-  expect(await result).toMatchObject({ output: undefined, error: undefined });
-  expect(toText(await result)).toBe('{}');
+  await worker.post('j1', { kind: 'result', result: {} });
+  expect(await result).toEqual({});
 });

@@ -1,9 +1,15 @@
 import { WorkerError } from '../../errors.ts';
 import type { JsonBody } from '../../json-body.ts';
 import { Notifier } from '../../waiting.ts';
-import type { Job, PreviewImage, Taken } from '../job.ts';
-import type { PostBody } from '../post-body.ts';
-import type { JobQueue, PostRequest, TakeRequest } from '../queue.ts';
+import type {
+  EncodedResult,
+  Job,
+  JobQueue,
+  JobUpdate,
+  PreviewImage,
+  Taken,
+  TakeRequest,
+} from '../queue.ts';
 
 export interface LocalQueueOptions {
   /** Jobs that may be there at once, waiting or running. */
@@ -17,15 +23,13 @@ export interface SubmitOptions {
   readonly onTaken?: () => void;
   /** Told what would be posted as progress. */
   readonly onProgress?: (value: JsonBody) => void;
-  /** Told the values of a streaming handler, in order. */
-  readonly onChunk?: (value: JsonBody) => void;
   /** Told pictures on their way. Without it the worker makes none. */
   readonly onPreview?: (image: PreviewImage) => void;
 }
 
 interface Submission extends SubmitOptions {
   readonly job: Job;
-  readonly result: PromiseWithResolvers<PostBody>;
+  readonly result: PromiseWithResolvers<EncodedResult>;
 }
 
 /** A queue in memory: for the demo, for one-off jobs, and for whatever serves jobs from within this process. */
@@ -56,11 +60,11 @@ export class LocalQueue implements JobQueue {
    * Resolves to what the job comes to, failures included.
    * @throws WorkerError `queue.full`, or the reason of the signal.
    */
-  async submit(job: Job, options: SubmitOptions = {}): Promise<PostBody> {
+  async submit(job: Job, options: SubmitOptions = {}): Promise<EncodedResult> {
     const { signal } = options;
     signal?.throwIfAborted();
     this.#refuseUnlessNew(job.jobId);
-    const submission = { ...options, job, result: Promise.withResolvers<PostBody>() };
+    const submission = { ...options, job, result: Promise.withResolvers<EncodedResult>() };
     const stop = () => this.#stop(submission, signal?.reason);
     signal?.addEventListener('abort', stop);
     this.#waiting.set(job.jobId, submission);
@@ -78,7 +82,7 @@ export class LocalQueue implements JobQueue {
     }
   }
 
-  previews(jobId: string): SubmitOptions['onPreview'] {
+  previewListener(jobId: string): SubmitOptions['onPreview'] {
     const submission = this.#running.get(jobId);
     if (!submission?.onPreview) return undefined;
     return (image) => {
@@ -86,13 +90,23 @@ export class LocalQueue implements JobQueue {
     };
   }
 
-  released(jobId: string): void {
+  jobEnded(jobId: string): void {
     this.#held.delete(jobId);
     this.#changed.notify();
   }
 
-  post(jobId: string, body: PostBody, { kind }: PostRequest): Promise<void> {
-    return Promise.resolve().then(() => this.#accept(this.#runningOne(jobId), body, kind));
+  async post(jobId: string, update: JobUpdate): Promise<void> {
+    await Promise.resolve();
+    const submission = this.#running.get(jobId);
+    if (!submission) {
+      throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
+    }
+    if (update.kind === 'progress') {
+      submission.onProgress?.(update.value);
+      return;
+    }
+    this.#running.delete(jobId);
+    submission.result.resolve(update.result);
   }
 
   async *stops(signal: AbortSignal): AsyncGenerator<readonly string[]> {
@@ -120,24 +134,6 @@ export class LocalQueue implements JobQueue {
     this.#held.add(job.jobId);
     submission.onTaken?.();
     return { kind: 'job', job };
-  }
-
-  #runningOne(jobId: string): Submission {
-    const submission = this.#running.get(jobId);
-    if (submission) return submission;
-    throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
-  }
-
-  #accept(submission: Submission, body: PostBody, kind: PostRequest['kind']): void {
-    const { output } = body;
-    if (kind === 'result') this.#end(submission, body);
-    else if (output && kind === 'progress') submission.onProgress?.(output);
-    else if (output) submission.onChunk?.(output);
-  }
-
-  #end({ job, result }: Submission, value: PostBody): void {
-    this.#running.delete(job.jobId);
-    result.resolve(value);
   }
 
   #stop({ job, result }: Submission, reason: unknown): void {

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describeError, errnoOf, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import { parseJob, type Job } from '../job.ts';
+import type { Job } from '../queue.ts';
+import { parseJob } from './wire.ts';
 
 export interface LocalJobSource {
   /** A job as JSON text, from `--test_input`; wins over the file. */

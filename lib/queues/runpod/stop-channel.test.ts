@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator, type RunpodSimulator } from '../../simulator/stand-ins/runpod.ts';
-import { createRemoteQueue } from './remote-queue.ts';
+import { createRunpodQueue } from './runpod-queue.ts';
 import { createTestLog, HastyClock, queueSettings } from '../../worker/test-worker.ts';
 
 /** Listens until `ids` have come or `polls` polls were made. */
@@ -9,7 +9,7 @@ async function listen(
   { clock = new HastyClock(), ...until }: { ids?: number; polls?: number; clock?: HastyClock },
 ) {
   const { log } = await createTestLog();
-  await using queue = createRemoteQueue({ ...queueSettings(sim.env), log, clock });
+  await using queue = createRunpodQueue({ ...queueSettings(sim.env), log, clock });
   const ended = new AbortController();
   const heard: string[] = [];
   const polled = sim.until(() => sim.stops.length >= (until.polls ?? Infinity));

@@ -2,15 +2,21 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator, type RunpodSimulator } from '../../simulator/stand-ins/runpod.ts';
-import { encodePost } from '../post-body.ts';
-import { createRemoteQueue, type RemoteQueueOptions } from './remote-queue.ts';
+import { measureJson } from '../../json-body.ts';
+import type { JobUpdate } from '../queue.ts';
+import { createRunpodQueue, type RunpodQueueOptions } from './runpod-queue.ts';
 import { createTestLog, queueSettings } from '../../worker/test-worker.ts';
 
 const never = new AbortController().signal;
+const done = (output: unknown): JobUpdate => ({
+  kind: 'result',
+  result: { output: measureJson(output).encode() },
+});
+const nothing: JobUpdate = { kind: 'result', result: {} };
 
-async function connect(sim: RunpodSimulator, overrides: Partial<RemoteQueueOptions> = {}) {
+async function connect(sim: RunpodSimulator, overrides: Partial<RunpodQueueOptions> = {}) {
   const { log } = await createTestLog();
-  return createRemoteQueue({ ...queueSettings(sim.env), log, ...overrides });
+  return createRunpodQueue({ ...queueSettings(sim.env), log, ...overrides });
 }
 
 /** A platform that does what the test says. */
@@ -26,10 +32,10 @@ async function startServer(answer: RequestListener) {
   };
 }
 
-async function connectTo(url: string, overrides: Partial<RemoteQueueOptions> = {}) {
+async function connectTo(url: string, overrides: Partial<RunpodQueueOptions> = {}) {
   const urls = { getJobUrl: `${url}/job-take/$ID`, postOutputUrl: `${url}/job-done/$ID` };
   const { log } = await createTestLog();
-  return createRemoteQueue({ ...urls, podId: 'p', log, ...overrides });
+  return createRunpodQueue({ ...urls, podId: 'p', log, ...overrides });
 }
 
 test.each(['$ID', '$RUNPOD_POD_ID', 'simulated-pod'])(
@@ -103,7 +109,7 @@ test('W53 a job whose answer has begun when the poll is stopped is still read to
   const controller = new AbortController();
   const taking = queue.take({ limit: 1, busy: false, signal: controller.signal });
   const response = await begun.promise;
-  await queue.post('other', encodePost({}), { kind: 'result', signal: never });
+  await queue.post('other', nothing, { signal: never });
   controller.abort();
   response.end(text.slice(9));
   expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
@@ -137,7 +143,7 @@ test('W24 a result is raw UTF-8 under the name of a form, with its own request i
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   const jobId = sim.submit(1);
-  await queue.post(jobId, encodePost({ output: 'Grüße 😀' }), { kind: 'result', signal: never });
+  await queue.post(jobId, done('Grüße 😀'), { signal: never });
   const post = await sim.result(jobId);
   expect(post.bodyText).toBe('{"output":"Grüße 😀"}');
   expect(post.path).toBe(`/v2/simulated/job-done/simulated-pod/${jobId}`);
@@ -150,15 +156,13 @@ test('W24 a result is raw UTF-8 under the name of a form, with its own request i
   });
 });
 
-test.each([
-  ['result', true, 'job-done', 'true'],
-  ['progress', true, 'job-done', 'false'],
-  ['chunk', true, 'job-stream', 'false'],
-] as const)('a %s of a stream goes to the right place', async (kind, isStream, route, flag) => {
+test('progress goes where results go, marked as progress', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
-  await queue.post(sim.submit(1), encodePost({ output: 1 }), { kind, isStream, signal: never });
-  expect(sim.posts[0]).toMatchObject({ route, query: { isStream: flag } });
+  const value = measureJson({ percent: 5 }).encode();
+  await queue.post(sim.submit(1), { kind: 'progress', value }, { signal: never });
+  expect(sim.posts[0]).toMatchObject({ route: 'job-done', query: { isStream: 'false' } });
+  expect(sim.posts[0]?.bodyText).toBe('{"status":"IN_PROGRESS","output":{"percent":5}}');
 });
 
 test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
@@ -166,7 +170,7 @@ test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
   async (jobId) => {
     await using sim = await startRunpodSimulator();
     await using queue = await connect(sim);
-    await queue.post(jobId, encodePost({}), { kind: 'result', signal: never });
+    await queue.post(jobId, nothing, { signal: never });
     expect(sim.posts[0]?.ids.at(-1)).toBe(jobId.toWellFormed());
   },
 );
@@ -184,15 +188,15 @@ test('a result on a narrow uplink is not given up while it moves', async () => {
     response.once('close', () => clearInterval(narrow));
   });
   await using queue = await connectTo(platform.url, { postTimeoutMs: 1500 });
-  const body = { ...encodePost({}), bytes, chunks: [Buffer.alloc(bytes)] };
-  await queue.post('j', body, { kind: 'result', signal: never });
+  const output = { bytes: bytes - 11, chunks: [Buffer.alloc(bytes - 11)] };
+  await queue.post('j', { kind: 'result', result: { output } }, { signal: never });
 });
 
 test('a result too large for one write arrives whole', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   const output = Array.from({ length: 50_000 }, (_, index) => index);
-  await queue.post('j', encodePost({ output }), { kind: 'result', signal: never });
+  await queue.post('j', done(output), { signal: never });
   expect(sim.posts[0]?.bodyText).toBe(JSON.stringify({ output }));
 });
 
@@ -212,7 +216,7 @@ test.each([
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.faults.next('job-done', { status, text: 'why', headers: { 'retry-after': '3' } });
-  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
+  const posting = queue.post('j', nothing, { signal: never });
   await expect(posting).rejects.toMatchObject({
     code,
     message: expect.stringContaining(`": ${status} `) as unknown,
@@ -224,18 +228,8 @@ test('a post whose connection breaks may be repeated', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.faults.next('job-done', 'reset');
-  const posting = queue.post('j', encodePost({}), { kind: 'result', signal: never });
+  const posting = queue.post('j', nothing, { signal: never });
   await expect(posting).rejects.toMatchObject({ code: 'platform.post_failed' });
-});
-
-test('chunks without a URL for them are refused with the name of the variable', async () => {
-  await using sim = await startRunpodSimulator();
-  await using queue = await connect(sim, { postStreamUrl: undefined });
-  const posting = queue.post('j', encodePost({}), { kind: 'chunk', signal: never });
-  await expect(posting).rejects.toMatchObject({
-    code: 'platform.post_refused',
-    message: expect.stringContaining('RUNPOD_WEBHOOK_POST_STREAM') as unknown,
-  });
 });
 
 test('W42 without /job-take/ in the URL there is no stop channel', async () => {

@@ -1,0 +1,79 @@
+import { measureJson, type JsonBody } from '../../json-body.ts';
+import type { JsonText } from '../../json.ts';
+import { VERSION } from '../../version.ts';
+import type { JobError, JobUpdate, Taken } from '../queue.ts';
+
+/** The worker as RunPod's clients see it in the report of a handler that threw. */
+export interface WorkerIdentity {
+  readonly hostname: string;
+  readonly podId: string;
+}
+
+/**
+ * Reads one job object: `{"id": "...", "input": ..., "batchId": "...", ...}`.
+ * @returns the job, or the problem with its id if that could be read.
+ */
+export function parseJob(source: JsonText): Taken {
+  const jobId = source.get('id')?.value();
+  if (typeof jobId !== 'string' || jobId === '') {
+    const keys = source.kind === 'object' ? source.entries().map(([name]) => name) : [];
+    const shape =
+      source.kind === 'object'
+        ? `an object with the keys ${keys.join(', ') || '(none)'}`
+        : `a value of kind ${source.kind}`;
+    return { kind: 'broken', problem: `Expected a job with an id, got ${shape}` };
+  }
+  const input = source.get('input');
+  if (!input) {
+    const problem = `Expected job ${jobId} to have an input; it has none`;
+    return { kind: 'broken', jobId, problem };
+  }
+  const batchId = source.get('batchId')?.value();
+  const isBatch = typeof batchId === 'string' && batchId !== '';
+  return { kind: 'job', job: { jobId, input, source, ...(isBatch ? { batchId } : {}) } };
+}
+
+/**
+ * Writes an update as RunPod reads it: `{"output", "error", "stopPod"}`, or `{"status": "IN_PROGRESS", "output"}`. Absent
+ * members are left out. `error` is always a string: RunPod takes a job with any other error for completed.
+ */
+export function toWireBody(update: JobUpdate, worker: WorkerIdentity): JsonBody {
+  if (update.kind === 'progress') {
+    return joinMembers([
+      ['status', measureJson('IN_PROGRESS').encode()],
+      ['output', update.value],
+    ]);
+  }
+  const { output, error, freshWorker } = update.result;
+  return joinMembers([
+    ['output', output],
+    ['error', error && measureJson(toErrorText(error, worker)).encode()],
+    ['stopPod', freshWorker ? measureJson(true).encode() : undefined],
+  ]);
+}
+
+function joinMembers(members: readonly (readonly [string, JsonBody | undefined])[]): JsonBody {
+  const present = members.flatMap(([name, body]) => (body ? [{ name, body }] : []));
+  const chunks = present.flatMap(({ name, body }, index) => [
+    Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
+    ...body.chunks,
+  ]);
+  chunks.push(Buffer.from(present.length === 0 ? '{}' : '}'));
+  return { chunks, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
+}
+
+/**
+ * The text of an error. When the handler threw, clients of RunPod parse it as JSON with six keys (Python SDK,
+ * `rp_job.py`, `run_job`).
+ */
+function toErrorText({ message, thrown }: JobError, { hostname, podId }: WorkerIdentity): string {
+  if (!thrown) return message;
+  return JSON.stringify({
+    error_type: thrown.type,
+    error_message: message,
+    error_traceback: thrown.trace,
+    hostname,
+    worker_id: podId,
+    runpod_version: VERSION,
+  });
+}
