@@ -2,10 +2,9 @@ import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
 import { editorClassTypes, fromEditor } from '../lib/workflow/editor/from-editor.ts';
-import { classTypesOf } from '../lib/workflow/graph.ts';
+import { classTypesOf, recognise } from '../lib/workflow/graph.ts';
 import { openWorkflow } from '../lib/workflow/named/named.ts';
-import { applyOverrides } from '../lib/workflow/overrides/overrides.ts';
-import { recognise } from '../lib/workflow/recognise.ts';
+import { applyOverrides } from '../lib/workflow/overrides.ts';
 import type { JobInput, NamedWorkflow } from './request/job-input.ts';
 
 export interface ResolveOptions {

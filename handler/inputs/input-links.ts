@@ -1,6 +1,6 @@
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { readGraph, textOf, type Graph } from '../../lib/workflow/graph.ts';
+import { readGraph, type Graph } from '../../lib/workflow/graph.ts';
 import { hasOption, readNodeInfo } from '../../lib/workflow/node-info.ts';
 import { isUrl } from './input-content.ts';
 import type { Expected } from './input-look.ts';
@@ -86,7 +86,7 @@ const keyOf = ({ classType, inputName }: UrlInput): string => `${classType}.${in
 function urlInputs(graph: Graph): UrlInput[] {
   return [...graph.values()].flatMap(({ nodeId, classType = '', inputs }) =>
     [...(inputs ?? [])].flatMap(([inputName, value]) => {
-      const url = textOf(value)?.trim();
+      const url = value.asString()?.trim();
       return url !== undefined && isUrl(url) ? [{ nodeId, classType, inputName, url }] : [];
     }),
   );

@@ -1,6 +1,6 @@
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { nameOf, readGraph, type Graph } from '../../lib/workflow/graph.ts';
+import { nodeLabel, readGraph, type Graph } from '../../lib/workflow/graph.ts';
 import type { OutputOptions } from '../request/output-options.ts';
 
 /** Which outputs of a workflow come back. */
@@ -49,7 +49,7 @@ function visibleNode(nodeId: string, graph: Graph): string {
 }
 
 function unknownNode(name: string, graph: Graph): WorkerError {
-  const names = [...graph.values()].map((node) => `\n  ${nameOf(node)}`);
+  const names = [...graph.values()].map((node) => `\n  ${nodeLabel(node)}`);
   return new WorkerError(
     'output.node_unknown',
     `output.nodes asks for ${JSON.stringify(name)}, which is neither the id nor the title of a node; there are:${names.join('')}`,

@@ -1,6 +1,6 @@
 import { JsonText } from '../json.ts';
 import { WorkerError, describeError } from '../errors.ts';
-import { setInputs } from '../workflow/overrides/set-input.ts';
+import { setInputs } from '../workflow/overrides.ts';
 
 /** An image to send along, base64. */
 export interface SentImage {

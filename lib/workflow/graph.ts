@@ -1,49 +1,95 @@
 import type { JsonText } from '../json.ts';
 
-/** A node of a workflow in API format. Whatever is not as it should be is undefined. */
+/**
+ * Workflows as text: which of ComfyUI's two formats a workflow has, and the nodes of one in API format. The other format,
+ * the editor's, is read in `editor/`.
+ */
+
+/** What a caller sent as a workflow. */
+export type Recognised =
+  /** The format ComfyUI runs; `workflow` is the part of the sent text that holds the nodes. */
+  | { readonly kind: 'api'; readonly workflow: JsonText }
+  /** The format the editor saves. */
+  | { readonly kind: 'editor'; readonly workflow: JsonText }
+  /** An object in neither format. It may still be meant as nodes, and ComfyUI can say what is wrong with it. */
+  | { readonly kind: 'unclear'; readonly workflow: JsonText }
+  | { readonly kind: 'neither'; readonly found: string };
+
+/**
+ * Recognises the format and removes one wrapper: `{"prompt": ...}` as `/prompt` takes it, `{"workflow": ...}`, or the
+ * `{"output": ...}` of the editor's `graphToPrompt`.
+ */
+export function recognise(sent: JsonText): Recognised {
+  const bare = recogniseBare(sent);
+  if (bare) return bare;
+  for (const name of WRAPPERS) {
+    const inner = sent.get(name);
+    const wrapped = inner && recogniseBare(inner);
+    if (wrapped) return wrapped;
+  }
+  return sent.kind === 'object'
+    ? { kind: 'unclear', workflow: sent }
+    : { kind: 'neither', found: sent.kind };
+}
+
+function recogniseBare(sent: JsonText): Recognised | undefined {
+  if (sent.get('nodes')?.kind === 'array') return { kind: 'editor', workflow: sent };
+  const nodes = sent.entries();
+  const isApi =
+    nodes.length > 0 &&
+    nodes.every(
+      ([, node]) =>
+        node.get('class_type')?.kind === 'string' && node.get('inputs')?.kind === 'object',
+    );
+  return isApi ? { kind: 'api', workflow: sent } : undefined;
+}
+
+/** If both `prompt` and `workflow` are there, the first is what was run and the second its picture in the editor. */
+const WRAPPERS = ['prompt', 'output', 'workflow'];
+
+/** A node of a workflow in API format. A field with an unexpected value is undefined. */
 export interface GraphNode {
   readonly nodeId: string;
   readonly classType: string | undefined;
-  /** What the editor calls the node. */
+  /** The title the node has in the editor. */
   readonly title: string | undefined;
   readonly inputs: ReadonlyMap<string, JsonText> | undefined;
 }
 
-/** The nodes of a workflow in document order. */
+/** The nodes of a workflow by id, in document order. */
 export type Graph = ReadonlyMap<string, GraphNode>;
 
-/** Where an input comes from: an output, by number, of another node. */
+/** The source of an input: an output of another node, by number. */
 export interface Link {
   readonly nodeId: string;
   readonly output: number;
 }
 
 export function readGraph(workflow: JsonText): Graph {
-  const nodes = workflow
-    .entries()
-    .map(([nodeId, node]) => [nodeId, readNode(nodeId, node)] as const);
-  return new Map(nodes);
+  return new Map(
+    workflow.entries().map(([nodeId, node]) => {
+      const inputs = node.get('inputs');
+      return [
+        nodeId,
+        {
+          nodeId,
+          classType: node.get('class_type')?.asString(),
+          title: node.get('_meta')?.get('title')?.asString(),
+          inputs: inputs?.kind === 'object' ? new Map(inputs.entries()) : undefined,
+        },
+      ];
+    }),
+  );
 }
 
-function readNode(nodeId: string, node: JsonText): GraphNode {
-  const inputs = node.get('inputs');
-  return {
-    nodeId,
-    classType: textOf(node.get('class_type')),
-    title: textOf(node.get('_meta')?.get('title')),
-    inputs: inputs?.kind === 'object' ? new Map(inputs.entries()) : undefined,
-  };
-}
-
-/** The classes a workflow names, each once. */
+/** The names of the node classes a workflow uses, each once. */
 export function classTypesOf(workflow: JsonText): string[] {
-  const names = workflow.entries().map(([, node]) => textOf(node.get('class_type')) ?? '');
+  const names = workflow.entries().map(([, node]) => node.get('class_type')?.asString() ?? '');
   return [...new Set(names)].filter((name) => name !== '');
 }
 
-/** A link as ComfyUI sees one (`comfy_execution/graph_utils.py`, `is_link`): `["node id", number]`. */
+/** The link that an input's value is, by ComfyUI's rule (`is_link` in `comfy_execution/graph_utils.py`): `["node id", number]`. */
 export function maybeLink(value: JsonText): Link | undefined {
-  if (value.kind !== 'array') return undefined;
   const items = value.items();
   const [nodeId, output] = items;
   if (items.length !== 2 || nodeId?.kind !== 'string' || output?.kind !== 'number')
@@ -51,17 +97,10 @@ export function maybeLink(value: JsonText): Link | undefined {
   return { nodeId: String(nodeId.value()), output: Number(output.text) };
 }
 
-/** `6 (CLIPTextEncode "Positive Prompt")`. */
-export function nameOf({
-  nodeId,
-  title,
-  classType = 'no class',
-}: Omit<GraphNode, 'inputs'>): string {
+/** A node for messages: `6 (CLIPTextEncode "Positive Prompt")`. */
+export function nodeLabel(node: Pick<GraphNode, 'nodeId' | 'title' | 'classType'>): string {
+  const { nodeId, title, classType = 'no class' } = node;
   return title === undefined || title === '' || title === classType
     ? `${nodeId} (${classType})`
     : `${nodeId} (${classType} ${JSON.stringify(title)})`;
-}
-
-export function textOf(json: JsonText | undefined): string | undefined {
-  return json?.kind === 'string' ? String(json.value()) : undefined;
 }

@@ -19,7 +19,7 @@ test.each([
   ['an absolute one', 'SaveImage', '"/tmp/x"'],
   ['one with a drive', 'SaveImage', '"c:/x"'],
   ['an empty one', 'SaveImage', '""'],
-  ['one that names only the folder', 'SaveImage', '"./check/"'],
+  ['one that names only the folder', 'SaveImage', '"./"'],
   ['one that comes from another node', 'SaveImage', '["3",0]'],
   ['one that is no text', 'SaveImage', '7'],
   ['nodes that save models', 'CheckpointSave', '"checkpoints/ComfyUI"'],

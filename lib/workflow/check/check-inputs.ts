@@ -1,55 +1,72 @@
-import type { JsonText } from '../../json.ts';
-import type { CheckedGraph } from './checked-graph.ts';
-import { complaint, type Complaint } from './complaint.ts';
-import { maybeLink, textOf, type GraphNode, type Link } from '../graph.ts';
+import { JsonText } from '../../json.ts';
+import { maybeLink } from '../graph.ts';
 import { hasOption, isDynamic, listsChoice, type InputInfo, type NodeInfo } from '../node-info.ts';
-import { compareNumbers, maybeNumber } from './python-number.ts';
+import type { CheckedGraph, CheckedNode } from './checked-graph.ts';
 
-/** What ComfyUI's `validate_inputs` finds wrong with the inputs of a node, as far as its class declares it. */
-export function checkInputs(node: GraphNode, graph: CheckedGraph): Complaint[] {
-  const info = graph.infoOf(node);
-  if (!info || !node.inputs) return [];
-  const { inputs } = node;
-  const found = info.inputs
-    .filter((input) => !isDynamic(input))
-    .map((input) => {
-      const value = inputs.get(input.name);
-      if (!value) return missing(input);
-      return value.kind === 'array'
-        ? checkLink(value, input, graph)
-        : checkValue(value, input, info);
-    });
-  return found.filter((one) => one !== undefined);
+/** One thing that is wrong with a node. */
+export interface Complaint {
+  /** ComfyUI's name for it. */
+  readonly type: string;
+  /** True if ComfyUI surely refuses every output that needs the node. False if code of the class may allow it. */
+  readonly isCertain: boolean;
+  /** ComfyUI's `extra_info`. */
+  readonly extra: Readonly<Record<string, JsonText>>;
 }
 
-function missing({ name, isRequired }: InputInfo): Complaint | undefined {
-  return isRequired ? complaint('required_input_missing', { input_name: name }) : undefined;
+/** A complaint in ComfyUI's terms. Members of `extra` that are undefined are left out. */
+export function complaint(
+  type: string,
+  extra: Readonly<Record<string, JsonText | string | readonly string[] | undefined>> = {},
+  isCertain = true,
+): Complaint {
+  const members = Object.entries(extra).flatMap(([name, value]) =>
+    value === undefined
+      ? []
+      : [[name, value instanceof JsonText ? value : JsonText.of(value)] as const],
+  );
+  return { type, isCertain, extra: Object.fromEntries(members) };
 }
 
-/** A link to a node that is not there is found elsewhere. */
+/** Finds what ComfyUI's `validate_inputs` (`execution.py`) would find wrong with a node's inputs, as far as its class declares them. */
+export function checkInputs({ info, inputs }: CheckedNode, graph: CheckedGraph): Complaint[] {
+  if (!info || !inputs) return [];
+  return info.inputs.flatMap((input) => {
+    if (isDynamic(input)) return [];
+    const value = inputs.get(input.name);
+    if (!value) {
+      return input.isRequired
+        ? [complaint('required_input_missing', { input_name: input.name })]
+        : [];
+    }
+    if (value.kind === 'array') return checkLink(value, input, graph) ?? [];
+    const bare = value.get('__value__') ?? value;
+    if (input.type === 'COMBO') return checkChoice(bare, input, info) ?? [];
+    const isNumber = input.type === 'INT' || input.type === 'FLOAT';
+    return isNumber ? (checkNumber(bare, input, info) ?? []) : [];
+  });
+}
+
+/**
+ * A link to a node that is not there is found in `preflight.ts`. Nothing is certain here: classes may give more outputs than
+ * they declare, and may check types themselves.
+ */
 function checkLink(value: JsonText, input: InputInfo, graph: CheckedGraph): Complaint | undefined {
   const link = maybeLink(value);
   if (!link) {
     const isPair = value.items().length === 2;
     return isPair ? undefined : complaint('bad_linked_input', about(input, value), false);
   }
-  const source = graph.nodes.get(link.nodeId);
-  const info = source && graph.infoOf(source);
-  return info && checkOutput(value, { input, link, outputs: info.outputs });
-}
-
-/** Classes may give more outputs than they declare, and may judge types themselves: nothing is certain here. */
-function checkOutput(
-  value: JsonText,
-  { input, link, outputs }: { input: InputInfo; link: Link; outputs: NodeInfo['outputs'] },
-): Complaint | undefined {
-  const about = { input_name: input.name, input_config: input.declaration, linked_node: value };
-  const received = outputs.at(link.output);
-  if (!received)
-    return complaint('output_out_of_range', { ...about, outputs: String(outputs.length) }, false);
-  const type = textOf(received);
+  const source = graph.get(link.nodeId)?.info;
+  if (!source) return undefined;
+  const extra = { input_name: input.name, input_config: input.declaration, linked_node: value };
+  const received = source.outputs.at(link.output);
+  if (!received) {
+    const outputs = String(source.outputs.length);
+    return complaint('output_out_of_range', { ...extra, outputs }, false);
+  }
+  const type = received.asString();
   if (type === undefined || input.type === 'COMBO' || typesFit(type, input.type)) return undefined;
-  return complaint('return_type_mismatch', { ...about, received_type: type }, false);
+  return complaint('return_type_mismatch', { ...extra, received_type: type }, false);
 }
 
 /** `validate_node_input` in `comfy_execution/validation.py`. */
@@ -61,50 +78,31 @@ function typesFit(received: string, wanted: string): boolean {
   );
 }
 
-function checkValue(sent: JsonText, input: InputInfo, info: NodeInfo): Complaint | undefined {
-  const value = sent.get('__value__') ?? sent;
-  switch (input.type) {
-    case 'INT':
-    case 'FLOAT':
-      return checkNumber(value, input, info);
-    case 'COMBO':
-      return checkChoice(value, input, info);
-    default:
-      return undefined;
-  }
-}
-
 function checkNumber(value: JsonText, input: InputInfo, info: NodeInfo): Complaint | undefined {
-  const number = maybeNumber(value, input.type === 'INT');
+  const number = toPythonNumber(value, input.type === 'INT');
   if (number === undefined) return complaint('invalid_input_type', about(input, value));
   const bound = (name: 'min' | 'max') => {
     const declared = input.options?.get(name);
-    return declared?.kind === 'number' ? maybeNumber(declared, false) : undefined;
+    return declared?.kind === 'number' ? toPythonNumber(declared, false) : undefined;
   };
   const [min, max] = [bound('min'), bound('max')];
-  const isCertain = isCore(info);
-  if (min !== undefined && compareNumbers(number, min) < 0)
-    return complaint('value_smaller_than_min', about(input, value), isCertain);
-  if (max !== undefined && compareNumbers(number, max) > 0)
-    return complaint('value_bigger_than_max', about(input, value), isCertain);
+  if (min !== undefined && number < min)
+    return complaint('value_smaller_than_min', about(input, value), isCore(info));
+  if (max !== undefined && number > max)
+    return complaint('value_bigger_than_max', about(input, value), isCore(info));
   return undefined;
 }
 
 function checkChoice(value: JsonText, input: InputInfo, info: NodeInfo): Complaint | undefined {
   const wanted = String(value.value());
-  if (isUpload(input) || listsChoice(input, wanted) !== false) return undefined;
+  if (listsChoice(input, wanted) !== false) return undefined;
+  // Loaders of input files accept any file that exists when they run. This job may be about to send it.
+  if (UPLOAD_OPTIONS.some((option) => hasOption(input, option))) return undefined;
   const isCertain = isCore(info) && MODEL_FILE.test(wanted);
   return complaint('value_not_in_list', about(input, value), isCertain);
 }
 
-/** Loaders of uploaded files take any file that is there when they run; this job may be about to bring it. */
-function isUpload(input: InputInfo): boolean {
-  return ['image_upload', 'video_upload', 'audio_upload', 'file_upload', 'mesh_upload'].some(
-    (option) => hasOption(input, option),
-  );
-}
-
-/** Classes of `nodes.py` check by declaration alone, loaders of uploaded files aside; other classes may know better. */
+/** Classes of `nodes.py` are checked by their declaration alone, except loaders of input files. Other classes may have checks of their own. */
 function isCore({ module }: NodeInfo): boolean {
   return module === 'nodes';
 }
@@ -115,4 +113,41 @@ const about = (input: InputInfo, value: JsonText) => ({
   received_value: value,
 });
 
+const UPLOAD_OPTIONS = [
+  'image_upload',
+  'video_upload',
+  'audio_upload',
+  'file_upload',
+  'mesh_upload',
+];
 const MODEL_FILE = /\.(safetensors|sft|ckpt|pt2?|pth|bin|gguf|onnx|pkl)$/i;
+
+/**
+ * The number that Python's `int()` or `float()` makes of a value, as ComfyUI calls them on inputs; undefined if they would
+ * raise. Whole numbers keep all their digits.
+ */
+function toPythonNumber(value: JsonText, isWhole: boolean): number | bigint | undefined {
+  switch (value.kind) {
+    case 'boolean':
+      return value.value() === true ? 1 : 0;
+    case 'number': {
+      if (/^-?\d+$/.test(value.text)) return BigInt(value.text);
+      const number = Number(value.text);
+      if (!isWhole) return number;
+      // int() drops the fraction, and raises for NaN.
+      return Number.isFinite(number) ? Math.trunc(number) : undefined;
+    }
+    case 'string': {
+      // Single underscores may stand between digits. float() also takes exponents and names such as `inf`.
+      const text = String(value.value())
+        .trim()
+        .replace(/(?<=\d)_(?=\d)/g, '');
+      if (/^[+-]?\d+$/.test(text)) return BigInt(text.replace('+', ''));
+      if (isWhole) return undefined;
+      if (/^[+-]?(inf|infinity|nan)$/i.test(text)) return Number.NaN;
+      return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}

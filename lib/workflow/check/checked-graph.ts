@@ -1,100 +1,90 @@
 import { maybeLink, type Graph, type GraphNode, type Link } from '../graph.ts';
 import { readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
 
-/** A link with the input it is the value of. */
-export interface InputLink extends Link {
-  readonly inputName: string;
+/** A node together with what its class declares. */
+export interface CheckedNode extends GraphNode {
+  /** Undefined if the class is not installed. */
+  readonly info: NodeInfo | undefined;
+  /** Every input that looks like a link. The executor follows all of them. */
+  readonly links: readonly Link[];
+  /** The links of declared inputs, the only ones ComfyUI validates. If the class is not installed: all links. */
+  readonly declaredLinks: readonly Link[];
 }
 
-/** Which inputs of a node are looked at. */
-type LinksOf = (node: GraphNode) => readonly InputLink[];
+export type CheckedGraph = ReadonlyMap<string, CheckedNode>;
 
-/** A graph together with what is known of its classes. */
-export class CheckedGraph {
-  readonly nodes: Graph;
-  /** Ids of the nodes ComfyUI starts from. */
-  readonly outputs: readonly string[];
-  readonly #infos: ReadonlyMap<string, NodeInfo>;
-
-  constructor(nodes: Graph, infos: NodeInfos) {
-    this.nodes = nodes;
-    this.#infos = readInfos(nodes, infos);
-    this.outputs = [...nodes.values()]
-      .filter((node) => this.infoOf(node)?.isOutput)
-      .map(({ nodeId }) => nodeId);
+export function toCheckedGraph(graph: Graph, infos: NodeInfos): CheckedGraph {
+  const read = new Map<string, NodeInfo | undefined>();
+  const checked = new Map<string, CheckedNode>();
+  for (const node of graph.values()) {
+    const classType = node.classType ?? '';
+    if (!read.has(classType)) {
+      const entry = infos.get(classType);
+      read.set(classType, entry && readNodeInfo(entry));
+    }
+    const info = read.get(classType);
+    const links = [...(node.inputs ?? [])].flatMap(([inputName, value]) => {
+      const link = maybeLink(value);
+      return link ? [{ inputName, ...link }] : [];
+    });
+    const declared = info && new Set(info.inputs.map(({ name }) => name));
+    const declaredLinks = links.filter(({ inputName }) => declared?.has(inputName) ?? true);
+    checked.set(node.nodeId, { ...node, info, links, declaredLinks });
   }
+  return checked;
+}
 
-  /** Undefined when the class is not installed. */
-  infoOf({ classType }: GraphNode): NodeInfo | undefined {
-    return this.#infos.get(classType ?? '');
+/** `from` and all nodes they need along one kind of links. Each node once, the nearest first. */
+export function upstream(
+  graph: CheckedGraph,
+  from: readonly CheckedNode[],
+  along: 'links' | 'declaredLinks',
+): CheckedNode[] {
+  const found = new Set<CheckedNode>(from);
+  for (const node of found) {
+    for (const { nodeId } of node[along]) {
+      const source = graph.get(nodeId);
+      if (source) found.add(source); // a set that is iterated also visits what is added
+    }
   }
+  return [...found];
+}
 
-  /**
-   * The nodes whose values ComfyUI checks: what outputs need by declared inputs. What a class that is not installed would
-   * have needed counts as well, so that one round of repairs is enough.
-   */
-  checkedNodes(): GraphNode[] {
-    const unknown = [...this.nodes.values()].filter((node) => !this.infoOf(node));
-    return this.#upstream(
-      [...this.outputs, ...unknown.map(({ nodeId }) => nodeId)],
-      this.#declared,
-    );
-  }
+/**
+ * Cycles of declared links that are reached from `starts`: the ids along each, with the first one repeated at the end.
+ * Works without recursion, because a workflow can be deeper than the stack.
+ */
+export function findCycles(graph: CheckedGraph, starts: readonly CheckedNode[]): string[][] {
+  const cycles: string[][] = [];
+  const finished = new Set<string>();
+  /** The way from a start to the current node, with the links of each node that are still to be followed. */
+  const path: { readonly nodeId: string; readonly unvisited: string[] }[] = [];
+  const depths = new Map<string, number>();
 
-  /** An output and all it needs by declared inputs. */
-  neededBy(output: string): GraphNode[] {
-    return this.#upstream([output], this.#declared);
-  }
-
-  /** What the executor visits from these outputs: it follows whatever looks like a link, declared or not. */
-  visitedFrom(outputs: readonly string[]): GraphNode[] {
-    return this.#upstream(outputs, linksOf);
-  }
-
-  /** Links of declared inputs; of an unknown class, of all. */
-  declaredLinks(node: GraphNode): readonly InputLink[] {
-    return this.#declared(node);
-  }
-
-  /** Links to nodes that are not in the workflow. */
-  danglingLinks(node: GraphNode): readonly InputLink[] {
-    return linksOf(node).filter(({ nodeId }) => !this.nodes.has(nodeId));
-  }
-
-  readonly #declared: LinksOf = (node) => {
-    const info = this.infoOf(node);
-    if (!info) return linksOf(node);
-    const declared = new Set(info.inputs.map(({ name }) => name));
-    return linksOf(node).filter(({ inputName }) => declared.has(inputName));
+  const enter = (nodeId: string) => {
+    const node = graph.get(nodeId);
+    if (!node || finished.has(nodeId)) return;
+    const depth = depths.get(nodeId);
+    if (depth !== undefined) {
+      cycles.push([...path.slice(depth).map((step) => step.nodeId), nodeId]);
+      return;
+    }
+    depths.set(nodeId, path.length);
+    path.push({ nodeId, unvisited: node.declaredLinks.map((link) => link.nodeId) });
   };
 
-  /** Each once, nearest first. */
-  #upstream(from: readonly string[], links: LinksOf): GraphNode[] {
-    const found = new Map<string, GraphNode>();
-    const waiting = [...from];
-    for (let nodeId = waiting.shift(); nodeId !== undefined; nodeId = waiting.shift()) {
-      const node = this.nodes.get(nodeId);
-      if (!node || found.has(nodeId)) continue;
-      found.set(nodeId, node);
-      waiting.push(...links(node).map((link) => link.nodeId));
+  for (const start of starts) {
+    enter(start.nodeId);
+    for (let step = path.at(-1); step; step = path.at(-1)) {
+      const next = step.unvisited.pop();
+      if (next !== undefined) {
+        enter(next);
+        continue;
+      }
+      path.pop();
+      depths.delete(step.nodeId);
+      finished.add(step.nodeId);
     }
-    return [...found.values()];
   }
-}
-
-function readInfos(nodes: Graph, infos: NodeInfos): ReadonlyMap<string, NodeInfo> {
-  const classTypes = new Set([...nodes.values()].map(({ classType }) => classType ?? ''));
-  return new Map(
-    [...classTypes].flatMap((classType) => {
-      const entry = infos.get(classType);
-      return entry ? [[classType, readNodeInfo(entry)] as const] : [];
-    }),
-  );
-}
-
-function linksOf({ inputs }: GraphNode): InputLink[] {
-  return [...(inputs ?? [])].flatMap(([inputName, value]) => {
-    const link = maybeLink(value);
-    return link ? [{ inputName, ...link }] : [];
-  });
+  return cycles;
 }

@@ -1,123 +1,120 @@
 import { nearest } from '../../choices.ts';
-import type { JsonText } from '../../json.ts';
-import { CheckedGraph } from './checked-graph.ts';
-import { checkInputs } from './check-inputs.ts';
-import { complaint, nodeErrors, type Complaint } from './complaint.ts';
-import { findCycles } from './cycles.ts';
-import { readGraph, type GraphNode } from '../graph.ts';
+import { JsonText, objectText } from '../../json.ts';
+import { readGraph, type Graph } from '../graph.ts';
 import type { NodeInfos } from '../node-info.ts';
+import { checkInputs, complaint, type Complaint } from './check-inputs.ts';
+import { findCycles, toCheckedGraph, upstream, type CheckedNode } from './checked-graph.ts';
 
 export interface Findings {
-  /** All that is wrong, in the shape of ComfyUI's `node_errors`: whoever can tell those in words can tell these. */
+  /** Everything that is wrong, in the shape of ComfyUI's `node_errors`, so that the same code can put it into words. */
   readonly nodeErrors: JsonText;
-  /** No node gives anything out. */
+  /** No node is an output node. */
   readonly lacksOutput: boolean;
-  /** ComfyUI would take the workflow, and its executor would die of it: nothing would ever run again. */
+  /** ComfyUI would accept the workflow, and its executor would crash on it. Then it never runs a prompt again. */
   readonly isPoisoned: boolean;
-  /** ComfyUI is certain to refuse the workflow or to die of it. What is only likely is for ComfyUI to judge. */
+  /** ComfyUI is certain to refuse the workflow or to crash on it. Anything less certain is left to ComfyUI. */
   readonly isRefused: boolean;
-  /** Classes in doubt. What was known of them must be fresh before the workflow is refused. */
+  /** Classes with complaints. Their descriptions must be fresh before the workflow is refused. */
   readonly classTypes: readonly string[];
 }
 
 /**
- * What ComfyUI's `validate_prompt` (`execution.py`) would complain about, all of it at once, and what that overlooks and
- * the executor then dies of. Of what is invalid, only what some output needs counts, as for ComfyUI.
+ * Finds everything ComfyUI's `validate_prompt` (`execution.py`) would complain about, all at once, and also what that
+ * function overlooks and the executor then crashes on. As in ComfyUI, inputs are only checked in nodes that an output needs.
  *
- * What a class checks in code of its own (`VALIDATE_INPUTS`) cannot be seen from here, and may allow more than it declares.
- * Complaints that such code could lift are told but never refuse a workflow.
+ * A class can check inputs in code of its own (`VALIDATE_INPUTS`), which cannot be seen from here and may allow more than
+ * the class declares. Complaints that such code could lift are reported but never refuse a workflow.
+ * @param classNames names to suggest for a class that is not installed.
  */
 export function preflight(
   workflow: JsonText,
   infos: NodeInfos,
   classNames: readonly string[] = [],
 ): Findings {
-  const graph = new CheckedGraph(readGraph(workflow), infos);
-  const found = new ComplaintBook();
-  for (const node of graph.nodes.values()) found.add(node, checkNode(node, graph, classNames));
-  const isUnrunnable = found.isAny;
+  const graph = toCheckedGraph(readGraph(workflow), infos);
+  const nodes = [...graph.values()];
+  const complaints = new Map<string, Complaint[]>();
+  const complain = (nodeId: string, found: readonly Complaint[]) => {
+    if (found.length > 0) complaints.set(nodeId, [...(complaints.get(nodeId) ?? []), ...found]);
+  };
+  for (const node of nodes) complain(node.nodeId, checkNode(node, classNames));
+  const isUnrunnable = complaints.size > 0;
 
-  const checked = graph.checkedNodes();
-  for (const node of checked)
-    found.add(node, [...checkSources(node, graph), ...checkInputs(node, graph)]);
-  for (const cycle of findCycles(graph))
-    found.add(graph.nodes.get(cycle[0] ?? ''), [cyclic(cycle)]);
+  const outputs = nodes.filter(({ info }) => info?.isOutput);
+  // The needs of a class that is not installed count, too, so that one round of repairs is enough.
+  const uninstalled = nodes.filter(({ info }) => !info);
+  const checked = upstream(graph, [...outputs, ...uninstalled], 'declaredLinks');
+  for (const node of checked) {
+    const isDangling = node.declaredLinks.some(({ nodeId }) => !graph.has(nodeId));
+    complain(node.nodeId, [...(isDangling ? [crashing()] : []), ...checkInputs(node, graph)]);
+  }
+  for (const cycle of findCycles(graph, checked))
+    complain(cycle[0] ?? '', [complaint('dependency_cycle', { cycle_nodes: cycle })]);
 
-  const accepted = graph.outputs.filter(
-    (output) => !graph.neededBy(output).some((node) => found.spoils(node)),
+  const isSpoiled = ({ nodeId }: CheckedNode) =>
+    complaints.get(nodeId)?.some(({ isCertain }) => isCertain) ?? false;
+  const accepted = outputs.filter(
+    (output) => !upstream(graph, [output], 'declaredLinks').some(isSpoiled),
   );
-  const poisoned = graph
-    .visitedFrom(accepted)
-    .filter((node) => graph.danglingLinks(node).length > 0);
-  for (const node of poisoned) found.add(node, [uncheckable()]);
+  const poisoned = upstream(graph, accepted, 'links').filter(({ links }) =>
+    links.some(({ nodeId }) => !graph.has(nodeId)),
+  );
+  for (const { nodeId } of poisoned) complain(nodeId, [crashing()]);
 
-  const lacksInputs = [...graph.nodes.values()].some(({ inputs }) => !inputs);
   return {
-    nodeErrors: nodeErrors(found.complaints, graph.nodes),
-    lacksOutput: !isUnrunnable && graph.outputs.length === 0,
-    isPoisoned: poisoned.length > 0 || lacksInputs,
+    nodeErrors: toNodeErrors(complaints, graph),
+    lacksOutput: !isUnrunnable && outputs.length === 0,
+    isPoisoned: poisoned.length > 0 || nodes.some(({ inputs }) => !inputs),
     isRefused: isUnrunnable || accepted.length === 0 || poisoned.length > 0,
-    classTypes: found.nodes.map(({ classType }) => classType ?? '').filter(Boolean),
+    classTypes: [...complaints.keys()].flatMap((nodeId) => graph.get(nodeId)?.classType ?? []),
   };
 }
 
 /**
- * The nodes that kill ComfyUI's executor whatever their class is, in the shape of `node_errors`: those without inputs
- * (`comfy_execution/caching.py` asks for them without looking).
+ * Nodes that crash ComfyUI's executor whatever their class is, in the shape of `node_errors`: the ones without inputs
+ * (`comfy_execution/caching.py` reads the inputs without a check).
  */
 export function fatalNodes(workflow: JsonText): JsonText {
-  const nodes = readGraph(workflow);
-  const fatal = [...nodes.values()].filter(({ inputs }) => !inputs);
-  return nodeErrors(new Map(fatal.map(({ nodeId }) => [nodeId, [uncheckable()]])), nodes);
+  const graph = readGraph(workflow);
+  const fatal = [...graph.values()].filter(({ inputs }) => !inputs);
+  return toNodeErrors(new Map(fatal.map(({ nodeId }) => [nodeId, [crashing()]])), graph);
 }
 
-/** What makes ComfyUI refuse the whole workflow, or die of it, even in a node that nothing needs. */
-function checkNode(
-  node: GraphNode,
-  graph: CheckedGraph,
-  classNames: readonly string[],
-): Complaint[] {
-  const { classType } = node;
-  const complaints = node.inputs ? [] : [uncheckable()];
-  if (graph.infoOf(node)) return complaints;
-  const similar = classType === undefined ? [] : nearest(classNames, classType, NAMES_OFFERED);
-  return [complaint('missing_node_type', { class_type: classType, similar }), ...complaints];
+/** Finds what makes ComfyUI refuse the whole workflow, or crash on it, even in a node that no output needs. */
+function checkNode({ classType, info, inputs }: CheckedNode, classNames: readonly string[]) {
+  const complaints: Complaint[] = [];
+  if (!info) {
+    const similar = classType === undefined ? [] : nearest(classNames, classType, SUGGESTIONS);
+    complaints.push(complaint('missing_node_type', { class_type: classType, similar }));
+  }
+  if (!inputs) complaints.push(crashing());
+  return complaints;
 }
 
-/** A declared input linked to a node that is not there. */
-function checkSources(node: GraphNode, graph: CheckedGraph): Complaint[] {
-  const isDangling = graph.declaredLinks(node).some(({ nodeId }) => !graph.nodes.has(nodeId));
-  return isDangling ? [uncheckable()] : [];
+/** The node itself makes ComfyUI's code crash: it has no inputs, or one that is linked to a missing node. */
+const crashing = () => complaint('exception_during_validation');
+
+/** ComfyUI's `node_errors`: nodes in the order of the workflow, values as they were sent. */
+function toNodeErrors(
+  complaints: ReadonlyMap<string, readonly Complaint[]>,
+  graph: Graph,
+): JsonText {
+  const entries = [...graph.values()].flatMap(({ nodeId, classType }) => {
+    const errors = complaints.get(nodeId)?.map(({ type, extra }) => {
+      const members = Object.entries(extra).map(([name, value]) => [name, value.text] as const);
+      return objectText([
+        ['type', JSON.stringify(type)],
+        ['extra_info', objectText(members)],
+      ]);
+    });
+    if (!errors) return [];
+    const entry = objectText([
+      ['class_type', JSON.stringify(classType ?? null)],
+      ['errors', `[${errors.join(',')}]`],
+    ]);
+    return [[nodeId, entry] as const];
+  });
+  return JsonText.parse(objectText(entries));
 }
 
-/** ComfyUI stumbles over the node itself: it has no inputs, or one that is linked to nowhere. */
-const uncheckable = () => complaint('exception_during_validation');
-
-const cyclic = (cycle: readonly string[]) => complaint('dependency_cycle', { cycle_nodes: cycle });
-
-/** Complaints by node, in the order in which nodes got their first one. */
-class ComplaintBook {
-  readonly complaints = new Map<string, Complaint[]>();
-  readonly #nodes = new Map<string, GraphNode>();
-
-  get isAny(): boolean {
-    return this.#nodes.size > 0;
-  }
-
-  get nodes(): GraphNode[] {
-    return [...this.#nodes.values()];
-  }
-
-  add(node: GraphNode | undefined, complaints: readonly Complaint[]): void {
-    if (!node || complaints.length === 0) return;
-    this.#nodes.set(node.nodeId, node);
-    this.complaints.set(node.nodeId, [...(this.complaints.get(node.nodeId) ?? []), ...complaints]);
-  }
-
-  /** Whether an output that needs the node is certainly refused. */
-  spoils({ nodeId }: GraphNode): boolean {
-    return (this.complaints.get(nodeId) ?? []).some(({ isCertain }) => isCertain);
-  }
-}
-
-const NAMES_OFFERED = 3;
+const SUGGESTIONS = 3;

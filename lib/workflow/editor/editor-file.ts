@@ -1,17 +1,20 @@
+import { WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
-import { textOf } from '../graph.ts';
 
-/** The format the editor saves (`schema/comfyWorkflow` in ComfyUI's frontend), read as far as a conversion needs it. */
+/**
+ * The format the editor saves (`schema/comfyWorkflow` in ComfyUI's frontend), read as far as the conversion needs it.
+ * A field with an unexpected value is read as missing.
+ */
 export interface EditorFile {
   readonly graph: EditorGraph;
-  /** Definitions of subgraphs; a node whose type is one of these ids is an instance of it. */
+  /** Subgraphs by id. A node whose type is one of these ids is an instance of that subgraph. */
   readonly subgraphs: ReadonlyMap<string, EditorGraph>;
 }
 
 export interface EditorGraph {
   readonly nodes: ReadonlyMap<string, EditorNode>;
   readonly links: ReadonlyMap<string, EditorLink>;
-  /** What a subgraph takes and gives, by name; the workflow itself has none. */
+  /** Names of a subgraph's inputs and outputs. Empty for the workflow itself. */
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
 }
@@ -19,23 +22,24 @@ export interface EditorGraph {
 export interface EditorNode {
   readonly nodeId: string;
   readonly type: string;
+  /** How the node is switched: {@link MUTED}, {@link BYPASSED}, anything else means that it runs. */
   readonly mode: number;
   readonly title: string | undefined;
   readonly inputs: readonly EditorSlot[];
   readonly outputTypes: readonly string[];
-  /** Values of widgets: a list in the order of the widgets, or an object by name. */
+  /** Widget values: an array in the order of the widgets, or an object by name. */
   readonly values: JsonText | undefined;
-  /** The same by name, where the editor is new enough to write it. */
+  /** Widget values by name. Only newer editors write them. */
   readonly namedValues: JsonText | undefined;
-  /** Which widgets of inner nodes an instance of a subgraph shows: `[inner node id, widget]`. */
-  readonly shownWidgets: readonly (readonly [string, string])[];
+  /** Widgets of inner nodes that an instance of a subgraph shows: `[inner node id, widget name]`. */
+  readonly promotedWidgets: readonly (readonly [innerId: string, widget: string])[];
 }
 
 interface EditorSlot {
   readonly name: string;
   readonly type: string;
   readonly linkId: string | undefined;
-  /** The slot belongs to a widget: what is linked to it wins over the widget's value. */
+  /** The slot belongs to a widget. If it is linked, the link wins over the widget's value. */
   readonly isWidget: boolean;
 }
 
@@ -46,22 +50,21 @@ interface EditorLink {
   readonly targetSlot: number;
 }
 
-/** The ends of links at the border of a subgraph. */
-export const SUBGRAPH_INPUT = '-10';
-export const SUBGRAPH_OUTPUT = '-20';
-
-/** How a node is switched. */
 export const MUTED = 2;
 export const BYPASSED = 4;
 
+/** Node ids that stand for the border of a subgraph in its links. */
+export const SUBGRAPH_INPUT = '-10';
+export const SUBGRAPH_OUTPUT = '-20';
+
 export function readEditorFile(file: JsonText): EditorFile {
-  const definitions = file.get('definitions')?.get('subgraphs')?.items() ?? [];
+  const subgraphs = file.get('definitions')?.get('subgraphs')?.items() ?? [];
   return {
     graph: readEditorGraph(file),
     subgraphs: new Map(
-      definitions.map((definition) => [
-        textOf(definition.get('id')) ?? '',
-        readEditorGraph(definition),
+      subgraphs.map((subgraph) => [
+        subgraph.get('id')?.asString() ?? '',
+        readEditorGraph(subgraph),
       ]),
     ),
   };
@@ -69,8 +72,8 @@ export function readEditorFile(file: JsonText): EditorFile {
 
 function readEditorGraph(graph: JsonText): EditorGraph {
   const names = (key: string) =>
-    (graph.get(key)?.items() ?? []).map((slot) => textOf(slot.get('name')) ?? '');
-  const nodes = (graph.get('nodes')?.items() ?? []).map(readNode);
+    (graph.get(key)?.items() ?? []).map((slot) => slot.get('name')?.asString() ?? '');
+  const nodes = (graph.get('nodes')?.items() ?? []).map(readEditorNode);
   return {
     nodes: new Map(nodes.map((node) => [node.nodeId, node])),
     links: new Map((graph.get('links')?.items() ?? []).map(readLink)),
@@ -79,57 +82,60 @@ function readEditorGraph(graph: JsonText): EditorGraph {
   };
 }
 
-function readNode(node: JsonText): EditorNode {
-  const shown = node.get('properties')?.get('proxyWidgets')?.items() ?? [];
+function readEditorNode(node: JsonText): EditorNode {
+  const promoted = node.get('properties')?.get('proxyWidgets')?.items() ?? [];
   return {
-    nodeId: idOf(node.get('id')),
-    type: textOf(node.get('type')) ?? '',
+    nodeId: toId(node.get('id')),
+    type: node.get('type')?.asString() ?? '',
     mode: Number(node.get('mode')?.text ?? 0),
-    title: textOf(node.get('title')),
-    inputs: (node.get('inputs')?.items() ?? []).map(readSlot),
-    outputTypes: (node.get('outputs')?.items() ?? []).map((slot) => typeOf(slot.get('type'))),
+    title: node.get('title')?.asString(),
+    inputs: (node.get('inputs')?.items() ?? []).map((slot) => {
+      const link = slot.get('link');
+      return {
+        name: slot.get('name')?.asString() ?? '',
+        type: toSlotType(slot.get('type')),
+        linkId: link && link.kind !== 'null' ? toId(link) : undefined,
+        isWidget: slot.get('widget')?.kind === 'object',
+      };
+    }),
+    outputTypes: (node.get('outputs')?.items() ?? []).map((slot) => toSlotType(slot.get('type'))),
     values: node.get('widgets_values'),
     namedValues: node.get('widgets_values_named'),
-    shownWidgets: shown.map((pair) => {
+    promotedWidgets: promoted.map((pair) => {
       const [innerId, widget] = pair.items();
-      return [idOf(innerId), textOf(widget) ?? ''] as const;
+      return [toId(innerId), widget?.asString() ?? ''] as const;
     }),
   };
 }
 
-function readSlot(slot: JsonText): EditorSlot {
-  const link = slot.get('link');
-  return {
-    name: textOf(slot.get('name')) ?? '',
-    type: typeOf(slot.get('type')),
-    linkId: link && link.kind !== 'null' ? idOf(link) : undefined,
-    isWidget: slot.get('widget')?.kind === 'object',
-  };
-}
-
-/** `[id, origin, slot, target, slot, type]`, or an object with these names, as subgraphs and newer files have it. */
-function readLink(link: JsonText): readonly [string, EditorLink] {
+/** `[id, origin, slot, target, slot, type]`, or in subgraphs and newer files an object with these names. */
+function readLink(link: JsonText): readonly [linkId: string, EditorLink] {
   const names = ['id', 'origin_id', 'origin_slot', 'target_id', 'target_slot'];
   const fields = link.kind === 'array' ? link.items() : names.map((name) => link.get(name));
-  const [linkId, originId, originSlot, targetId, targetSlot] = fields.map(idOf);
+  const [linkId = '', originId = '', originSlot, targetId = '', targetSlot] = fields.map(toId);
   return [
-    linkId ?? '',
-    {
-      originId: originId ?? '',
-      originSlot: Number(originSlot),
-      targetId: targetId ?? '',
-      targetSlot: Number(targetSlot),
-    },
+    linkId,
+    { originId, originSlot: Number(originSlot), targetId, targetSlot: Number(targetSlot) },
   ];
 }
 
-/** Ids are numbers or texts, and the same id may be written either way. */
-function idOf(id: JsonText | undefined): string {
-  return textOf(id) ?? id?.text ?? '';
+/** Ids are numbers or texts. One file may write the same id both ways. */
+function toId(id: JsonText | undefined): string {
+  return id?.asString() ?? id?.text ?? '';
 }
 
-/** Old files have the choices of a combo for its type, and `0` for any. */
-function typeOf(type: JsonText | undefined): string {
+/** Old files have a combo's choices in place of its type, and `0` for any type. */
+function toSlotType(type: JsonText | undefined): string {
   if (type?.kind === 'array') return 'COMBO';
-  return textOf(type) ?? '*';
+  return type?.asString() ?? '*';
+}
+
+/** The error of a conversion that is not possible, with all the reasons. */
+export function unconvertible(problems: readonly string[]): WorkerError {
+  const lines = problems.map((problem) => `\n• ${problem}`).join('');
+  return new WorkerError(
+    'workflow.unconvertible',
+    `The workflow is in the editor's format and cannot be converted:${lines}\nOr send what Workflow > Export (API) in ComfyUI's menu writes`,
+    { details: problems },
+  );
 }

@@ -1,88 +1,72 @@
-import { WorkerError } from '../../errors.ts';
-import { JsonText } from '../../json.ts';
-import {
-  BYPASSED,
-  MUTED,
-  readEditorFile,
-  type EditorFile,
-  type EditorNode,
-} from './editor-file.ts';
-import { isEditorOnly } from './editor-only.ts';
-import { traceInput, type Enter, type Scope } from './editor-trace.ts';
-import { widgetValues } from './editor-widgets.ts';
-import { objectText } from '../json-writer.ts';
+import { JsonText, objectText } from '../../json.ts';
 import { readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
-import { shownValues } from './promoted-widgets.ts';
+import { readEditorFile, unconvertible } from './editor-file.ts';
+import { traceInput } from './links.ts';
+import { createEnter, promotedValues, unfold, type Enter, type PlacedNode } from './subgraphs.ts';
+import { isVirtual } from './virtual-nodes.ts';
+import { widgetValues } from './widgets.ts';
 
-/** A node ComfyUI is to run, where it is placed. */
-interface Placed {
-  readonly nodeId: string;
-  readonly node: EditorNode;
-  readonly scope: Scope;
-}
+/**
+ * Conversion of a workflow from the editor's format to the API format.
+ *
+ *     editor-file    parses the file: graphs, nodes, slots, links. New places where a file can be hidden (PNG, WebP,
+ *                    MP4 metadata) are opened before this step and end here as JSON text
+ *     subgraphs      unfolds instances of subgraphs, and finds the values that an instance holds for its inner widgets;
+ *                    group nodes would be unfolded here, too
+ *     widgets        reads a node's widget values, saved by name or by position; inputs that depend on other values
+ *                    (dynamic combos and groups) belong here
+ *     links          follows each input back to the node or value that feeds it
+ *     virtual-nodes  lists the node types that only the editor knows; new packs are added there
+ *
+ * This file puts the steps together: read, unfold, then write each node with its values and links.
+ */
 
-/** The classes a workflow in the editor's format needs to be described for its conversion. */
+/** The node classes whose descriptions {@link fromEditor} needs. */
 export function editorClassTypes(file: JsonText): string[] {
   const { graph, subgraphs } = readEditorFile(file);
-  const nodes = [graph, ...subgraphs.values()].flatMap((one) => [...one.nodes.values()]);
-  const types = nodes
+  const types = [graph, ...subgraphs.values()]
+    .flatMap(({ nodes }) => [...nodes.values()])
     .map(({ type }) => type)
-    .filter((type) => !isEditorOnly(type) && !subgraphs.has(type));
-  return [...new Set(types)].filter((type) => type !== '');
+    .filter((type) => type !== '' && !isVirtual(type) && !subgraphs.has(type));
+  return [...new Set(types)];
 }
 
 /**
- * Makes what the editor saves into what ComfyUI runs, as the editor's own Workflow > Export (API) does: muted nodes are
- * left out, bypassed ones and reroutes are bridged, subgraphs unfolded. Values keep their text.
+ * Converts as the editor's own Workflow > Export (API) does: muted nodes are left out, bypassed nodes and reroutes are
+ * bridged, subgraphs are unfolded. Values keep their text.
  * @throws WorkerError `workflow.unconvertible` with all the reasons.
  */
 export function fromEditor(file: JsonText, infos: NodeInfos): JsonText {
   const editor = readEditorFile(file);
-  const enter = entering(editor);
-  const placed = [...place({ graph: editor.graph, prefix: '' }, enter)];
+  const enter = createEnter(editor);
+  const placed = [...unfold({ graph: editor.graph, prefix: '' }, enter)];
   const problems = unknownClasses(placed, infos);
   if (problems.length > 0) throw unconvertible(problems);
+
   const ids = new Set(placed.map(({ nodeId }) => nodeId));
-  const described = new Map<string, NodeInfo>();
-  const nodes = placed.map((one) => {
-    const info = describedOnce(one.node.type, infos, described);
-    return [one.nodeId, nodeText(one, info, { ids, enter })] as const;
+  const classes = new Map<string, NodeInfo>();
+  for (const { node } of placed) {
+    const entry = classes.has(node.type) ? undefined : infos.get(node.type);
+    if (entry) classes.set(node.type, readNodeInfo(entry));
+  }
+  const nodes = placed.flatMap((one) => {
+    const info = classes.get(one.node.type);
+    return info ? [[one.nodeId, nodeText(one, info, { ids, enter })] as const] : [];
   });
   return JsonText.parse(objectText(nodes));
 }
 
-/** @throws WorkerError `workflow.unconvertible` for a subgraph within itself. */
-function entering({ subgraphs }: EditorFile): Enter {
-  return (node, scope) => {
-    const graph = subgraphs.get(node.type);
-    if (!graph) return undefined;
-    for (let around: Scope | undefined = scope; around; around = around.host?.scope) {
-      if (around.host?.node.type === node.type)
-        throw unconvertible([`Subgraph ${node.type} is within itself`]);
-    }
-    return { graph, prefix: `${scope.prefix}${node.nodeId}:`, host: { node, scope } };
-  };
-}
-
-/** All nodes that run, subgraphs unfolded. Few lines can unfold to millions of nodes, hence the bound. */
-function* place(scope: Scope, enter: Enter, count = { nodes: 0 }): Generator<Placed> {
-  for (const node of scope.graph.nodes.values()) {
-    if (node.mode === MUTED || node.mode === BYPASSED || isEditorOnly(node.type)) continue;
-    if (++count.nodes > MAX_NODES) throw unconvertible([`It has more than ${MAX_NODES} nodes`]);
-    const inner = enter(node, scope);
-    if (inner) yield* place(inner, enter, count);
-    else yield { nodeId: scope.prefix + node.nodeId, node, scope };
-  }
-}
-
+/** One node in API format. */
 function nodeText(
-  { node, scope }: Placed,
+  { node, scope }: PlacedNode,
   info: NodeInfo,
   { ids, enter }: { readonly ids: ReadonlySet<string>; readonly enter: Enter },
 ): string {
-  const inputs = new Map(
-    [...ownValues(node, info, scope)].map(([name, value]) => [name, valueText(value)]),
-  );
+  const values = widgetValues(node, info);
+  const promoted = scope.host ? promotedValues(scope.host.node, node.nodeId) : [];
+  for (const [name, value] of promoted) if (values.has(name)) values.set(name, value);
+
+  const inputs = new Map(Array.from(values, ([name, value]) => [name, valueText(value)]));
   for (const [slot, { name }] of node.inputs.entries()) {
     const source = traceInput({ scope, node, slot }, enter);
     if (!source) continue;
@@ -99,51 +83,21 @@ function nodeText(
   ]);
 }
 
-/** The values of the node's widgets; those its subgraph shows on the outside may be set there. */
-function ownValues(
-  node: EditorNode,
-  info: NodeInfo,
-  { host }: Scope,
-): ReadonlyMap<string, JsonText> {
-  const values = widgetValues(node, info);
-  const shown = host ? shownValues(host.node, node.nodeId) : new Map<string, JsonText>();
-  for (const [name, value] of shown) if (values.has(name)) values.set(name, value);
-  return values;
-}
-
-/** A list would be taken for a link. */
+/** An array is wrapped, because ComfyUI would take it for a link. */
 function valueText(value: JsonText): string {
   return value.kind === 'array' ? objectText([['__value__', value.text]]) : value.text;
 }
 
-function describedOnce(type: string, infos: NodeInfos, described: Map<string, NodeInfo>): NodeInfo {
-  const known = described.get(type);
-  if (known) return known;
-  const info = readNodeInfo(infos.get(type) ?? JsonText.of({}));
-  described.set(type, info);
-  return info;
-}
-
-function unknownClasses(placed: readonly Placed[], infos: NodeInfos): string[] {
+function unknownClasses(placed: readonly PlacedNode[], infos: NodeInfos): string[] {
   const unknown = placed.filter(({ node }) => !infos.has(node.type));
   const byType = Map.groupBy(unknown, ({ node }) => node.type);
   return [...byType].map(([type, nodes]) => {
     const ids = nodes.map(({ nodeId }) => nodeId).join(', ');
-    const what = nodes.length === 1 ? `Node ${ids}` : `Nodes ${ids}`;
+    const label = nodes.length === 1 ? `Node ${ids}` : `Nodes ${ids}`;
     return GROUP_NODE.test(type)
-      ? `${what}: "${type}" is a group node; convert it to a subgraph, or choose Ungroup`
-      : `${what}: the class ${JSON.stringify(type)} is not installed`;
+      ? `${label}: "${type}" is a group node; convert it to a subgraph, or choose Ungroup`
+      : `${label}: the class ${JSON.stringify(type)} is not installed`;
   });
 }
 
-function unconvertible(problems: readonly string[]): WorkerError {
-  const lines = problems.map((problem) => `\n• ${problem}`).join('');
-  return new WorkerError(
-    'workflow.unconvertible',
-    `The workflow is in the editor's format and cannot be converted:${lines}\nOr send what Workflow > Export (API) in ComfyUI's menu writes`,
-    { details: problems },
-  );
-}
-
 const GROUP_NODE = /^workflow[>/]/;
-const MAX_NODES = 10_000;

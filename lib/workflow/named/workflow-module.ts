@@ -3,11 +3,11 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { describeError, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import type { WorkflowFile } from './workflow-folder.ts';
+import { brokenWorkflow, type WorkflowFile } from './workflow-folder.ts';
 
 /**
- * What a module of the folder exports: `input`, a zod schema of what it asks for, and `workflow`, which makes a workflow of
- * it, in either format, as an object or as JSON text. `workflow` gets the job's `AbortSignal` as `options.signal`.
+ * The exports of a workflow module. `input` is a zod schema of its params. `workflow` makes a workflow from them, in either
+ * format, as an object or as JSON text; it gets the job's `AbortSignal` as `options.signal`.
  */
 const ModuleSchema = z.object({
   input: z.custom<z.ZodType>(isSchema, 'must be a zod schema').optional(),
@@ -19,8 +19,12 @@ const ModuleSchema = z.object({
 type MakeWorkflow = (input: unknown, options: { readonly signal: AbortSignal }) => unknown;
 export type WorkflowModule = z.infer<typeof ModuleSchema>;
 
+function isSchema(value: unknown): boolean {
+  return typeof (value as Partial<z.ZodType> | null)?.safeParseAsync === 'function';
+}
+
 /**
- * Imports the module, anew when its file has changed. What it imports itself is loaded only once.
+ * Imports the module, and imports it again after its file has changed. Modules that it imports itself are loaded only once.
  * @throws WorkerError `workflow.broken`
  */
 export async function importWorkflow({
@@ -28,21 +32,22 @@ export async function importWorkflow({
   path,
   version,
 }: WorkflowFile): Promise<WorkflowModule> {
-  lendPackages();
+  sharePackages();
   const url = `${pathToFileURL(path).href}?version=${version}`;
   const exported: unknown = await import(url).catch((error: unknown) => {
-    throw broken(name, `cannot be loaded: ${describeError(error)}`, error);
+    throw brokenWorkflow(name, `cannot be loaded: ${describeError(error)}`, error);
   });
   const parsed = ModuleSchema.safeParse({ ...(exported as object) });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(
     ({ path: [key], message }) => `export ${String(key)} ${message}`,
   );
-  throw broken(name, problems.join(', '));
+  throw brokenWorkflow(name, problems.join(', '));
 }
 
 /**
- * @throws WorkerError `workflow.params_invalid` with a line per field, `workflow.broken` when the module fails, or the
+ * Calls the module's `workflow` function.
+ * @throws WorkerError `workflow.params_invalid` with a line per field, `workflow.broken` if the module fails, or the
  * signal's reason.
  */
 export async function makeWorkflow(
@@ -54,12 +59,16 @@ export async function makeWorkflow(
   }: { readonly module: WorkflowModule; readonly params: unknown; readonly signal: AbortSignal },
 ): Promise<JsonText> {
   const input = module.input ? await parseParams(name, module.input, params) : params;
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
   try {
-    const made = await Promise.race([module.workflow(input, { signal }), aborted(signal)]);
+    const made = await Promise.race([module.workflow(input, { signal }), aborted]);
     return JsonText.parse(typeof made === 'string' ? made : toJson(made));
   } catch (error) {
     signal.throwIfAborted();
-    throw broken(name, `failed: ${describeError(error)}`, error);
+    throw brokenWorkflow(name, `failed: ${describeError(error)}`, error);
   }
 }
 
@@ -76,50 +85,32 @@ async function parseParams(name: string, schema: z.ZodType, params: unknown): Pr
   );
 }
 
-/** Numbers too large for JavaScript come as BigInt. */
+/** A BigInt is written as a plain number: seeds are often too large for a JavaScript number. */
 function toJson(made: unknown): string {
+  const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
   const text = JSON.stringify(made, (_, value: unknown) =>
-    typeof value === 'bigint' ? rawJson(String(value)) : value,
+    typeof value === 'bigint' ? rawJSON(String(value)) : value,
   ) as string | undefined;
   if (text === undefined) throw new TypeError(`it returned ${typeof made}, no workflow`);
   return text;
 }
 
-const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+let arePackagesShared = false;
 
-function isSchema(value: unknown): boolean {
-  return typeof (value as Partial<z.ZodType> | null)?.safeParseAsync === 'function';
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-}
-
-function broken(name: string, problem: string, cause?: unknown): WorkerError {
-  return new WorkerError('workflow.broken', `Workflow ${JSON.stringify(name)} ${problem}`, {
-    cause,
-  });
-}
-
-let isLent = false;
-
-/** A folder on a volume has no packages: what a module does not find there (zod) it gets from the worker. */
-function lendPackages(): void {
-  if (isLent) return;
-  isLent = true;
+/** A folder on a volume has no `node_modules`. Packages that a module does not find there (zod) come from the worker. */
+function sharePackages(): void {
+  if (arePackagesShared) return;
+  arePackagesShared = true;
   registerHooks({
     resolve: (specifier, context, next) => {
       try {
         return next(specifier, context);
       } catch (error) {
-        if (!BARE.test(specifier)) throw error;
+        if (!PACKAGE_NAME.test(specifier)) throw error;
         return next(specifier, { ...context, parentURL: import.meta.url });
       }
     },
   });
 }
 
-const BARE = /^[\w@][\w.@/-]*$/;
+const PACKAGE_NAME = /^[\w@][\w.@/-]*$/;

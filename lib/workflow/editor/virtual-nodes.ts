@@ -1,9 +1,9 @@
 /**
- * Nodes that exist in the editor alone and that ComfyUI never sees: its own, and those of the widespread KJNodes, Easy-Use
- * and rgthree. Sorted by what becomes of a link to them.
+ * Virtual nodes: node types that exist only in the editor, so ComfyUI never sees them. The editor's own, and those of the
+ * widespread packs KJNodes, Easy-Use and rgthree, sorted by what becomes of a link to them.
  */
 
-/** Gives on what its input at the same place gets. */
+/** The output passes on what the input at the same position gets. */
 export const PASSES_ON: ReadonlySet<string> = new Set([
   'Reroute',
   'Reroute (rgthree)',
@@ -11,14 +11,14 @@ export const PASSES_ON: ReadonlySet<string> = new Set([
   'easy setNode',
 ]);
 
-/** Gives the value of its first widget to the widgets it is linked to. */
+/** The output gives the value of the node's first widget to the widgets it is linked to. */
 export const GIVES_VALUE: ReadonlySet<string> = new Set(['PrimitiveNode']);
 
-/** Gives what the writer of the same name gets, without a link between them. */
+/** The output gives what the writer of the same name gets. There is no link between reader and writer. */
 export const READS_NAME: ReadonlySet<string> = new Set(['GetNode', 'easy getNode']);
 export const WRITES_NAME: ReadonlySet<string> = new Set(['SetNode', 'easy setNode']);
 
-/** Remarks, and switches for people: nothing comes out of them. */
+/** Remarks, and switches for people. They have no output. */
 const GIVES_NOTHING: ReadonlySet<string> = new Set([
   'Note',
   'MarkdownNote',
@@ -36,9 +36,8 @@ const GIVES_NOTHING: ReadonlySet<string> = new Set([
   'Random Unmuter (rgthree)',
 ]);
 
-const EDITOR_ONLY = [PASSES_ON, GIVES_VALUE, READS_NAME, WRITES_NAME, GIVES_NOTHING];
-
-/** Whether a node of this type exists in the editor alone. */
-export function isEditorOnly(type: string): boolean {
-  return EDITOR_ONLY.some((types) => types.has(type));
+export function isVirtual(type: string): boolean {
+  return [PASSES_ON, GIVES_VALUE, READS_NAME, WRITES_NAME, GIVES_NOTHING].some((types) =>
+    types.has(type),
+  );
 }

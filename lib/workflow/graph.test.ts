@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../json.ts';
-import { recognise } from './recognise.ts';
+import { recognise } from './graph.ts';
 
 const API = '{"3":{"class_type":"KSampler","inputs":{"seed":18446744073709551615}}}';
 const EDITOR = '{"last_node_id":1,"nodes":[{"id":1,"type":"Note"}],"links":[],"version":0.4}';

@@ -1,0 +1,141 @@
+import { WorkerError } from '../../errors.ts';
+import type { JsonText } from '../../json.ts';
+import {
+  BYPASSED,
+  MUTED,
+  SUBGRAPH_INPUT,
+  SUBGRAPH_OUTPUT,
+  type EditorNode,
+} from './editor-file.ts';
+import { instanceValue, type Enter, type Scope } from './subgraphs.ts';
+import { GIVES_VALUE, PASSES_ON, READS_NAME, WRITES_NAME } from './virtual-nodes.ts';
+
+/** The origin of an input's value, after everything that only exists in the editor has been followed through. */
+export type Source =
+  | { readonly kind: 'output'; readonly nodeId: string; readonly output: number }
+  | { readonly kind: 'value'; readonly value: JsonText }
+  /** A muted node. The input gets nothing, not even the value of its widget. */
+  | { readonly kind: 'muted' };
+
+/** One end of a node on the way back: an input that wants a value of `type`, or an output that gives one. */
+interface NodeEnd {
+  readonly side: 'input' | 'output';
+  readonly scope: Scope;
+  readonly node: EditorNode;
+  readonly slot: number;
+  readonly type: string;
+}
+
+/** The next step on the way back. Undefined: nothing feeds the input. */
+type Step = NodeEnd | Source | undefined;
+
+/**
+ * Follows an input back to its source: through reroutes and other virtual nodes, bypassed nodes, and the borders of
+ * subgraphs. Goes step by step without recursion, because a chain of nodes can be deeper than the stack.
+ * @throws WorkerError `workflow.unconvertible` if the links form a circle.
+ */
+export function traceInput(
+  { scope, node, slot }: Pick<NodeEnd, 'scope' | 'node' | 'slot'>,
+  enter: Enter,
+): Source | undefined {
+  const seen = new Set<string>();
+  const type = node.inputs[slot]?.type ?? '*';
+  let step: Step = { side: 'input', scope, node, slot, type };
+  while (step && 'side' in step) {
+    const nodeId = `${step.scope.prefix}${step.node.nodeId}`;
+    const key = `${step.side} ${step.slot} of ${nodeId}`;
+    if (seen.has(key)) {
+      throw new WorkerError(
+        'workflow.unconvertible',
+        `Node ${nodeId} (${step.node.type}) is linked to itself by way of reroutes, bypassed nodes or subgraphs`,
+      );
+    }
+    seen.add(key);
+    step = step.side === 'input' ? stepFromInput(step) : stepFromOutput(step, enter);
+  }
+  return step;
+}
+
+/** Follows the link of an input. */
+function stepFromInput({ scope, node, slot, type }: NodeEnd): Step {
+  const link = scope.graph.links.get(node.inputs[slot]?.linkId ?? '');
+  return link && stepToOrigin(scope, link, type);
+}
+
+function stepFromOutput(end: NodeEnd, enter: Enter): Step {
+  const { scope, node, slot, type } = end;
+  if (node.mode === MUTED) return { kind: 'muted' };
+  if (node.mode === BYPASSED) return throughBypassed(end);
+  const inner = enter(node, scope);
+  if (inner) {
+    const links = [...inner.graph.links.values()];
+    const link = links.find((one) => one.targetId === SUBGRAPH_OUTPUT && one.targetSlot === slot);
+    return link && stepToOrigin(inner, link, type);
+  }
+  if (GIVES_VALUE.has(node.type)) {
+    const [value] = node.values?.items() ?? [];
+    return value && { kind: 'value', value };
+  }
+  if (READS_NAME.has(node.type)) return toWriter(end);
+  if (PASSES_ON.has(node.type)) return { ...end, side: 'input' };
+  return { kind: 'output', nodeId: scope.prefix + node.nodeId, output: slot };
+}
+
+/** The node end that a link starts from. If that is the border of the subgraph, the way goes on at the instance's input. */
+function stepToOrigin(
+  scope: Scope,
+  { originId, originSlot }: { readonly originId: string; readonly originSlot: number },
+  type: string,
+): Step {
+  if (originId === SUBGRAPH_INPUT) return throughSubgraphInput(scope, originSlot, type);
+  const node = scope.graph.nodes.get(originId);
+  return node && { side: 'output', scope, node, slot: originSlot, type };
+}
+
+/** Out of a subgraph: to the input of its instance, or to the value the instance holds for that input. */
+function throughSubgraphInput({ graph, host }: Scope, position: number, type: string): Step {
+  if (!host) return undefined;
+  const { node, scope } = host;
+  const name = graph.inputNames[position];
+  const byName = node.inputs.findIndex((input) => input.name === name);
+  const slot = node.inputs[position]?.name === name ? position : byName;
+  if (node.inputs[slot]?.linkId !== undefined) return { side: 'input', scope, node, slot, type };
+  const value = instanceValue(node, name ?? '');
+  return value && { kind: 'value', value };
+}
+
+/** A bypassed node passes on the input at the same position if its type fits, else the first of exactly this type, else the first that fits. */
+function throughBypassed(end: NodeEnd): Step {
+  const { node, slot, type } = end;
+  const outputType = node.outputTypes[slot] ?? '*';
+  const fits = (index: number) => {
+    const input = node.inputs[index];
+    return (
+      input !== undefined && typesOverlap(input.type, outputType) && typesOverlap(input.type, type)
+    );
+  };
+  const inputAt = (index: number): Step =>
+    index < 0 ? undefined : { ...end, side: 'input', slot: index };
+  if (type === '*') return inputAt(node.inputs.length > slot ? slot : 0);
+  if (fits(slot)) return inputAt(slot);
+  const exact = node.inputs.findIndex((input) => input.type === type);
+  return inputAt(exact >= 0 ? exact : node.inputs.findIndex((_, index) => fits(index)));
+}
+
+function typesOverlap(a: string, b: string): boolean {
+  const types = (list: string) => list.toLowerCase().split(',');
+  return a === '*' || b === '*' || types(a).some((type) => types(b).includes(type));
+}
+
+/** From a reader to the writer of the same name. Writers in the reader's own graph come first, then those in the graphs around it. */
+function toWriter(end: NodeEnd): Step {
+  const nameIn = ({ values }: EditorNode) => values?.items()[0]?.text;
+  const name = nameIn(end.node);
+  for (let scope: Scope | undefined = end.scope; scope; scope = scope.host?.scope) {
+    const node = [...scope.graph.nodes.values()].find(
+      (one) => WRITES_NAME.has(one.type) && nameIn(one) === name,
+    );
+    if (node) return { ...end, side: 'input', scope, node, slot: 0 };
+  }
+  return undefined;
+}
