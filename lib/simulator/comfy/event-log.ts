@@ -1,4 +1,4 @@
-/** Everything tests and faults can wait for. Names of ComfyUI's own messages where there is one. */
+/** Events that tests and faults can wait for, named after ComfyUI's messages where there is one. */
 export type EventType =
   | 'request'
   | 'socket_open'
@@ -13,9 +13,9 @@ export type EventType =
   | 'execution_success'
   | 'execution_error'
   | 'execution_interrupted'
-  /** The prompt is over, and `executing` without a node comes next. */
+  /** The prompt has ended; `executing` without a node is sent next. */
   | 'ended'
-  /** The entry can be read at `/history`. */
+  /** The prompt's entry is in `/history`. */
   | 'history'
   | 'executor_died'
   | 'process_died';
@@ -27,34 +27,34 @@ export interface SimulatorEvent {
   readonly promptId?: string;
   readonly nodeId?: string;
   readonly clientId?: string;
-  /** `POST /prompt`, of a request. */
+  /** Method and path of a request: `POST /prompt`. */
   readonly request?: string;
 }
 
-/** What must be equal for an event to be the one meant. */
+/** An event matches when all members given here are equal. */
 export type EventMatch = Partial<Omit<SimulatorEvent, 'at'>>;
 
 export interface WaitOptions {
-  /** Look only at what happens from now on. */
+  /** Ignore past events. */
   readonly next?: boolean;
   readonly timeoutMs?: number;
 }
 
 type Listener = (event: SimulatorEvent) => void;
 
-/** What happened lately, and who waits for something to happen. Listeners run before anything is sent. */
+/** Recent events, and listeners for new ones. Listeners are called before the message of the event is sent. */
 export class EventLog {
   readonly #events: SimulatorEvent[] = [];
   readonly #listeners = new Set<Listener>();
 
-  announce(type: EventType, facts: Omit<EventMatch, 'type'> = {}): void {
-    const event = { ...facts, type, at: epochMs() };
+  announce(type: EventType, details: Omit<EventMatch, 'type'> = {}): void {
+    const event = { ...details, type, at: epochMs() };
     this.#events.push(event);
     if (this.#events.length > 2 * CAPACITY) this.#events.splice(0, CAPACITY);
     for (const listener of [...this.#listeners]) listener(event);
   }
 
-  /** The last few thousand events that match, oldest first. */
+  /** Matching events among the last few thousand, oldest first. */
   past(match: EventMatch): SimulatorEvent[] {
     return this.#events.filter((event) => matches(event, match));
   }
@@ -66,8 +66,8 @@ export class EventLog {
   }
 
   /**
-   * The first event that matches, also one that is past (of the last few thousand).
-   * @throws Error when none came in time, ten seconds unless told otherwise.
+   * The first matching event, including past ones (among the last few thousand).
+   * @throws Error after `timeoutMs`, default 10 s.
    */
   waitFor(match: EventMatch, options: WaitOptions = {}): Promise<SimulatorEvent> {
     const { next = false, timeoutMs = 10_000 } = options;

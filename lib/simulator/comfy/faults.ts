@@ -3,32 +3,33 @@ import { matches, type EventLog, type EventMatch } from './event-log.ts';
 import type { Executor } from './prompt/executor.ts';
 import type { SocketBreak, SocketTable } from './server/sockets.ts';
 
-/** Ends a fault. Calling it twice does nothing. */
-export type Release = () => void;
+/** Ends a fault. Idempotent. */
+export type EndFault = () => void;
 
 export interface BreakOptions {
-  /** The next time this happens, before its message is sent; at once when left out. */
+  /** When the next matching event happens, before its message is sent. Default: immediately. */
   readonly at?: EventMatch;
-  /** The sockets of this client; of all when left out. */
+  /** Only the sockets of this client. Default: all sockets. */
   readonly clientId?: string;
-  /** How many times it happens, one unless told otherwise. */
+  /** How many matching events break sockets. Default 1. */
   readonly times?: number;
 }
 
-/** How an answer goes wrong. `request` is the beginning of `GET /history/...`, without `/api`. */
+/** How an answer fails. */
 export interface AnswerFault {
+  /** Prefix of method and path, without `/api`: `GET /history`. */
   readonly request: string;
   /**
-   * - `refuse`: the status, without doing anything
-   * - `break`: everything is done, then the status is answered
-   * - `lose`: everything is done, then the connection is reset
-   * - `delay`: everything is done, then the answer waits
+   * - `refuse`: answers the status; the request has no effect
+   * - `break`: handles the request, then answers the status
+   * - `lose`: handles the request, then resets the connection
+   * - `delay`: handles the request, then delays the answer
    */
   readonly how: 'refuse' | 'break' | 'lose' | 'delay';
-  /** 500 unless told otherwise. */
+  /** Default 500. */
   readonly status?: number;
   readonly delayMs?: number;
-  /** How many requests it meets, one unless told otherwise. */
+  /** How many requests fail. Default 1. */
   readonly times?: number;
 }
 
@@ -38,14 +39,14 @@ export interface ViewFault {
   readonly truncateAtBytes?: number;
 }
 
-/** What ends and starts the simulated process; see `simulator.ts`. */
+/** The part of the simulator that ends and starts the process; see `simulator.ts`. */
 export interface Lifecycle {
   current(): { readonly sockets: SocketTable; readonly executor: Executor };
   die(): Promise<void>;
   restart(): Promise<void>;
 }
 
-/** Everything that can be made to go wrong while the server runs. A fault lasts until it is released or used up. */
+/** Faults that tests can inject while the server runs. A fault lasts until it is ended or used up. */
 export class Faults {
   readonly #log: EventLog;
   readonly #lifecycle: Lifecycle;
@@ -60,7 +61,7 @@ export class Faults {
     this.#lifecycle = lifecycle;
   }
 
-  /** Ends websockets, or makes them half-open. Resolves when it has happened as often as asked. */
+  /** Closes websockets or makes them half-open. Resolves when it has happened `times` times. */
   breakSockets(how: SocketBreak, options: BreakOptions = {}): Promise<void> {
     const { at, clientId, times = 1 } = options;
     const breakNow = () => void this.#lifecycle.current().sockets.break(how, clientId);
@@ -81,23 +82,23 @@ export class Faults {
     return promise;
   }
 
-  /** New websockets get this status instead of a handshake, or a TCP reset. */
-  refuseSockets(how: number | 'reset'): Release {
+  /** New websockets get this HTTP status or a TCP reset instead of a handshake. */
+  refuseSockets(how: number | 'reset'): EndFault {
     this.#refusedSockets = how;
     return () => (this.#refusedSockets = undefined);
   }
 
-  /** New TCP connections are reset. Those that are open stay. */
-  refuseConnections(): Release {
+  /** New TCP connections are reset. Open ones stay open. */
+  refuseConnections(): EndFault {
     this.#refusesConnections = true;
     return () => (this.#refusesConnections = false);
   }
 
   /**
-   * Prompts that end get into the history only after `ms`, or after release. Everything else about them is over: they
-   * are neither in the queue nor in the history.
+   * Prompts that end appear in the history only after `ms`, or when the fault is ended. Until then they are neither in
+   * the queue nor in the history.
    */
-  delayHistory(ms?: number): Release {
+  delayHistory(ms?: number): EndFault {
     const released = Promise.withResolvers<undefined>();
     this.#history = () =>
       ms === undefined
@@ -109,25 +110,25 @@ export class Faults {
     };
   }
 
-  failAnswers(fault: AnswerFault): Release {
+  failAnswers(fault: AnswerFault): EndFault {
     const entry = { fault, left: fault.times ?? 1 };
     this.#answers.add(entry);
     return () => this.#answers.delete(entry);
   }
 
-  /** Everything served by `/view`. */
-  failViews(fault: ViewFault): Release {
+  /** Slows down or truncates all answers of `/view`. */
+  failViews(fault: ViewFault): EndFault {
     this.#view = fault;
     return () => (this.#view = undefined);
   }
 
-  /** The client's socket stays open, but the server no longer knows it: ComfyUI's bug with two sockets of one id. */
+  /** The client's socket stays open but gets no messages, as after ComfyUI's bug with two sockets of one id. */
   dropRegistration(clientId?: string): void {
     this.#lifecycle.current().sockets.forget(clientId);
   }
 
-  /** No socket gets anything, as when one of them does not read. Messages wait and come after release. */
-  stallPublisher(): Release {
+  /** No socket gets messages, as when one client does not read. They are sent when the fault is ended. */
+  stallPublisher(): EndFault {
     const released = Promise.withResolvers<undefined>();
     const { sockets } = this.#lifecycle.current();
     sockets.hold(released.promise);
@@ -137,22 +138,22 @@ export class Faults {
     };
   }
 
-  /** The executor dies at its next step; HTTP goes on, and what runs seems to run for ever. */
+  /** The executor dies at its next step. HTTP goes on, and the running prompt stays in the queue for ever. */
   killExecutor(): void {
     this.#lifecycle.current().executor.kill();
   }
 
-  /** Ends the process as `kill -9` would: all connections are closed, the port refuses, nothing is remembered. */
+  /** Ends the process like `kill -9`: connections are closed, the port refuses, all memory is lost. */
   die(): Promise<void> {
     return this.#lifecycle.die();
   }
 
-  /** A new process on the same port: empty queue, history and cache, counters from 0, an empty temp folder. */
+  /** Starts a new process on the same port: empty queue, history, cache and temp folder, counters from 0. */
   restart(): Promise<void> {
     return this.#lifecycle.restart();
   }
 
-  /** For the server: what to do to a new websocket. */
+  /** For the server: how to refuse new websockets, if at all. */
   get refusedSockets(): number | 'reset' | undefined {
     return this.#refusedSockets;
   }
@@ -167,12 +168,12 @@ export class Faults {
     return this.#view;
   }
 
-  /** For the executor: when the entry of a prompt that ends now may be seen. */
+  /** For the executor: resolves when a prompt that ends now may enter the history. Undefined: at once. */
   historyDelay(): Promise<unknown> | undefined {
     return this.#history?.();
   }
 
-  /** For the server: the fault this request meets, which is thereby used. */
+  /** For the server: the fault for this request, if any; it counts as used. */
   useAnswerFault(request: string): AnswerFault | undefined {
     for (const entry of this.#answers) {
       if (!request.startsWith(entry.fault.request)) continue;

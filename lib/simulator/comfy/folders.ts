@@ -3,21 +3,22 @@ import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import type { Folders } from './nodes/node.ts';
 
-export interface Place {
+export interface OpenedFolders {
   readonly folders: Folders;
+  /** Deletes the folders if they are temporary. */
   remove(): Promise<void>;
 }
 
-/** Whether `path` is the folder itself or below it. */
+/** Whether `path` is the folder itself or inside it. */
 export function isInside(folder: string, path: string): boolean {
   const root = resolve(folder);
   const inner = resolve(path);
   return inner === root || inner.startsWith(root + sep);
 }
 
-/** The folders of a server, made when missing. Without a place they lie in a temporary one, which `remove` deletes. */
-export async function openFolders(place: string | undefined): Promise<Place> {
-  const root = place ?? (await mkdtemp(join(tmpdir(), 'simulated-comfyui-')));
+/** Creates the server's folders in `parent`, or in a new temporary folder. */
+export async function openFolders(parent: string | undefined): Promise<OpenedFolders> {
+  const root = parent ?? (await mkdtemp(join(tmpdir(), 'simulated-comfyui-')));
   const folders = {
     input: join(root, 'input'),
     output: join(root, 'output'),
@@ -25,12 +26,12 @@ export async function openFolders(place: string | undefined): Promise<Place> {
   };
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   const remove = async () => {
-    if (place === undefined) await rm(root, { recursive: true, force: true });
+    if (parent === undefined) await rm(root, { recursive: true, force: true });
   };
   return { folders, remove };
 }
 
-/** What a ComfyUI process does first of all. */
+/** A ComfyUI process empties its temp folder at start. */
 export async function wipeTemp({ temp }: Folders): Promise<void> {
   await rm(temp, { recursive: true, force: true });
   await mkdir(temp, { recursive: true });

@@ -11,7 +11,7 @@ import type { Catalogue } from './nodes/node.ts';
 
 export interface ProcessOptions {
   readonly catalogue: Catalogue;
-  /** Outputs start in hash order in ComfyUI, another one in each process; here in the order this returns. */
+  /** The order in which output nodes start. In ComfyUI it is hash order, different in each process. */
   readonly orderOutputs: (ids: readonly string[]) => readonly string[];
   readonly speed: number;
   readonly previews: boolean;
@@ -19,15 +19,15 @@ export interface ProcessOptions {
   readonly logger?: Logger | undefined;
   readonly log: EventLog;
   readonly faults: Faults;
-  /** Told of every prompt that has ended. */
+  /** Called when a prompt ends. */
   onPrompt(times: PromptTimes): void;
-  /** Asked for when a node ends the process. */
+  /** Called when a node crashes the process. */
   onCrash(): void;
 }
 
 /**
- * What one ComfyUI process holds in memory: all of it is gone when the process ends. The HTTP server in front of it is
- * `server.ts`.
+ * The memory of one ComfyUI process; all of it is lost when the process ends. `server/server.ts` is the HTTP server in
+ * front of it.
  */
 export class ComfyProcess {
   readonly queue: PromptQueue;
@@ -73,7 +73,7 @@ export class ComfyProcess {
     return this.#options.log;
   }
 
-  /** Counts from 0 in each process. */
+  /** The next prompt number, from 0 in each process. */
   nextNumber(): number {
     return this.#counter++;
   }
@@ -85,26 +85,26 @@ export class ComfyProcess {
     this.queue.put(prompt);
   }
 
-  /** Stops the executor where it is. A node that does not come to an end is left to itself after a while. */
+  /** Stops the executor. A node that does not end within `END_TIMEOUT_MS` is abandoned. */
   async end(): Promise<void> {
     this.#ended.abort();
-    const patience = new AbortController();
-    const late = sleep(END_TIMEOUT_MS, undefined, { signal: patience.signal, ref: false });
-    await Promise.race([this.#running, late.catch(() => undefined)]);
-    patience.abort();
+    const timeout = new AbortController();
+    const timedOut = sleep(END_TIMEOUT_MS, undefined, { signal: timeout.signal, ref: false });
+    await Promise.race([this.#running, timedOut.catch(() => undefined)]);
+    timeout.abort();
   }
 
   #finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void {
     const { promptId, queuedAt } = prompt;
     const { succeeded } = outcome;
     this.#options.onPrompt({ promptId, queuedAt, startedAt, endedAt: epochMs(), succeeded });
-    const enter = () => {
+    const addToHistory = () => {
       this.history.add(prompt, outcome);
       this.#options.log.announce('history', { promptId });
     };
-    const late = this.faults.historyDelay();
-    if (late) void late.then(enter);
-    else enter();
+    const delay = this.faults.historyDelay();
+    if (delay) void delay.then(addToHistory);
+    else addToHistory();
   }
 }
 

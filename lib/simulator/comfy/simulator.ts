@@ -2,30 +2,30 @@ import type { Logger } from '../../log.ts';
 import { EventLog, type EventMatch, type SimulatorEvent, type WaitOptions } from './event-log.ts';
 import type { PromptTimes } from './prompt/executor.ts';
 import { Faults } from './faults.ts';
-import { openFolders, wipeTemp, type Place } from './folders.ts';
+import { openFolders, wipeTemp, type OpenedFolders } from './folders.ts';
 import type { Folders, NodeDefinition } from './nodes/node.ts';
 import { NODES } from './nodes/registry.ts';
 import { ComfyProcess } from './process.ts';
 import { ComfyServer } from './server/server.ts';
 
 export interface SimulatorOptions {
-  /** `127.0.0.1` unless told otherwise. */
+  /** Default `127.0.0.1`. */
   readonly host?: string;
-  /** Any that is free unless told otherwise. */
+  /** Default: any free port. */
   readonly port?: number;
-  /** Where `input`, `output` and `temp` lie; a temporary folder, removed in the end, unless told otherwise. */
+  /** Parent of `input`, `output` and `temp`. Default: a temporary folder that is deleted at the end. */
   readonly folder?: string;
-  /** Node classes beside the built-in ones, or instead of them. */
+  /** Further node classes; they replace built-in ones of the same name. */
   readonly nodes?: ReadonlyMap<string, NodeDefinition>;
   /** Names of model files by folder (`checkpoints`, `vae`, ...). */
   readonly models?: Readonly<Record<string, readonly string[]>>;
-  /** How many times faster than real the stand-ins for models work; `Infinity` for at once. 1 unless told otherwise. */
+  /** Divides all working times of nodes; `Infinity` means no waiting. Default 1. */
   readonly speed?: number;
-  /** Whether samplers send previews; true unless told otherwise. */
+  /** Whether samplers send previews. Default true. */
   readonly previews?: boolean;
-  /** Entries the history keeps; 10000, as in ComfyUI, unless told otherwise. */
+  /** Maximum number of history entries. Default 10000, as in ComfyUI. */
   readonly historyCapacity?: number;
-  /** ComfyUI starts output nodes in an order of chance; here it is this one, the document's unless told otherwise. */
+  /** ComfyUI starts output nodes in random order; this function decides it. Default: document order. */
   readonly orderOutputs?: (ids: readonly string[]) => readonly string[];
   readonly log?: Logger;
 }
@@ -34,24 +34,24 @@ export interface ComfySimulator extends AsyncDisposable {
   readonly url: string;
   readonly faults: Faults;
   readonly folders: Folders;
-  /** The last prompts that have ended, ten thousand at least, oldest first. */
+  /** Ended prompts, oldest first; at least the last ten thousand. */
   readonly prompts: readonly PromptTimes[];
-  /** What happened lately (the last few thousand events) and matches, oldest first: requests, sockets, messages. */
+  /** Matching events among the last few thousand (requests, sockets, messages), oldest first. */
   past(match: EventMatch): readonly SimulatorEvent[];
-  /** The first event that matches, also one that is past. Rejects when none comes in ten seconds, or the time given. */
+  /** The first matching event, including past ones. Rejects after ten seconds or `timeoutMs`. */
   waitFor(match: EventMatch, options?: WaitOptions): Promise<SimulatorEvent>;
 }
 
-/** Starts a ComfyUI that is none: the protocol of version 0.8.0 over real sockets, and nodes that really run. */
+/** Starts the embedded ComfyUI: the protocol of ComfyUI 0.8.0 over real sockets, and nodes that really run. */
 export async function startComfySimulator(options: SimulatorOptions = {}): Promise<ComfySimulator> {
   const { speed = 1 } = options;
   if (!(speed > 0)) throw new RangeError(`Expected speed to be above 0, got ${speed}`);
-  const place = await openFolders(options.folder);
-  const simulator = new Simulator(options, place);
+  const opened = await openFolders(options.folder);
+  const simulator = new Simulator(options, opened);
   try {
     await simulator.restart();
   } catch (error) {
-    await place.remove();
+    await opened.remove();
     throw error;
   }
   return simulator;
@@ -61,17 +61,17 @@ class Simulator implements ComfySimulator {
   readonly faults: Faults;
   readonly folders: Folders;
   readonly #options: SimulatorOptions;
-  readonly #place: Place;
+  readonly #opened: OpenedFolders;
   readonly #log = new EventLog();
   readonly #prompts: PromptTimes[] = [];
   readonly #host: string;
   #port: number;
   #life: { readonly comfy: ComfyProcess; readonly server: ComfyServer } | undefined;
 
-  constructor(options: SimulatorOptions, place: Place) {
+  constructor(options: SimulatorOptions, opened: OpenedFolders) {
     this.#options = options;
-    this.#place = place;
-    this.folders = place.folders;
+    this.#opened = opened;
+    this.folders = opened.folders;
     this.#host = options.host ?? '127.0.0.1';
     this.#port = options.port ?? 0;
     this.faults = new Faults(this.#log, {
@@ -113,7 +113,7 @@ class Simulator implements ComfySimulator {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#die();
-    await this.#place.remove();
+    await this.#opened.remove();
   }
 
   #createProcess(): ComfyProcess {

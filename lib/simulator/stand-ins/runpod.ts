@@ -10,60 +10,60 @@ import { cancelJob, answer, Stops, type Exchange, type Platform } from './runpod
 import { Waits } from './runpod/waits.ts';
 
 export interface RunpodSimulatorOptions {
-  /** How long a poll for jobs is held before 204. The real time is unknown; workers give up after 90 s. */
+  /** How long a poll for jobs is held before 204. RunPod's own time is unknown; workers give up after 90 s. */
   readonly takeHoldMs?: number;
   readonly stopHoldMs?: number;
   /** `RUNPOD_PING_INTERVAL` for the worker. */
   readonly pingIntervalMs?: number;
-  /** False remembers sizes only, for runs of thousands of jobs. */
+  /** False keeps only the sizes of bodies, for runs of thousands of jobs. */
   readonly keepBodies?: boolean;
-  /** How long the waits of a test (`nextTake`, `result`, ...) wait. */
+  /** Timeout of `nextTake`, `result` and the like. */
   readonly waitMs?: number;
 }
 
 type Matches = (request: RecordedRequest) => boolean;
 
 /**
- * RunPod's side of the queue over real HTTP: the routes of a worker as the Python SDK 1.12 uses them, and of the client
- * API run, runsync, status, status-sync, cancel and health, as far as npm `runpod-sdk` needs them.
+ * A stand-in for RunPod's control plane over real HTTP: the worker routes as the Python SDK 1.12 uses them, and the
+ * client routes run, runsync, status, status-sync, cancel and health as npm `runpod-sdk` uses them.
  *
- * Approximate: how long polls are held, bodies of answers to posts, and cancelling. Left out: expiry, time limits,
- * giving the jobs of a silent worker to another one, webhooks, and reading streams.
+ * Approximate: how long polls are held, response bodies to posts, and cancelling. Left out: job expiry, execution
+ * timeouts, reassigning the jobs of a silent worker, webhooks, and reading streams.
  */
 export interface RunpodSimulator extends AsyncDisposable {
   readonly url: string;
   readonly endpointId: string;
-  /** What the platform sets in the environment of a worker. Ids can be overridden for a second worker. */
+  /** The environment variables RunPod sets for a worker. Override the ids for a second worker. */
   readonly env: Readonly<Record<string, string>>;
 
-  /** Queues a job and returns its id. `extras` are further members of the job object; `id` among them names it. */
+  /** Queues a job and returns its id. `extras` are further members of the job object, such as its `id`. */
   submit(input: unknown, extras?: Readonly<Record<string, unknown>>): string;
   /** Queues a job object exactly as written, with its own `id`. */
   submitText(jobText: string): string;
   job(jobId: string): SimulatedJob | undefined;
-  /** The post that ended a job: its first job-done that is no progress. */
+  /** The request that ended the job: its first job-done that is not progress. */
   result(jobId: string): Promise<RecordedRequest>;
-  /** Cancels a job; the worker that has it is told by its stop channel. */
+  /** Cancels a job. The worker that has it learns of it through its stop channel. */
   stopJob(jobId: string): void;
 
-  /** Requests in the order they came in, takes of both kinds together; posts are results, progress and chunks. */
+  /** Requests in order of arrival. Takes include both kinds; posts are results, progress and chunks. */
   readonly takes: readonly RecordedRequest[];
   readonly posts: readonly RecordedRequest[];
   readonly pings: readonly RecordedRequest[];
   readonly stops: readonly RecordedRequest[];
-  /** What no worker may do: two different results for a job, progress after a result, and the like. */
+  /** Protocol violations of workers: two different results for one job, progress after a result, and the like. */
   readonly violations: readonly Violation[];
 
-  /** The next one from now on that matches. */
+  /** The next matching request that arrives after this call. */
   nextTake(matches?: Matches): Promise<RecordedRequest>;
   nextPost(matches?: Matches): Promise<RecordedRequest>;
   nextPing(matches?: Matches): Promise<RecordedRequest>;
   nextStop(matches?: Matches): Promise<RecordedRequest>;
-  /** Resolves when `holds` is true, now or after a later request or answer. */
+  /** Resolves when `holds` returns true; it is checked now and after every request and answer. */
   until(holds: () => boolean): Promise<void>;
 
   readonly faults: Faults;
-  /** Refuses connections, and tears down the open ones, until {@link up}. */
+  /** Closes all connections and refuses new ones until {@link up}. */
   down(): Promise<void>;
   up(): Promise<void>;
 }
@@ -204,7 +204,7 @@ class Simulator implements RunpodSimulator {
     reply.onClose(() => this.#closed(record));
     const exchange = { request, record, reply };
     this.#record(record);
-    if (await this.#goWrong(exchange)) return;
+    if (await this.#applyFault(exchange)) return;
     await answer(this.#platform, exchange, this.#apiKey);
     this.#waits.changed();
   }
@@ -232,8 +232,8 @@ class Simulator implements RunpodSimulator {
     return route === 'job-done' || route === 'job-stream' ? this.posts : undefined;
   }
 
-  /** True when a fault took care of the request. */
-  async #goWrong({ request, reply }: Exchange): Promise<boolean> {
+  /** True if a fault answered the request, so that the route must not. */
+  async #applyFault({ request, reply }: Exchange): Promise<boolean> {
     const fault = this.faults.of(request);
     if (fault === undefined) return false;
     if (fault === 'hang') return true;

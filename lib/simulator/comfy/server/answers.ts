@@ -7,26 +7,26 @@ import type { ComfyProcess } from '../process.ts';
 import { writeJson } from '../python/python-json.ts';
 import type { ViewFault } from '../faults.ts';
 
-/** One request as the routes see it. */
+/** A request as a route handler gets it. */
 export interface Exchange {
   readonly comfy: ComfyProcess;
   readonly query: URLSearchParams;
-  /** What stands at `:id` in the path. */
+  /** The value of `:id` in the path; empty if the route has none. */
   readonly id: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** The request's body, whole or as it comes; only once. */
+  /** Reads the whole body. The body can be read only once, with this or with `stream`. */
   readonly body: () => Promise<Buffer>;
   readonly stream: () => AsyncIterable<Buffer>;
 }
 
-/** An HTTP answer before it is sent. */
+/** An HTTP response before it is sent. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | FilePart;
 }
 
-/** Bytes that are sent from disk, `end` exclusive. */
+/** A range of a file on disk, `end` exclusive. */
 export interface FilePart {
   readonly path: string;
   readonly start: number;
@@ -41,7 +41,7 @@ export function json(value: unknown, status = 200): Answer {
   };
 }
 
-/** What aiohttp sends for a response without a body: no text, and the type of bytes nobody knows. */
+/** aiohttp sends responses without a body as `application/octet-stream`. */
 export function empty(status = 200): Answer {
   return {
     status,
@@ -58,11 +58,11 @@ export function text(status: number, body: string, headers: Record<string, strin
   };
 }
 
-/** What becomes of every exception nobody expected, malformed input included. */
+/** aiohttp's answer to an exception in a handler. Malformed input ends here too. */
 export const internalError = (): Answer =>
   text(500, '500 Internal Server Error\n\nServer got itself in trouble');
 
-/** Never rejects: a client that goes away, or a file that does, ends the connection. */
+/** Never rejects: if the client disconnects or the file disappears, the connection is closed. */
 export async function send(
   response: ServerResponse,
   { status, headers, body }: Answer,
@@ -76,15 +76,12 @@ export async function send(
 
 const MARK = { 'x-simulated': 'comfyui-worker' };
 
-export function lengthOf(body: Answer['body']): number {
+function lengthOf(body: Answer['body']): number {
   return 'path' in body ? body.end - body.start : body.length;
 }
 
-/** Pieces of at most 64 KiB, or as large as told. */
-export async function* piecesOf(
-  body: Answer['body'],
-  pieceBytes = 64 * 1024,
-): AsyncGenerator<Buffer> {
+/** The body in chunks of at most `pieceBytes`. */
+async function* piecesOf(body: Answer['body'], pieceBytes = 64 * 1024): AsyncGenerator<Buffer> {
   if (!('path' in body)) {
     for (let at = 0; at < body.length; at += pieceBytes) yield body.subarray(at, at + pieceBytes);
   } else if (body.end > body.start) {
@@ -96,8 +93,14 @@ export async function* piecesOf(
 
 export class TooLarge extends Error {}
 
-/** @throws TooLarge when more than `maxBytes` have come; the rest is read all the same, so that the answer is. */
-export async function* within(request: IncomingMessage, maxBytes: number): AsyncGenerator<Buffer> {
+/**
+ * The request's body.
+ * @throws TooLarge for more than `maxBytes`. The rest is still read, because a client reads the answer only after sending.
+ */
+export async function* readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
@@ -109,7 +112,7 @@ export async function* within(request: IncomingMessage, maxBytes: number): Async
   }
 }
 
-/** Sends an answer at a pace, or only the beginning of it. Never rejects. */
+/** Sends an answer at a limited rate, or only its beginning. Never rejects. */
 export async function sendSlowly(
   response: ServerResponse,
   { status, headers, body }: Answer,
@@ -129,7 +132,7 @@ export async function sendSlowly(
         await sleep(1000 / PIECES_PER_SECOND, undefined, { ref: false });
     }
   } catch {
-    response.destroy(); // The file is gone.
+    response.destroy(); // The file was deleted.
   }
   if (truncateAtBytes < length) response.socket?.resetAndDestroy();
   else response.end();
@@ -138,7 +141,7 @@ export async function sendSlowly(
 const MAX_PIECE_BYTES = 1024 * 1024;
 const PIECES_PER_SECOND = 20;
 
-/** Resolves when the piece has left, or the connection is gone. */
+/** Resolves when the chunk has been written, or the connection is closed. */
 function written(response: ServerResponse, piece: Buffer): Promise<void> {
   return new Promise((resolve) => response.write(piece, () => resolve()));
 }

@@ -4,7 +4,7 @@ import { numberOf, type QueuedPrompt } from '../prompt/queue.ts';
 import { readJson, type RawJson, type PyDict, type PyValue } from '../python/python-json.ts';
 import type { ComfyProcess } from '../process.ts';
 
-/** `/api/jobs`: prompts pending, running and finished in one form. */
+/** `/api/jobs` and `/api/jobs/{id}`: pending, running and finished prompts in one format. */
 
 type Job = Map<string, unknown>;
 
@@ -144,7 +144,7 @@ function timeOf(messages: readonly [string, PyDict][], events: readonly string[]
   return dataOf(messages, events)?.get('timestamp');
 }
 
-/** How many things were made, and the first that can be shown: a saved one rather than a temporary one. */
+/** The number of outputs, and the first one the editor can show. Saved files come before temporary ones. */
 function summarize(outputs: ReadonlyMap<string, PyDict>) {
   const items = [...outputs].flatMap(([nodeId, output]) =>
     [...output].flatMap(([mediaType, list]) =>
@@ -174,7 +174,7 @@ function workflowIdOf(extraData: PyDict): PyValue | undefined {
   return workflow instanceof Map ? workflow.get('id') : undefined;
 }
 
-/** Absent values are left out. */
+/** A job without its null and undefined members. */
 function compact(entries: readonly (readonly [string, unknown])[]): Job {
   return new Map(entries.filter(([, value]) => value !== undefined && value !== null));
 }

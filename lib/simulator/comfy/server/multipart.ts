@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** `multipart/form-data` as it comes in: nothing is kept but a window of the text between two parts. RFC 7578. */
+/** Streaming parser for `multipart/form-data` (RFC 7578). It buffers only a part's head and a possible boundary. */
 
 export type FormToken =
   | { readonly kind: 'part'; readonly name: string; readonly filename: string | undefined }
-  /** The next bytes of the part told last. */
+  /** The next bytes of the last part. */
   | { readonly kind: 'data'; readonly bytes: Buffer };
 
-/** @throws TypeError when the content type names no boundary. */
+/** @throws TypeError when the content type has no boundary. */
 export function boundaryOf(contentType: string): string {
   const [, quoted, plain] = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType) ?? [];
   const boundary = quoted ?? plain;
@@ -17,7 +17,7 @@ export function boundaryOf(contentType: string): string {
   return boundary;
 }
 
-/** @throws TypeError when the form ends before its last boundary. All of `source` has been read then. */
+/** @throws TypeError when the form ends before its last boundary, after `source` has been read to its end. */
 export async function* readForm(
   source: AsyncIterable<Buffer>,
   boundary: string,
@@ -36,7 +36,7 @@ export async function* readForm(
 class FormReader {
   readonly #boundary: Buffer;
   #state: 'preamble' | 'head' | 'body' | 'end' = 'preamble';
-  /** What has come and is not understood yet. The first boundary has no line before it. */
+  /** Bytes not parsed yet. It starts with a line break, because the first boundary may be the first line. */
   #window = Buffer.from('\r\n');
 
   constructor(boundary: string) {
@@ -53,7 +53,7 @@ class FormReader {
       more = this.#state === 'head' ? yield* this.#head() : yield* this.#body();
   }
 
-  /** @returns whether there is more to understand. */
+  /** @returns whether there is more to parse. */
   *#head(): Generator<FormToken, boolean> {
     if (this.#window.length < 2) return false;
     if (this.#window.toString('latin1', 0, 2) === '--') {
@@ -80,7 +80,7 @@ class FormReader {
   }
 }
 
-/** Name and file name as they are written: of escapes only those with a backslash are known, and `filename*`. */
+/** The part's name and file name. Backslash escapes and `filename*` are decoded. */
 function readDisposition(head: string): { name: string; filename: string | undefined } {
   const line = /^content-disposition:(.*)$/im.exec(head)?.[1] ?? '';
   const values = new Map<string, string>();
@@ -94,21 +94,21 @@ function readDisposition(head: string): { name: string; filename: string | undef
 
 const PARAMETER = /;\s*([\w*]+)=(?:"((?:\\.|[^"\\])*)"|([^;\s]*))/g;
 
-/** A form of which the files lie on disk. */
+/** A received form. Its files are on disk; disposing of it deletes them. */
 export interface ReceivedForm extends AsyncDisposable {
-  /** The first of each name. */
+  /** Text fields; of two with the same name, the first. */
   readonly texts: ReadonlyMap<string, string>;
   readonly files: ReadonlyMap<string, ReceivedFile>;
 }
 
 interface ReceivedFile {
-  /** As the client calls it. */
+  /** The name the client sent. */
   readonly filename: string;
-  /** Where it lies until the form is disposed of, unless somebody moves it away. */
+  /** Valid until the form is disposed of, or the file is moved. */
   readonly path: string;
 }
 
-/** Reads all of `source`, and puts what has a file name into files in `folder`. */
+/** Reads the whole form and writes parts with a file name to files in `folder`. */
 export async function receiveForm(
   source: AsyncIterable<Buffer>,
   { boundary, folder }: { readonly boundary: string; readonly folder: string },
@@ -156,7 +156,7 @@ class Form implements ReceivedForm {
     await this.#file?.writeFile(bytes);
   }
 
-  /** Ends the part that was begun last. */
+  /** Ends the current part. */
   async end(): Promise<void> {
     const text = this.#text;
     this.#text = undefined;

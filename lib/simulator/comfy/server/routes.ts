@@ -17,14 +17,14 @@ type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
 interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** There is no form without `/api`. */
+  /** Exists only under `/api`. */
   readonly apiOnly?: true;
-  /** There is no form with `/api`. */
+  /** Does not exist under `/api`. */
   readonly bareOnly?: true;
   readonly handle: Handle;
 }
 
-/** Nearly every path also exists under `/api`. HEAD is answered wherever GET is. */
+/** Nearly every path also exists under `/api`. HEAD works wherever GET does. */
 const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/', handle: () => page() },
   { method: 'GET', path: '/prompt', handle: ({ comfy }) => json(execInfo(comfy)) },
@@ -67,7 +67,7 @@ const COMPILED: readonly Compiled[] = ROUTES.map((route) => ({
   pattern: new RegExp(`^${route.path.replace(':id', '([^/]+)')}$`),
 }));
 
-/** A route and what stood at `:id`; undefined when there is none for this method. */
+/** The handler for a method and path, and the value of `:id`. Undefined when there is none. */
 export function findRoute(method: string, path: string): [handle: Handle, id: string] | undefined {
   const wanted = method === 'HEAD' ? 'GET' : method;
   const inApi = path.startsWith('/api/');
@@ -81,7 +81,7 @@ export function findRoute(method: string, path: string): [handle: Handle, id: st
   return undefined;
 }
 
-/** A static route owns every path for reading, so another method is refused there rather than the path not found. */
+/** ComfyUI serves static files under `/`, so an unknown path gives 405 for other methods than GET and HEAD, not 404. */
 export function noRoute(method: string): Answer {
   if (method === 'GET' || method === 'HEAD') return empty(404);
   if (method === 'OPTIONS') return empty(200);
@@ -109,7 +109,7 @@ async function changeQueue({ comfy, body }: Exchange): Promise<Answer> {
   return empty();
 }
 
-/** A text is gone through letter by letter, in Python, and matches nothing. */
+/** Python iterates over a string character by character, which matches no id. */
 function idsOf(value: PyValue | undefined): string[] {
   return Array.isArray(value) ? value.filter((id) => typeof id === 'string') : [];
 }
@@ -131,7 +131,7 @@ function maybeJson(body: Buffer): PyValue | undefined {
   }
 }
 
-/** Models are not held here, so only the caches can be freed. */
+/** There are no models to unload; `free_memory` clears the result cache. */
 async function free({ comfy, body }: Exchange): Promise<Answer> {
   const request = await readDict(body);
   if (pyBool(request.get('free_memory') ?? null)) comfy.queue.freeMemory();
@@ -184,7 +184,7 @@ function listEmbeddings({ comfy }: Exchange): Answer {
   return json(names.map((name) => name.replace(/\.[^.]*$/, '')));
 }
 
-/** Where models of each kind, and custom nodes, would lie: beside `input`, which is not told itself. */
+/** Folders of models and custom nodes, beside the input folder. ComfyUI does not list the input folder itself. */
 function folderPaths({ comfy }: Exchange): Answer {
   const root = dirname(comfy.catalogue.host.folders.input);
   const place = (name: string) =>
@@ -192,8 +192,8 @@ function folderPaths({ comfy }: Exchange): Answer {
   return json(new Map(MODEL_FOLDERS.map((name) => [name, [place(name)]])));
 }
 
-/** The answer of a ComfyUI 0.8.0 on a CPU, with `simulated` to tell it from one. */
-export function systemStats() {
+/** As ComfyUI 0.8.0 on a CPU answers, plus `simulated: true`. */
+function systemStats() {
   const [total, free] = [totalmem(), freemem()];
   return {
     system: {
@@ -224,8 +224,8 @@ export function systemStats() {
   };
 }
 
-/** What `/models` lists, in its order. */
-export const MODEL_FOLDERS: readonly string[] = [
+/** The answer of `/models`, in ComfyUI's order. */
+const MODEL_FOLDERS: readonly string[] = [
   'checkpoints',
   'configs',
   'loras',

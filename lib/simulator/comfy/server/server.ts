@@ -15,7 +15,7 @@ import {
   send,
   text,
   TooLarge,
-  within,
+  readBody,
   sendSlowly,
   type Answer,
 } from './answers.ts';
@@ -25,13 +25,13 @@ import type { ComfyProcess } from '../process.ts';
 import { message, statusData } from '../prompt/prompt-events.ts';
 import { findRoute, noRoute } from './routes.ts';
 
-export interface Listening {
+export interface ListenAddress {
   readonly host: string;
-  /** 0 for any that is free. */
+  /** 0: any free port. */
   readonly port: number;
 }
 
-/** ComfyUI's HTTP and websocket server, in front of one process. */
+/** ComfyUI's HTTP and websocket server (`server.py`), in front of one simulated process. */
 export class ComfyServer {
   readonly #comfy: ComfyProcess;
   readonly #http: Server;
@@ -50,7 +50,7 @@ export class ComfyServer {
     );
   }
 
-  static async start(comfy: ComfyProcess, { host, port }: Listening): Promise<ComfyServer> {
+  static async start(comfy: ComfyProcess, { host, port }: ListenAddress): Promise<ComfyServer> {
     const server = new ComfyServer(comfy);
     const listening = Promise.withResolvers<undefined>();
     server.#http.once('error', listening.reject);
@@ -63,7 +63,7 @@ export class ComfyServer {
     return (this.#http.address() as AddressInfo).port;
   }
 
-  /** Closes the port and every connection at once. */
+  /** Closes the port and all connections immediately. */
   async stop(): Promise<void> {
     const closed = Promise.withResolvers<undefined>();
     this.#http.close(() => closed.resolve(undefined));
@@ -82,14 +82,14 @@ export class ComfyServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = targetOf(request);
-    const name = `${request.method ?? 'GET'} ${withoutApi(target.pathname)}`;
+    const name = `${request.method ?? 'GET'} ${stripApi(target.pathname)}`;
     this.#comfy.log.announce('request', { request: name });
     const fault = this.#comfy.faults.useAnswerFault(name);
     const answer =
       fault?.how === 'refuse'
         ? text(fault.status ?? 500, 'Refused on purpose')
         : await this.#answer(request, target);
-    await this.#deliver(answer, response, { fault, isView: name === 'GET /view' });
+    await this.#send(answer, response, { fault, isView: name === 'GET /view' });
   }
 
   async #answer(request: IncomingMessage, target: URL): Promise<Answer> {
@@ -103,15 +103,15 @@ export class ComfyServer {
         query: target.searchParams,
         id,
         headers: request.headers as Record<string, string | undefined>,
-        stream: () => within(request, MAX_UPLOAD_BYTES),
-        body: () => buffer(within(request, MAX_UPLOAD_BYTES)),
+        stream: () => readBody(request, MAX_UPLOAD_BYTES),
+        body: () => buffer(readBody(request, MAX_UPLOAD_BYTES)),
       });
     } catch (error) {
       return error instanceof TooLarge ? text(413, error.message) : internalError();
     }
   }
 
-  async #deliver(
+  async #send(
     answer: Answer,
     response: ServerResponse,
     { fault, isView }: { readonly fault: AnswerFault | undefined; readonly isView: boolean },
@@ -132,7 +132,11 @@ export class ComfyServer {
   #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
     tcp.on('error', () => tcp.destroy());
     const target = targetOf(request);
-    const refusal = this.#refusal(request, target);
+    const refusal = isForeignOrigin(request.headers)
+      ? 403
+      : stripApi(target.pathname) === '/ws'
+        ? this.#comfy.faults.refusedSockets
+        : 404;
     if (refusal === 'reset') {
       tcp.resetAndDestroy();
     } else if (refusal !== undefined) {
@@ -149,12 +153,7 @@ export class ComfyServer {
     }
   }
 
-  #refusal(request: IncomingMessage, target: URL): number | 'reset' | undefined {
-    if (isForeignOrigin(request.headers)) return 403;
-    if (withoutApi(target.pathname) !== '/ws') return 404;
-    return this.#comfy.faults.refusedSockets;
-  }
-
+  /** A new socket is told the queue's length and, if its prompt is running, the current node. */
   #greet(sid: string): void {
     const { sockets, queue, events } = this.#comfy;
     sockets.publish(message('status', { ...statusData(queue.remaining), sid }), sid);
@@ -163,23 +162,24 @@ export class ComfyServer {
   }
 }
 
-/** As long as aiohttp keeps an idle connection. */
+/** aiohttp's default for idle connections. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Compression is there for clients that offer it, but not for small frames: those would wait for a thread each. */
+/** Small frames are not compressed: zlib would queue each of them on the thread pool. */
 const DEFLATE = { threshold: 1024, serverNoContextTakeover: true };
 
-/** A target that is no URL is taken for the root. */
+/** A request target that is not a valid URL counts as `/`. */
 const targetOf = ({ url = '/' }: IncomingMessage) =>
   URL.parse(url, 'http://simulator') ?? new URL('http://simulator');
 
-const withoutApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
+const stripApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
 
 /**
- * Whether a browser's page may not use this server: `Host` is a loopback name and `Origin` another host. A side without
- * a port is compared by name only; `Origin: null` and other hosts pass.
+ * Whether a request from a browser must be refused (`origin_only_middleware` in ComfyUI's `server.py`): `Host` is a
+ * loopback name and `Origin` names another host. If one of them has no port, only the names are compared.
+ * `Origin: null` is allowed.
  */
-export function isForeignOrigin({ host, origin }: IncomingHttpHeaders): boolean {
+function isForeignOrigin({ host, origin }: IncomingHttpHeaders): boolean {
   if (!host || !origin || !URL.canParse(origin)) return false;
   const [ours, theirs] = [new URL(`http://${host}`), new URL(origin)];
   if (!isLoopback(ours.hostname)) return false;

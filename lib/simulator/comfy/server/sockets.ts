@@ -5,7 +5,7 @@ import { writeJson } from '../python/python-json.ts';
 
 export type Frame = string | Buffer;
 
-/** How a websocket ends, or stops working: with a close frame, with a TCP reset, or by saying and hearing nothing more. */
+/** How to break a websocket: a close frame, a TCP reset, or half-open (open, but nothing is sent or read). */
 export type SocketBreak = 'close' | 'reset' | 'stall';
 
 interface Client {
@@ -17,9 +17,9 @@ interface Client {
 }
 
 /**
- * Connected websockets and what is sent to them. As in ComfyUI's `server.py`, one publisher writes all frames to all
- * sockets in order and waits for each to take them, so that a client that does not read holds up everybody; and the
- * table is by client id, where the end of an old socket removes the entry of a new one with the same id.
+ * Connected websockets and the frames for them. Two properties of ComfyUI's `server.py` are kept: one publisher writes
+ * all frames in order and waits for each socket, so a client that does not read delays all others; and sockets are
+ * registered by client id, so closing an old socket also removes a new one with the same id.
  */
 export class SocketTable {
   readonly #table = new Map<string, Client>();
@@ -32,7 +32,7 @@ export class SocketTable {
     return this.#clients.size;
   }
 
-  /** Enters a new socket. Without an id, or with an empty one, it gets one of 32 hex digits. */
+  /** Registers a socket. Without a client id it gets one of 32 hexadecimal digits. */
   add(socket: WebSocket, tcp: Socket, clientId: string | null): Client {
     const sid = clientId === null || clientId === '' ? randomUUID().replaceAll('-', '') : clientId;
     const client = { sid, socket, tcp, previewMetadata: false, stalled: false };
@@ -46,27 +46,26 @@ export class SocketTable {
     return this.#table.get(sid as string)?.previewMetadata ?? false;
   }
 
-  /** To the socket of `sid`, or to nobody when there is none; to all when it is undefined. */
+  /** Sends to the socket of `sid` if there is one; without `sid`, to all sockets. */
   publish(frame: Frame, sid?: unknown): void {
     this.#frames.push({ sid, frame });
     if (!this.#publishing) void this.#publish();
   }
 
-  /** Nothing is sent to anybody before `until` resolves. Without it, sending goes on. */
+  /** Holds back all frames until the promise resolves; undefined ends the hold. */
   hold(until: Promise<unknown> | undefined): void {
     this.#hold = until;
   }
 
-  /** Breaks the sockets of one client, or all. Returns how many there were. */
-  break(how: SocketBreak, clientId?: string): number {
+  /** Breaks the sockets of one client, or all. */
+  break(how: SocketBreak, clientId?: string): void {
     const broken = [...this.#clients].filter(
       ({ sid }) => clientId === undefined || sid === clientId,
     );
     for (const client of broken) breakClient(client, how);
-    return broken.length;
   }
 
-  /** The sockets stay open, but nothing reaches them any more. */
+  /** Unregisters sockets: they stay open but get no more frames. */
   forget(clientId?: string): void {
     if (clientId === undefined) this.#table.clear();
     else this.#table.delete(clientId);
@@ -82,7 +81,7 @@ export class SocketTable {
       client.previewMetadata = flags.supports_preview_metadata === true;
       void write(client, writeJson({ type: 'feature_flags', data: SERVER_FEATURES }));
     });
-    // A reset is an error to `ws`; for the server it is just an end.
+    // `ws` reports a TCP reset as an error; the 'close' event follows.
     client.socket.on('error', () => undefined);
     client.socket.once('close', () => {
       this.#clients.delete(client);
@@ -109,10 +108,10 @@ export class SocketTable {
   }
 }
 
-/** As much as aiohttp lets pile up before a write waits. */
+/** aiohttp's write buffer limit: above it, a write waits. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** Resolves when the frame has left, or never will. */
+/** Resolves when the frame has been written, or cannot be. */
 function write(client: Client, frame: Frame): Promise<void> {
   if (client.stalled || client.socket.readyState !== WebSocket.OPEN) return Promise.resolve();
   return new Promise((resolve) => client.socket.send(frame, () => resolve()));
@@ -133,9 +132,10 @@ function breakClient(client: Client, how: SocketBreak): void {
   }
 }
 
-/** What `/features` and the handshake say the server can do. */
+/** The largest request body, in bytes; announced in {@link SERVER_FEATURES}. */
 export const MAX_UPLOAD_BYTES = 104_857_600;
 
+/** The server's feature flags, in `/features` and in the websocket handshake. */
 export const SERVER_FEATURES = {
   supports_preview_metadata: true,
   max_upload_size: MAX_UPLOAD_BYTES,
@@ -143,7 +143,8 @@ export const SERVER_FEATURES = {
 };
 
 /**
- * The flags a client sends in its first frame. A frame that is no JSON leaves the chance open; any other JSON uses it up.
+ * The feature flags a client sends as its first JSON frame. A frame that is not JSON does not count as the first; any
+ * other JSON does.
  */
 export function maybeFeatureFlags(
   text: string,

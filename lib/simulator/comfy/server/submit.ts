@@ -10,7 +10,7 @@ import { validatePrompt } from '../validation/validate.ts';
 
 /**
  * `POST /prompt`.
- * @throws what ComfyUI answers with 500: text that is no JSON, a graph that is no dict, `extra_data: null`.
+ * @throws where ComfyUI answers 500: the body is not JSON, the graph is not a dict, or `extra_data` is null.
  */
 export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<Answer> {
   const request = readJson(body.toString());
@@ -23,7 +23,9 @@ export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<A
   const targets = fields.get('partial_execution_targets');
   const verdict = await validatePrompt(graph, comfy.catalogue, targets);
   const extraData = extraDataOf(fields, verdict);
-  if (verdict.error) return rejection(verdict);
+  if (verdict.error) {
+    return json({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
+  }
   extraData.set('create_time', Date.now());
   comfy.enqueue({
     ...{ number, promptId, extraData },
@@ -37,30 +39,27 @@ export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<A
 const isContainer = (value: PyValue) =>
   typeof value === 'string' || (typeof value === 'object' && value !== null);
 
-/** The counter moves with every request that names no number, refused ones included. */
+/** The counter advances with every request without a `number`, including rejected ones. */
 function takeNumber(fields: PyDict, comfy: ComfyProcess): number | PyFloat {
   const wanted = fields.get('number');
   if (wanted !== undefined) return pyFloat(wanted);
   const number = comfy.nextNumber();
-  // Zero negated is zero: `front` does nothing for the first prompt of a process.
+  // -0 equals 0: `front` has no effect on the first prompt of a process.
   return pyBool(fields.get('front') ?? null) && number !== 0 ? -number : number;
 }
 
 function extraDataOf(fields: PyDict, verdict: Verdict): PyDict {
   const extraData =
     fields.get('extra_data') ?? (fields.has('extra_data') ? null : new Map<string, PyValue>());
-  const isTouched = fields.has('client_id') || !verdict.error;
+  // ComfyUI fails on a bad extra_data only where it writes into it.
+  const isWritten = fields.has('client_id') || !verdict.error;
   if (!(extraData instanceof Map)) {
-    if (isTouched) throw new PythonError('TypeError', 'extra_data is no dict');
+    if (isWritten) throw new PythonError('TypeError', 'extra_data is no dict');
     return new Map();
   }
   const clientId = fields.get('client_id');
   const own = clientId === undefined ? [] : [['client_id', clientId] as const];
   return withoutSecrets(new Map([...extraData, ...own]));
-}
-
-function rejection({ error, nodeErrors }: Verdict): Answer {
-  return json({ error, node_errors: nodeErrors }, 400);
 }
 
 const NO_PROMPT = {

@@ -19,25 +19,25 @@ import { pyStr } from '../python/python-text.ts';
 
 interface Upload {
   readonly filename: string;
-  /** Where the bytes are; the file is gone when the request has been answered, unless it was moved away. */
+  /** The received file. It is deleted when the request has been answered, unless it was moved. */
   readonly path: string;
   readonly type: string;
   readonly subfolder: string;
   readonly overwrite: boolean;
 }
 
-/** `POST /upload/image`. Any kind of file is taken; its bytes go to disk as they come. */
+/** `POST /upload/image`. Any kind of file is accepted; its bytes are written to disk as they arrive. */
 export async function uploadImage(exchange: Exchange): Promise<Answer> {
   await using form = await receive(exchange);
   const upload = form && readUpload(form);
   if (!upload) return empty(400);
   const { folders } = exchange.comfy.catalogue.host;
-  return store(upload, folders, (path) => renameSync(upload.path, path));
+  return storeUpload(upload, folders, (path) => renameSync(upload.path, path));
 }
 
 /**
- * `POST /upload/mask`: the picture `original_ref` names gets the alpha of the uploaded one. When there is no such
- * picture nothing is written, and the answer is 200 all the same.
+ * `POST /upload/mask`: the image named by `original_ref` gets the alpha channel of the uploaded one. If there is no such
+ * image, nothing is written, and the answer is still 200.
  */
 export async function uploadMask(exchange: Exchange): Promise<Answer> {
   await using form = await receive(exchange);
@@ -46,7 +46,7 @@ export async function uploadMask(exchange: Exchange): Promise<Answer> {
   const { folders } = exchange.comfy.catalogue.host;
   const original = findOriginal(form, folders);
   const masked = original && (await maskedImage(original, upload.path));
-  return store(upload, folders, (path) => masked && writeFileSync(path, masked));
+  return storeUpload(upload, folders, (path) => masked && writeFileSync(path, masked));
 }
 
 async function receive({ comfy, stream, headers }: Exchange): Promise<ReceivedForm | undefined> {
@@ -68,8 +68,8 @@ function readUpload({ texts, files }: ReceivedForm): Upload | undefined {
   };
 }
 
-/** Runs without a pause, as ComfyUI's handler does: two uploads of one name cannot get in each other's way. */
-function store(upload: Upload, folders: Folders, write: (path: string) => void): Answer {
+/** Synchronous, as in ComfyUI: two uploads of the same name cannot interleave. */
+function storeUpload(upload: Upload, folders: Folders, write: (path: string) => void): Answer {
   const root = folderOf(upload.type, folders);
   const folder = join(root, upload.subfolder);
   if (!isInside(root, resolve(folder, upload.filename))) return empty(400);
@@ -79,7 +79,7 @@ function store(upload: Upload, folders: Folders, write: (path: string) => void):
   return json({ name, subfolder: upload.subfolder, type: upload.type });
 }
 
-/** The name itself, or `stem (1).ext` and so on: the first that is free, or holds the same bytes. */
+/** The file name, or `stem (1).ext` and so on: the first one that is free or has the same content. */
 function freeName({ filename, path, overwrite }: Upload, folder: string) {
   const { name: stem, ext } = parse(filename);
   let name = filename;
@@ -119,8 +119,8 @@ async function maskedImage(original: string, mask: string): Promise<Buffer> {
 
 const rawImage = (image: Sharp) => image.raw().toBuffer({ resolveWithObject: true });
 
-/** Whether two files hold the same bytes; without a pause, and with no more than a piece of each in memory. */
-export function haveSameBytes(one: string, other: string): boolean {
+/** Whether two files have the same content. Synchronous; reads both in chunks. */
+function haveSameBytes(one: string, other: string): boolean {
   const files = [openSync(one, 'r'), openSync(other, 'r')] as const;
   try {
     return fstatSync(files[0]).size === fstatSync(files[1]).size && compare(...files);

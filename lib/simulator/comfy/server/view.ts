@@ -7,7 +7,7 @@ import { empty, type Answer, type Exchange, type FilePart } from './answers.ts';
 import { isInside } from '../folders.ts';
 import type { Folders } from '../nodes/node.ts';
 
-/** `GET /view`: a file as it is, smaller (`preview`), or one part of its channels (`channel`). */
+/** `GET /view`: a file unchanged, compressed (`preview`), or with some of its channels (`channel`). */
 export async function viewFile({ comfy, query, headers }: Exchange): Promise<Answer> {
   const found = await findFile(query, comfy.catalogue.host.folders);
   if ('status' in found) return found;
@@ -51,7 +51,7 @@ async function maybePicture(path: string, query: URLSearchParams): Promise<Answe
   return channel === 'a' ? picture('png', await alphaOf(path)) : undefined;
 }
 
-/** `webp;50` or `jpeg;80`; any other format is webp, and the quality 90 unless told. */
+/** `webp;50` or `jpeg;80`. An unknown format means webp; the default quality is 90. */
 async function previewOf(path: string, preview: string): Promise<Answer> {
   const [wanted, quality = ''] = preview.split(';');
   const format = wanted === 'jpeg' ? 'jpeg' : 'webp';
@@ -76,7 +76,7 @@ function picture(format: string, body: Buffer): Answer {
   return { status: 200, headers: { 'content-type': `image/${format}` }, body };
 }
 
-/** What a browser would run is not named as what it is. */
+/** Types a browser would execute are served as `application/octet-stream`. */
 function contentType(path: string): string {
   const type = mime.getType(path) ?? 'application/octet-stream';
   return ACTIVE_TYPES.has(type) ? 'application/octet-stream' : type;
@@ -95,8 +95,8 @@ const latin1 = (text: string) => Buffer.from(text).toString('latin1');
 
 type Headers = Readonly<Record<string, string | undefined>>;
 
-/** A file with what HTTP offers for files: `ETag`, `Last-Modified`, conditions, one range. Not read, only named. */
-export async function answerFile(path: string, type: string, asked: Headers): Promise<Answer> {
+/** A file with `ETag`, `Last-Modified`, conditional requests and one range. The answer refers to the file; nothing is read. */
+async function answerFile(path: string, type: string, asked: Headers): Promise<Answer> {
   const stats = await stat(path, { bigint: true });
   const headers = {
     'content-type': type,
@@ -137,7 +137,7 @@ function answerPart(
   return { status: 206, headers: partial, body: { ...whole, start, end } };
 }
 
-/** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`; anything else counts as no range. */
+/** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`. Anything else is ignored. */
 function maybeRange(header: string | undefined, size: number): [number, number] | undefined {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
   if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;

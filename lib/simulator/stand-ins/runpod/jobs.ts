@@ -3,24 +3,24 @@ import type { RecordedRequest } from './requests.ts';
 
 export type JobStatus = 'IN_QUEUE' | 'IN_PROGRESS' | 'COMPLETED' | 'FAILED' | 'CANCELLED';
 
-/** A job as the platform keeps it. Times are `performance.now()`. */
+/** A job and its state on the platform. Times are `performance.now()`. */
 export interface SimulatedJob {
   readonly jobId: string;
   readonly submittedAt: number;
   readonly status: JobStatus;
-  /** When it was handed to a worker for the last time. */
+  /** When a worker took it last. */
   readonly assignedAt?: number;
   readonly workerId?: string;
-  /** When its result had come in. */
+  /** When its result arrived. */
   readonly doneAt?: number;
-  /** The latest progress, then the result's output. */
+  /** The latest progress; later the result's output. */
   readonly output?: unknown;
   readonly error?: unknown;
   /** Everything posted for it, in order: progress, chunks, results. */
   readonly posts: readonly RecordedRequest[];
 }
 
-/** Something a worker must not do. Repeating the same result is allowed: the answer to the first may have been lost. */
+/** Something a worker must not do. Posting the same result twice is allowed: the first answer may have been lost. */
 export interface Violation {
   readonly kind:
     | 'conflicting result'
@@ -45,27 +45,27 @@ interface KeptJob extends SimulatedJob {
   readonly ended: PromiseWithResolvers<void>;
 }
 
-/** A job on its way to a worker: the whole job object, as text. */
+/** A job to be handed to a worker: the whole job object, as text. */
 export interface Delivery {
   readonly jobId: string;
   readonly text: string;
 }
 
-/** A worker's open poll. `give` is false when its connection is gone, and then it gets nothing. */
+/** A worker's open poll. `give` returns false if the connection is closed; the jobs then stay in the queue. */
 export interface Taker {
   readonly workerId: string;
   readonly count: number;
   give(deliveries: readonly Delivery[]): boolean;
 }
 
-/** The queue of the platform: who waits for what, and what became of it. */
+/** The platform's queue: jobs, the workers waiting for them, and every job's state. */
 export class Jobs {
   readonly violations: Violation[] = [];
   readonly #jobs = new Map<string, KeptJob>();
   readonly #queue: Delivery[] = [];
   readonly #takers = new Set<Taker>();
 
-  /** Puts a job at the end of the queue. An id that is there already is delivered once more (a platform may do so). */
+  /** Appends a job to the queue. A known id is delivered again, as a platform may do. */
   submit(jobId: string, text: string): SimulatedJob {
     const job = this.#jobs.get(jobId) ?? this.#keep(jobId);
     this.#queue.push({ jobId, text });
@@ -83,7 +83,7 @@ export class Jobs {
     return count;
   }
 
-  /** The final job-done of a job, when it comes. */
+  /** Resolves with the job-done request that carries the job's result. */
   result(jobId: string): Promise<RecordedRequest> {
     return this.#known(jobId).result.promise;
   }
@@ -93,14 +93,14 @@ export class Jobs {
     return this.#known(jobId).ended.promise;
   }
 
-  /** Waits for jobs in the order of asking; the returned function gives up the place. */
+  /** Registers an open poll; polls are served in order. The returned function removes it. */
   take(taker: Taker): () => void {
     this.#takers.add(taker);
     this.#assign();
     return () => void this.#takers.delete(taker);
   }
 
-  /** Jobs whose handing over failed go back to the front. */
+  /** Jobs whose delivery failed go back to the front of the queue. */
   putBack(deliveries: readonly Delivery[]): void {
     const wanted = deliveries.filter(({ jobId }) => this.#known(jobId).status === 'IN_PROGRESS');
     for (const { jobId } of wanted) this.#known(jobId).status = 'IN_QUEUE';
@@ -108,7 +108,7 @@ export class Jobs {
     this.#assign();
   }
 
-  /** Cancels a job that has not ended. The worker that has it, if any. */
+  /** Cancels a job that has not ended. Returns the id of the worker that has it, if any. */
   cancel(jobId: string): string | undefined {
     const job = this.#known(jobId);
     if (isTerminal(job.status)) return undefined;
@@ -118,7 +118,7 @@ export class Jobs {
     return holder;
   }
 
-  /** A job-done: progress or result. `digest` stands for the body when results are compared. */
+  /** Handles a job-done request: progress or a result. Two results are the same when their digests are equal. */
   post(jobId: string, request: RecordedRequest, body: unknown, digest: string): void {
     const job = this.#postedFor(jobId, request);
     if (!job) return;
@@ -134,7 +134,7 @@ export class Jobs {
     else this.#done(job, request, body, digest);
   }
 
-  /** A job-stream chunk. */
+  /** Handles a chunk posted to job-stream. */
   stream(jobId: string, request: RecordedRequest): void {
     const job = this.#postedFor(jobId, request);
     if (job?.digest) this.#violated('progress after the result', jobId, request);

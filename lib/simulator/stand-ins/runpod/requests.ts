@@ -7,7 +7,7 @@ import type {
 } from 'node:http';
 import { JsonText } from '../../../json.ts';
 
-/** The routes a worker uses, and then those of clients. */
+/** First the routes for workers, then those for clients. */
 const ROUTES = [
   'job-take',
   'job-take-batch',
@@ -24,9 +24,9 @@ const ROUTES = [
 ] as const;
 export type Route = (typeof ROUTES)[number];
 
-/** A request as it came in. What happened to it is filled in when it is answered. */
+/** A request. The last three fields are filled in when it is answered or abandoned. */
 export interface RecordedRequest {
-  /** `performance.now()` when the whole request had come in. */
+  /** `performance.now()` when the whole body had been read. */
   readonly at: number;
   readonly route: Route;
   readonly method: string;
@@ -34,20 +34,20 @@ export interface RecordedRequest {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: IncomingHttpHeaders;
-  /** Path parts after the route: worker and job of worker routes, the job of client routes. */
+  /** Path segments after the route: worker and job on worker routes, the job on client routes. */
   readonly ids: readonly string[];
   /** Empty when bodies are not kept. */
   readonly bodyText: string;
   readonly bodyBytes: number;
-  /** The body as JSON, whatever its media type says; undefined when it is none, or bodies are not kept. */
+  /** The body as JSON, with any media type. Undefined when it is not JSON, or bodies are not kept. */
   readonly body: unknown;
   answeredAt?: number;
   status?: number;
-  /** The other side closed the connection before there was an answer. */
+  /** The client closed the connection before it was answered. */
   abandoned?: true;
 }
 
-/** Reads a request whole. Undefined when its path is none of {@link ROUTES}. */
+/** Reads a request to its end. Undefined when its path is none of {@link ROUTES}. */
 export async function receive(message: IncomingMessage): Promise<RecordedRequest | undefined> {
   const target = parseTarget(message.url ?? '/');
   const bodyText = await textOf(message);
@@ -63,7 +63,7 @@ export async function receive(message: IncomingMessage): Promise<RecordedRequest
   };
 }
 
-/** What is remembered of a request; without bodies, ten thousand of them weigh little. */
+/** The record of a request. Without bodies, thousands of records stay small. */
 export function toRecord(request: RecordedRequest, keepBodies: boolean): RecordedRequest {
   return keepBodies ? { ...request } : { ...request, headers: {}, bodyText: '', body: undefined };
 }
@@ -87,7 +87,7 @@ async function textOf(message: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** Python also posts bare `NaN`; what is no JSON at all is undefined. */
+/** Undefined for text that is not JSON. Bare `NaN` is accepted, because Python posts it. */
 function maybeJson(text: string): unknown {
   if (text === '') return undefined;
   try {
@@ -97,7 +97,7 @@ function maybeJson(text: string): unknown {
   }
 }
 
-/** The answer to one request; it can be given once, and only while somebody still listens. */
+/** The answer to one request. It can be sent once, and only while the client is connected. */
 export class Reply {
   readonly #response: ServerResponse;
   readonly #whenAnswered: (status: number) => void;
@@ -108,17 +108,17 @@ export class Reply {
     this.#whenAnswered = whenAnswered;
   }
 
-  /** False once the other side has gone, or an answer was given. */
+  /** False once the client has disconnected or an answer was sent. */
   get open(): boolean {
     return !this.#response.destroyed && !this.#response.writableEnded;
   }
 
-  /** From now on an answer is thrown away, and the connection with it. */
+  /** From now on an answer is dropped and the connection is reset instead. */
   lose(): void {
     this.#lost = true;
   }
 
-  /** Answers JSON text. False when nobody listens any more. */
+  /** Sends JSON text. False when the client has disconnected. */
   json(text: string, status = 200): boolean {
     return this.text(text, status, { 'content-type': 'application/json' });
   }
@@ -144,18 +144,18 @@ export class Reply {
     this.#response.socket?.resetAndDestroy();
   }
 
-  /** Calls back when the connection ended: `delivered` tells whether the whole answer went out before. */
+  /** Calls `listener` when the connection closes; `delivered` is true if the whole answer was sent before. */
   onClose(listener: (delivered: boolean) => void): void {
     this.#response.once('close', () => listener(this.#response.writableFinished));
   }
 }
 
 /**
- * What goes wrong with a request:
- * - `{status, text, headers}` is answered instead, and nothing else happens; `delayMs` before it.
- * - `{delayMs}` alone answers late, but properly.
- * - `reset` tears the connection down; the platform has not noticed the request.
- * - `lose-answer` does as asked, and tears the connection down instead of answering.
+ * How a request fails:
+ * - `{status, text, headers}` is sent instead, after `delayMs`; the request has no effect.
+ * - `{delayMs}` alone delays the normal answer.
+ * - `reset` resets the connection; the request has no effect.
+ * - `lose-answer` handles the request, then resets the connection instead of answering.
  * - `hang` never answers.
  */
 export type Fault = Answer | { readonly delayMs: number } | 'reset' | 'lose-answer' | 'hang';
@@ -169,11 +169,11 @@ interface Answer {
 
 type Decide = (request: RecordedRequest) => Fault | undefined;
 
-/** Faults switched on, by route. The first rule that has a fault for a request decides. */
+/** Active faults. The first rule that returns a fault for a request decides. */
 export class Faults {
   readonly #rules = new Set<Decide>();
 
-  /** The next `times` requests of a route go wrong; queued behind those already arranged. */
+  /** The next `times` requests of a route fail, after the faults set earlier for it are used up. */
   next(route: Route, fault: Fault, times = 1): void {
     let left = times;
     const rule: Decide = (request) => {
@@ -184,7 +184,7 @@ export class Faults {
     if (times > 0) this.#rules.add(rule);
   }
 
-  /** Goes wrong whenever `decide` says so, until the returned function is called. */
+  /** Every request for which `decide` returns a fault fails, until the returned function is called. */
   whenever(decide: Decide): () => void {
     const rule: Decide = (request) => decide(request);
     this.#rules.add(rule);

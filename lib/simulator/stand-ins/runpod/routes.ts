@@ -5,17 +5,17 @@ import { isTerminal, type Jobs, type SimulatedJob } from './jobs.ts';
 
 type Answer = (platform: Platform, exchange: Exchange) => void | Promise<void>;
 
-/** The routes of workers; their key is sent as it is. */
+/** Routes for workers. The key is the whole `Authorization` header. */
 const WORKER_ROUTES: Partial<Record<Route, Answer>> = {
   'job-take': answerTake,
   'job-take-batch': answerTake,
   'job-stop': answerStop,
   'job-done': answerPost,
   'job-stream': answerPost,
-  ping: answerPing,
+  ping: (_platform, { reply }) => void reply.json('{}'),
 };
 
-/** The routes of clients; their key may also be a bearer token. */
+/** Routes for clients. The key may also be sent as a bearer token. */
 const CLIENT_ROUTES: Partial<Record<Route, Answer>> = {
   run: answerRun,
   runsync: answerRunSync,
@@ -25,7 +25,7 @@ const CLIENT_ROUTES: Partial<Record<Route, Answer>> = {
   health: answerHealth,
 };
 
-/** Answers a request whose key is right; 401 to all others. */
+/** Answers a request, with 401 if its key is wrong. */
 export async function answer(platform: Platform, exchange: Exchange, key: string): Promise<void> {
   const { route, headers } = exchange.request;
   const ofClient = CLIENT_ROUTES[route];
@@ -35,8 +35,8 @@ export async function answer(platform: Platform, exchange: Exchange, key: string
   await (ofClient ?? WORKER_ROUTES[route])?.(platform, exchange);
 }
 
-/** Holds the request until there are jobs; 204 when there are none. */
-export function answerTake(platform: Platform, { request, reply }: Exchange): void {
+/** Holds the request until there is a job; 204 after `takeHoldMs`. */
+function answerTake(platform: Platform, { request, reply }: Exchange): void {
   const batch = request.route === 'job-take-batch';
   const giveUp = platform.jobs.take({
     workerId: request.ids[0] ?? '',
@@ -53,17 +53,20 @@ export function answerTake(platform: Platform, { request, reply }: Exchange): vo
   holdFor(platform.takeHoldMs, reply, giveUp);
 }
 
-/** Holds the request until a job of this worker is to be stopped; 204 when there is none. */
-export function answerStop(platform: Platform, { request, reply }: Exchange): void {
+/** Holds the request until a job of this worker is cancelled; 204 after `stopHoldMs`. */
+function answerStop(platform: Platform, { request, reply }: Exchange): void {
   const give = (jobIds: readonly string[]) => reply.json(JSON.stringify({ jobsToStop: jobIds }));
   holdFor(platform.stopHoldMs, reply, platform.stops.listen(request.ids[0] ?? '', give));
 }
 
-/** Takes a result, progress or chunk, whatever its content type says. */
-export function answerPost(platform: Platform, { request, record, reply }: Exchange): void {
+/** Accepts a result, progress or chunk with any content type. */
+function answerPost(platform: Platform, { request, record, reply }: Exchange): void {
   const jobId = request.ids[1] ?? '';
   if (request.route === 'job-stream') platform.jobs.stream(jobId, record);
-  else platform.jobs.post(jobId, record, request.body, digestOf(request.bodyText));
+  else {
+    const digest = createHash('sha256').update(request.bodyText).digest('base64');
+    platform.jobs.post(jobId, record, request.body, digest);
+  }
   reply.json('{}');
 }
 
@@ -82,47 +85,39 @@ function holdFor(ms: number, reply: Reply, giveUp: () => void): void {
   });
 }
 
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
-}
-
-export function answerPing(_platform: Platform, { reply }: Exchange): void {
-  reply.json('{}');
-}
-
-/** Queues the job of a request; what the platform does not know at the top of it is left out. */
-export function answerRun({ jobs }: Platform, exchange: Exchange): void {
-  const jobId = submitted(jobs, exchange, `${randomUUID()}-u1`);
+/** Queues a job. Unknown top-level members of the request are dropped. */
+function answerRun({ jobs }: Platform, exchange: Exchange): void {
+  const jobId = submitJob(jobs, exchange, `${randomUUID()}-u1`);
   if (jobId) exchange.reply.json(JSON.stringify({ id: jobId, status: 'IN_QUEUE' }));
 }
 
-/** Queues the job and waits for its end, at most `wait` milliseconds. */
-export async function answerRunSync({ jobs }: Platform, exchange: Exchange): Promise<void> {
-  const jobId = submitted(jobs, exchange, `sync-${randomUUID()}-u1`);
+/** Queues a job and waits for its end, at most `wait` milliseconds. */
+async function answerRunSync({ jobs }: Platform, exchange: Exchange): Promise<void> {
+  const jobId = submitJob(jobs, exchange, `sync-${randomUUID()}-u1`);
   if (jobId) await answerWhenEnded(jobs, exchange, jobId);
 }
 
-export function answerStatus({ jobs }: Platform, { request, reply }: Exchange): void {
+function answerStatus({ jobs }: Platform, { request, reply }: Exchange): void {
   const job = jobs.get(request.ids[0] ?? '');
   if (job) reply.json(JSON.stringify(toView(job)));
   else reply.json('{"error":"job not found"}', 404);
 }
 
-export async function answerStatusSync(platform: Platform, exchange: Exchange): Promise<void> {
+async function answerStatusSync(platform: Platform, exchange: Exchange): Promise<void> {
   const { jobs } = platform;
   const [jobId = ''] = exchange.request.ids;
   if (jobs.get(jobId)) await answerWhenEnded(jobs, exchange, jobId);
   else answerStatus(platform, exchange);
 }
 
-export function answerCancel(platform: Platform, exchange: Exchange): void {
+function answerCancel(platform: Platform, exchange: Exchange): void {
   const [jobId = ''] = exchange.request.ids;
   if (platform.jobs.get(jobId)) cancelJob(platform, jobId);
   answerStatus(platform, exchange);
 }
 
-/** Jobs are counted as the platform counts them; of workers only those that have taken something are known. */
-export function answerHealth({ jobs }: Platform, { reply }: Exchange): void {
+/** Counts of jobs by status. Only workers that are running a job are counted. */
+function answerHealth({ jobs }: Platform, { reply }: Exchange): void {
   const running = jobs.count('IN_PROGRESS');
   const counts = {
     completed: jobs.count('COMPLETED'),
@@ -135,7 +130,8 @@ export function answerHealth({ jobs }: Platform, { reply }: Exchange): void {
   reply.json(JSON.stringify({ jobs: counts, workers }));
 }
 
-function submitted(jobs: Jobs, { request, reply }: Exchange, jobId: string): string | undefined {
+/** The job's id, or undefined after a 400. */
+function submitJob(jobs: Jobs, { request, reply }: Exchange, jobId: string): string | undefined {
   const text = toJobText(jobId, request.bodyText);
   if (!text) {
     reply.json('{"error":"the body is not JSON with an input"}', 400);
@@ -145,7 +141,7 @@ function submitted(jobs: Jobs, { request, reply }: Exchange, jobId: string): str
   return jobId;
 }
 
-/** The job a worker gets: members of the request as they were written. */
+/** The job object for the worker. Members keep the text of the request, so that no number is rounded. */
 function toJobText(jobId: string, requestText: string): string | undefined {
   const request = JsonText.maybeParse(requestText);
   if (!request?.get('input')) return undefined;
@@ -157,22 +153,21 @@ function toJobText(jobId: string, requestText: string): string | undefined {
 }
 
 async function answerWhenEnded(jobs: Jobs, exchange: Exchange, jobId: string): Promise<void> {
-  const gone = Promise.withResolvers<'gone'>();
-  const timer = setTimeout(() => gone.resolve('gone'), waitOf(exchange.request.query.wait));
-  exchange.reply.onClose(() => gone.resolve('gone'));
-  await Promise.race([jobs.ended(jobId), gone.promise]);
+  const wait = Number(exchange.request.query.wait ?? Number.NaN);
+  const waitMs = Number.isNaN(wait) ? 90_000 : Math.min(Math.max(wait, 1000), 300_000);
+  const gaveUp = Promise.withResolvers<void>();
+  const timer = setTimeout(gaveUp.resolve, waitMs);
+  exchange.reply.onClose(() => gaveUp.resolve());
+  await Promise.race([jobs.ended(jobId), gaveUp.promise]);
   clearTimeout(timer);
   const job = jobs.get(jobId);
   if (job) exchange.reply.json(JSON.stringify(toView(job)));
 }
 
-function waitOf(wait: string | undefined): number {
-  const ms = Number(wait ?? Number.NaN);
-  return Number.isNaN(ms) ? 90_000 : Math.min(Math.max(ms, 1000), 300_000);
-}
-
+/** The job as `/status` shows it. */
 function toView(job: SimulatedJob): Record<string, unknown> {
   const { jobId, status, submittedAt, assignedAt, doneAt, workerId, output, error } = job;
+  const wholeMs = (ms: number) => Math.max(0, Math.round(ms));
   const started = assignedAt === undefined ? {} : { delayTime: wholeMs(assignedAt - submittedAt) };
   const ended =
     assignedAt === undefined || doneAt === undefined || !isTerminal(status)
@@ -181,29 +176,25 @@ function toView(job: SimulatedJob): Record<string, unknown> {
   return { id: jobId, status, ...started, ...ended, workerId, output, error };
 }
 
-function wholeMs(ms: number): number {
-  return Math.max(0, Math.round(ms));
-}
-
 const PASSED_ON = ['input', 'webhook', 's3Config', 'policy'] as const;
 
-/** What the routes work on. */
+/** The state behind the routes. */
 export interface Platform {
   readonly jobs: Jobs;
   readonly stops: Stops;
-  /** How long polls are held before 204, in milliseconds. */
+  /** How long a poll is held before 204, in milliseconds. */
   readonly takeHoldMs: number;
   readonly stopHoldMs: number;
 }
 
-/** A request as it came in, as it is remembered, and its answer. */
+/** A request, its record (possibly without the body), and its answer. */
 export interface Exchange {
   readonly request: RecordedRequest;
   readonly record: RecordedRequest;
   readonly reply: Reply;
 }
 
-/** Cancels a job; the worker that has it, if any, is told when it asks. */
+/** Cancels a job. If a worker has it, the worker learns of it through its stop channel. */
 export function cancelJob({ jobs, stops }: Platform, jobId: string): void {
   const workerId = jobs.cancel(jobId);
   if (workerId !== undefined) stops.add(workerId, jobId);
@@ -211,7 +202,7 @@ export function cancelJob({ jobs, stops }: Platform, jobId: string): void {
 
 type Give = (jobIds: readonly string[]) => boolean;
 
-/** Ids of jobs to stop, by worker, kept until the worker asks. */
+/** The stop channel: ids of cancelled jobs by worker, kept until the worker asks. */
 export class Stops {
   readonly #pending = new Map<string, string[]>();
   readonly #listeners = new Map<string, Set<Give>>();
@@ -221,7 +212,7 @@ export class Stops {
     for (const give of this.#listeners.get(workerId) ?? []) this.#hand(workerId, give);
   }
 
-  /** Hands over what is pending, now or later, once; the returned function stops listening. */
+  /** Calls `give` once with the pending ids, now or later. The returned function removes the listener. */
   listen(workerId: string, give: Give): () => void {
     const listeners = this.#listeners.get(workerId) ?? new Set();
     this.#listeners.set(workerId, listeners.add(give));

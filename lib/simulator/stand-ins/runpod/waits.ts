@@ -1,4 +1,4 @@
-/** Waits of a test for something to have happened: bounded, and looked at again after every event. */
+/** Lets tests wait for a condition, with a timeout. Conditions are checked again after every event. */
 export class Waits {
   readonly #waitMs: number;
   readonly #looks = new Set<() => void>();
@@ -8,12 +8,12 @@ export class Waits {
     this.#waitMs = waitMs;
   }
 
-  /** Something happened. */
+  /** Checks all pending conditions. Call it after every event. */
   changed(): void {
     for (const look of this.#looks) look();
   }
 
-  /** What `look` finds, now or after a later event. Rejects, naming `what`, when it takes too long. */
+  /** The first value `look` returns, now or after a later event. Rejects after the timeout; `what` names the condition. */
   until<T>(what: string, look: () => T | undefined): Promise<T> {
     const found = Promise.withResolvers<T>();
     const tryAgain = () => {
@@ -27,7 +27,7 @@ export class Waits {
     return bounded;
   }
 
-  /** The same promise, given up after the bound or when the simulator ends. */
+  /** The same promise; it rejects after the timeout, or when the stand-in is closed. */
   bounded<T>(what: string, promise: Promise<T>): Promise<T> {
     const { promise: given, resolve, reject } = Promise.withResolvers<T>();
     const late = () => reject(new Error(`${what} did not happen within ${this.#waitMs} ms`));
@@ -42,7 +42,7 @@ export class Waits {
     return given;
   }
 
-  /** Rejects whoever still waits. */
+  /** Rejects all pending waits. */
   end(): void {
     const reason = new Error('The simulated platform was closed while somebody waited for it');
     for (const reject of this.#ends) reject(reason);
