@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
+import { toJobError } from '../lib/queues/queue.ts';
 import { toFailure, toResult } from './result.ts';
 
 const item = { filename: 'a.png', type: 'base64', data: 'AAAA' } as const;
@@ -65,13 +66,18 @@ test('an error of ours keeps its text and details, and nothing else', () => {
     details: ['a'],
     cause: new Error('secret path'),
   });
-  expect(toFailure(error)).toEqual({ error: 'Failed', details: ['a'] });
-  expect(toFailure(new WorkerError('comfy.unreachable', 'down'))).toEqual({ error: 'down' });
+  expect(toFailure(error)).toEqual({
+    error: toJobError('input.upload_failed', 'Failed'),
+    output: { details: ['a'] },
+  });
+  expect(toFailure(new WorkerError('comfy.unreachable', 'down'))).toEqual({
+    error: toJobError('comfy.unreachable', 'down'),
+  });
 });
 
 test('an unexpected error is told without stack', () => {
   expect(toFailure(new TypeError('x is not a function'))).toEqual({
-    error: 'An unexpected error occurred: x is not a function',
+    error: toJobError('worker.unexpected', 'An unexpected error occurred: x is not a function'),
   });
 });
 

@@ -73,14 +73,14 @@ export type TestHandler = (job: Job, context: JobContext) => unknown;
 export function toHandler(handler: TestHandler): Handler {
   return async (job, context) => {
     const value: unknown = await handler(job, context);
-    if (typeof value !== 'object' || value === null || !('error' in value)) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return { output: value ?? null };
     }
-    const { error, ...output } = value;
+    const { error, ...output } = value as { readonly error?: unknown };
     const text = typeof error === 'string' ? error : JSON.stringify(error);
     return {
       ...(Object.keys(output).length > 0 && { output }),
-      error: toJobError('comfy.execution_failed', text),
+      ...(error !== undefined && { error: toJobError('comfy.execution_failed', text) }),
     };
   };
 }
