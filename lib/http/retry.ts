@@ -25,6 +25,12 @@ export const RETRY_POLICIES = {
   upload: { retries: 3, firstMs: 500, maxMs: 4000, jitter: true },
   /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
   comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
+  /** A prompt that has ended is not in ComfyUI's history yet. */
+  comfyHistory: { retries: Infinity, firstMs: 10, maxMs: 1000, jitter: false },
+  /** A prompt is neither in ComfyUI's queue nor in its history, which may be about to change. */
+  comfyLookup: { retries: Infinity, firstMs: 50, maxMs: 2000, jitter: false },
+  /** A prompt was cancelled, but is still there. */
+  comfyCancel: { retries: Infinity, firstMs: 10, maxMs: 500, jitter: false },
 } as const satisfies Record<string, RetryPolicy>;
 
 /** The delays of one policy, for loops that {@link retry} does not fit. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ManualClock } from '../../clock.ts';
-import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
 
 let folder: string;

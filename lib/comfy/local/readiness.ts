@@ -1,11 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../clock.ts';
 import { describeError, WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import { processState } from './pid-file.ts';
 import type { ComfySettings } from './settings.ts';
 
-interface Waiting {
+interface Readiness {
   readonly client: ComfyClient;
   readonly settings: Pick<ComfySettings, 'url' | 'pidFile' | 'availability'>;
   readonly clock: Clock;
@@ -14,64 +14,72 @@ interface Waiting {
 }
 
 /**
- * Waits for ComfyUI to come up.
+ * Waits for ComfyUI to start.
  *
- * | process file         | patience                                                                           |
- * | -------------------- | ---------------------------------------------------------------------------------- |
- * | names a dead process | none, even if something answers: it is not the ComfyUI this worker was started with |
- * | names a living one   | `startupTimeoutMs`, and `maxRetries` looks if set                                  |
- * | absent, or remote    | `maxRetries` looks or 500, and `startupTimeoutMs`                                  |
+ * | process of the pid file | limit                                                                          |
+ * | ----------------------- | ------------------------------------------------------------------------------ |
+ * | dead                    | none: fails at once, even if something answers. It would be another ComfyUI    |
+ * | alive                   | `startupTimeoutMs`, and `maxRetries` attempts if set                           |
+ * | unknown, or remote      | `startupTimeoutMs`, and `maxRetries` attempts or 500                           |
  *
- * @throws WorkerError `comfy.unreachable` with the text clients know; what was tried is in the log.
+ * @throws WorkerError `comfy.unreachable`, with a text that clients match on; the details are in the log.
  */
-export async function waitUntilReachable(waiting: Waiting): Promise<void> {
-  const { client, settings, clock, log, signal } = waiting;
-  const { intervalMs, startupTimeoutMs } = settings.availability;
-  const beganAt = clock.now();
-  for (let looks = 1; ; looks++) {
-    const process = await expectProcess(waiting);
+export async function waitUntilReachable(options: Readiness): Promise<void> {
+  const { client, settings, clock, log, signal } = options;
+  const { intervalMs, startupTimeoutMs, maxRetries } = settings.availability;
+  const startedAt = clock.now();
+  for (let attempts = 1; ; attempts++) {
+    const process = await expectProcess(options);
+    const defaultAttempts = process === 'alive' ? Infinity : ATTEMPTS_WITHOUT_PROCESS;
+    const maxAttempts = maxRetries > 0 ? maxRetries : defaultAttempts;
     try {
       await client.probe(signal);
       return;
     } catch (error) {
       signal.throwIfAborted();
-      const tried = {
-        looks,
-        waitedMs: clock.now() - beganAt,
-        process,
-        error: describeError(error),
-      };
-      if (looks >= maxLooks(process, settings) || tried.waitedMs >= startupTimeoutMs)
-        throw unreachable(waiting, tried);
-      if (looks === 1) log.info(tried, 'waiting for ComfyUI to answer');
+      const waitedMs = clock.now() - startedAt;
+      const facts = { attempts, waitedMs, process, error: describeError(error) };
+      if (attempts >= maxAttempts || waitedMs >= startupTimeoutMs)
+        throw unreachable(options, facts);
+      if (attempts === 1) log.info(facts, 'waiting for ComfyUI to answer');
     }
     await clock.sleep(intervalMs, signal);
   }
 }
 
-/** @throws WorkerError `comfy.unreachable` when the process of a ComfyUI on this machine has ended. */
+/**
+ * The process of a ComfyUI on this machine; `unknown` without a pid file, or when ComfyUI is remote.
+ * @throws WorkerError `comfy.unreachable` when that process has ended.
+ */
 export async function expectProcess(
-  waiting: Pick<Waiting, 'settings' | 'log'>,
-): Promise<'absent' | 'alive'> {
-  const { url, pidFile } = waiting.settings;
-  const state = isLocal(new URL(url)) ? await processState(pidFile) : 'absent';
-  if (state === 'gone') throw unreachable(waiting, { process: state, pidFile });
-  return state;
+  options: Pick<Readiness, 'settings' | 'log'>,
+): Promise<'unknown' | 'alive'> {
+  const { url, pidFile } = options.settings;
+  if (!LOCAL_HOSTS.test(new URL(url).hostname)) return 'unknown';
+  const text = await readFile(pidFile, 'utf8').catch(() => '');
+  if (!/^\s*[1-9]\d*\s*$/.test(text)) return 'unknown';
+  if (await isAlive(Number(text))) return 'alive';
+  throw unreachable(options, { process: 'ended', pidFile });
 }
 
-function maxLooks(
-  process: 'absent' | 'alive',
-  { availability: { maxRetries } }: Waiting['settings'],
-): number {
-  if (maxRetries > 0) return maxRetries;
-  return process === 'alive' ? Infinity : LOOKS_WITHOUT_PROCESS_FILE;
+/** A process that has ended but was not yet reaped by its parent (a zombie) is not alive. */
+async function isAlive(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: the process exists, but belongs to somebody else.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  // Linux only. The state follows the name of the command, which is in parentheses and may hold anything.
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
 function unreachable(
-  { settings, log }: Pick<Waiting, 'settings' | 'log'>,
-  tried: object,
+  { settings, log }: Pick<Readiness, 'settings' | 'log'>,
+  facts: object,
 ): WorkerError {
-  log.warn(tried, 'ComfyUI is not reachable');
+  log.warn(facts, 'ComfyUI is not reachable');
   const { host } = new URL(settings.url);
   return new WorkerError(
     'comfy.unreachable',
@@ -79,8 +87,5 @@ function unreachable(
   );
 }
 
-function isLocal({ hostname }: URL): boolean {
-  return /^(localhost|127\..*|0\.0\.0\.0|\[::1?\])$/.test(hostname);
-}
-
-const LOOKS_WITHOUT_PROCESS_FILE = 500;
+const LOCAL_HOSTS = /^(localhost|127\..*|0\.0\.0\.0|\[::1?\])$/;
+const ATTEMPTS_WITHOUT_PROCESS = 500;

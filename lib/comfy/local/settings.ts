@@ -1,28 +1,31 @@
 import type { Config } from '../../config.ts';
 
-/** What the parts of this room need to know; all times in milliseconds. */
+/** Settings of a local ComfyUI. All times are milliseconds. */
 export interface ComfySettings {
   readonly url: string;
-  /** File with ComfyUI's process id; looked at only when `url` is on this machine. */
+  /** File with ComfyUI's process id; read only when `url` is on this machine. */
   readonly pidFile: string;
-  /** ComfyUI's input folder on this machine; asked for when it is not known and needed. */
+  /** ComfyUI's input folder on this machine; searched for when undefined. */
   readonly inputDir?: string | undefined;
-  /** The same for its output folder. */
+  /** ComfyUI's output folder on this machine; searched for when undefined. */
   readonly outputDir?: string | undefined;
+  /** Waiting for ComfyUI to start. */
   readonly availability: {
     readonly intervalMs: number;
-    /** Looks before giving up; 0 leaves it to the rules in `readiness.ts`. */
+    /** Attempts before giving up; 0 for the defaults in `readiness.ts`. */
     readonly maxRetries: number;
     readonly startupTimeoutMs: number;
   };
-  /** Silence within a request after which it is given up. */
+  /** A request that receives nothing for this long is given up. */
   readonly requestTimeoutMs: number;
-  /** Silence on the websocket after which queue and history are asked. */
+  /** After this long without an event, queue and history are asked. */
   readonly pollIntervalMs: number;
+  /** Between two pings on the websocket. */
   readonly pingIntervalMs: number;
+  /** A running prompt without events for this long is given up. */
   readonly silenceTimeoutMs: number;
   readonly reconnect: { readonly attempts: number; readonly delayMs: number };
-  /** Log every frame of the websocket. */
+  /** Whether every frame of the websocket is logged. */
   readonly trace: boolean;
   readonly limits: Limits;
 }
@@ -51,31 +54,31 @@ export function comfySettings(config: Config): ComfySettings {
   };
 }
 
-/** Bounds nobody has wanted to set from outside yet; milliseconds. */
+/** Limits that are not configurable, in milliseconds. */
 export const LIMITS = {
   /** One `GET /`. */
   probeMs: 5000,
-  /** Opening the websocket, and connecting for a request. */
+  /** Opening the websocket, and opening a connection for a request. */
   connectMs: 10_000,
-  /** A socket that was quiet for longer is asked with a ping before it is trusted with a prompt. */
+  /** A websocket without a frame for this long is checked with a ping before a prompt is submitted. */
   trustedSilenceMs: 2000,
-  /** How long that ping may take. */
+  /** Waiting for the answer to that ping. */
   quickPingMs: 1000,
   /** Waiting for the history of a prompt that has ended. */
   historyMs: 10_000,
-  /** How long a prompt on its way is still waited for after its job was aborted. */
+  /** Waiting for the answer to `/prompt` after the job was aborted. */
   submitGraceMs: 2000,
-  /** Taking back a prompt that was given up. */
+  /** Cancelling a prompt. */
   cancelMs: 5000,
-  /** Asking `/object_info` for what would have been accepted. */
+  /** One request for information that is useful but not essential, such as `/object_info` of one class. */
   nodeInfoMs: 10_000,
-  /** How long a job waits for what `/object_info` says about its nodes before it goes on without. */
+  /** All `/object_info` requests of a job together, before it goes on without them. */
   catalogueMs: 3000,
-  /** How long a prompt must have been nowhere before it counts as lost: a history can be late. */
+  /** A prompt counts as lost when it was in neither queue nor history for this long, because a history can be late. */
   doubtMs: 3000,
-  /** The same for a prompt whose post was not answered, before it is posted once more. */
+  /** The same for a prompt whose post was not answered, before it is posted again. */
   unansweredMs: 1000,
-  /** Looks at queue and history are never closer together than this. */
+  /** Minimum time between two looks at queue and history. */
   lookFloorMs: 50,
 } as const;
 

@@ -1,17 +1,17 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { existsSync, openAsBlob } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { ComfyClient } from '../transport/client.ts';
 import { systemClock } from '../../clock.ts';
-import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { ScriptedComfy } from '../scripted-comfy.ts';
+import { never, openComfy, type TestSettings } from '../test-comfy.ts';
+import { ComfyClient } from '../transport/client.ts';
 import { LIMITS } from './settings.ts';
 import { SharedFolder } from './shared-folder.ts';
-import { never } from '../test-comfy.ts';
 
 /** A ComfyUI that was started with these arguments, and sees what is in `<folder>/output`. */
-async function startPlace(argv: (folder: string) => string[]) {
+async function startWithOutputFolder(argv: (folder: string) => string[]) {
   const parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'shared-folder-'));
   parts.defer(() => rm(folder, { recursive: true }));
@@ -36,31 +36,127 @@ test.each([
   ['--base-directory', (folder: string) => ['main.py', `--base-directory=${folder}`]],
   ['the place of its program', (folder: string) => [`${folder}/main.py`]],
 ])('the output folder is found by %s, and nothing is left in it', async (_, argv) => {
-  await using place = await startPlace(argv);
-  const connection = () => 'one';
-  const shared = new SharedFolder(place.client, {
+  await using rig = await startWithOutputFolder(argv);
+  const socket = { clientId: 'one' };
+  const shared = new SharedFolder(rig.client, {
     type: 'output',
     configured: undefined,
-    connection,
+    socket,
   });
-  expect(await shared.path(never)).toBe(place.output);
-  expect(await readdir(place.output)).toEqual([]);
+  expect(await shared.path(never)).toBe(rig.output);
+  expect(await readdir(rig.output)).toEqual([]);
 });
 
 test('what is not to be found is looked for again when ComfyUI may be another one, and not before', async () => {
-  await using place = await startPlace(() => ['main.py']);
-  let clientId = 'one';
-  const connection = () => clientId;
-  const shared = new SharedFolder(place.client, {
+  await using rig = await startWithOutputFolder(() => ['main.py']);
+  const socket = { clientId: 'one' };
+  const shared = new SharedFolder(rig.client, {
     type: 'output',
     configured: undefined,
-    connection,
+    socket,
   });
   expect(await shared.path(never)).toBeUndefined();
-  const asked = place.scripted.requests.length;
+  const asked = rig.scripted.requests.length;
   expect(await shared.path(never)).toBeUndefined();
-  expect(place.scripted.requests).toHaveLength(asked);
-  clientId = 'two';
+  expect(rig.scripted.requests).toHaveLength(asked);
+  socket.clientId = 'two';
   expect(await shared.path(never)).toBeUndefined();
-  expect(place.scripted.requests).toHaveLength(2 * asked);
+  expect(rig.scripted.requests).toHaveLength(2 * asked);
+});
+
+/** A ComfyUI that sees `<folder>/input`, and says of itself what a test wants. */
+async function startWithInputFolder(
+  about: (folder: string) => { argv?: string[]; customNodes?: string },
+  settings: (folder: string) => TestSettings = () => ({}),
+) {
+  const folder = await mkdtemp(join(tmpdir(), 'store-input-'));
+  const input = join(folder, 'input');
+  await mkdir(input);
+  const { argv = ['main.py'], customNodes } = about(folder);
+  const scripted = await ScriptedComfy.start();
+  scripted.script('GET /system_stats', () => ({ body: JSON.stringify({ system: { argv } }) }));
+  scripted.script('GET /internal', () =>
+    customNodes === undefined
+      ? { status: 404 }
+      : { body: JSON.stringify({ custom_nodes: [customNodes] }) },
+  );
+  scripted.script('HEAD /view', ({ path }) => {
+    const name = new URL(path, 'http://x').searchParams.get('filename') ?? '';
+    return { status: existsSync(join(input, name)) ? 200 : 404 };
+  });
+  const comfy = openComfy(scripted.url, settings(folder));
+  return {
+    input,
+    folder,
+    scripted,
+    comfy,
+    [Symbol.asyncDispose]: async () => {
+      await comfy[Symbol.asyncDispose]();
+      await scripted[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+test.each([
+  [
+    '--input-directory',
+    (folder: string) => ({ argv: ['main.py', '--input-directory', `${folder}/input`] }),
+  ],
+  [
+    '--input-directory=',
+    (folder: string) => ({ argv: ['main.py', `--input-directory=${folder}/input`] }),
+  ],
+  ['--base-directory', (folder: string) => ({ argv: ['main.py', '--base-directory', folder] })],
+  [
+    'the folder of its custom nodes',
+    (folder: string) => ({ customNodes: `${folder}/custom_nodes` }),
+  ],
+  ['the place of its program', (folder: string) => ({ argv: [`${folder}/main.py`] })],
+])('the input folder is found by %s, and nothing is left in it', async (_, about) => {
+  await using rig = await startWithInputFolder(about);
+  expect(await rig.comfy.inputFolder(never)).toBe(rig.input);
+  expect(await readdir(rig.input)).toEqual([]);
+  const asked = rig.scripted.requests.length;
+  expect(await rig.comfy.inputFolder(never)).toBe(rig.input);
+  expect(rig.scripted.requests).toHaveLength(asked);
+});
+
+test('a folder that ComfyUI does not see is not taken for its input folder', async () => {
+  await using rig = await startWithInputFolder(
+    (folder) => ({ argv: [`${folder}/main.py`] }),
+    (folder) => ({ inputDir: folder }),
+  );
+  expect(await rig.comfy.inputFolder(never)).toBeUndefined();
+  expect(await readdir(rig.folder)).toEqual(['input']);
+});
+
+test('what ComfyUI says it takes is uploaded, and what it does not goes over the disk', async () => {
+  await using rig = await startWithInputFolder((folder) => ({ argv: [`${folder}/main.py`] }));
+  const { comfy, scripted, input, folder } = rig;
+  scripted.script('GET /features', () => ({ body: '{"max_upload_size":115343360.0}' }));
+  scripted.script('POST /upload', () => ({ body: '{"name":"stored.bin"}' }));
+  const store = async (bytes: number) => {
+    const path = join(folder, `${bytes}`);
+    await writeFile(path, '');
+    await truncate(path, bytes);
+    const content = await openAsBlob(path);
+    const file = { name: 'a.bin', subfolder: 'deep/er', mediaType: 'video/mp4', content };
+    return comfy.storeInput(file, never);
+  };
+  expect(await store(105_000_000)).toMatchObject({ name: 'stored.bin' });
+  expect(await readdir(input)).toEqual([]);
+  expect(await store(116_000_000)).toEqual({ name: 'a.bin', subfolder: 'deep/er', type: 'input' });
+  expect(await readdir(join(input, 'deep/er'))).toEqual(['a.bin']);
+});
+
+test('a name that leads out of the input folder is not written to disk', async () => {
+  await using rig = await startWithInputFolder((folder) => ({ argv: [`${folder}/main.py`] }));
+  const path = join(rig.folder, 'large');
+  await writeFile(path, '');
+  await truncate(path, 105_000_000);
+  rig.scripted.script('GET /features', () => ({ status: 404 }));
+  const file = { name: '../../x', mediaType: 'video/mp4', content: await openAsBlob(path) };
+  await expect(rig.comfy.storeInput(file, never)).rejects.toThrow(/leads out of the input folder/);
+  expect((await readdir(rig.folder)).sort()).toEqual(['input', 'large']);
 });

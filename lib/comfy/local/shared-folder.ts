@@ -5,97 +5,71 @@ import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
+import type { InputToStore, StoredInput } from '../backend.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import type { InputToStore } from '../backend.ts';
 
-export interface SharedFolderOptions {
+interface SharedFolderOptions {
   readonly type: 'input' | 'output';
-  /** The only place to look at; without it ComfyUI is asked. */
+  /** The only path to try; when undefined, likely paths are derived from what ComfyUI says about itself. */
   readonly configured: string | undefined;
-  /** Changes when ComfyUI may be another one: its client id for the websocket. */
-  readonly connection: () => string | undefined;
+  /** The id changes with the connection: behind a new one there may be another ComfyUI. */
+  readonly socket: { readonly clientId: string | undefined };
 }
 
 /**
- * ComfyUI's input or output folder, when it lies on a disk that this worker sees as well. Nothing is taken for it before
- * a file put there has been read back through ComfyUI.
+ * ComfyUI's input or output folder on a disk that this worker sees as well. A path is accepted only after a file written
+ * there was seen through ComfyUI.
  */
 export class SharedFolder {
   readonly #client: ComfyClient;
   readonly #options: SharedFolderOptions;
   #path: string | undefined;
-  #missedOver: string | undefined;
+  /** Client id of the connection over which the folder was not found. */
+  #notFoundOver: string | undefined;
 
   constructor(client: ComfyClient, options: SharedFolderOptions) {
     this.#client = client;
     this.#options = options;
   }
 
-  /**
-   * Where it is; undefined when it is not to be reached. Once found it is not looked for again, and otherwise not before
-   * there is a new connection to ComfyUI.
-   */
+  /** Undefined when it is not visible from here. A found path is kept; otherwise each new connection is a new attempt. */
   async path(signal: AbortSignal): Promise<string | undefined> {
     if (this.#path !== undefined) return this.#path;
-    const connection = this.#options.connection();
-    if (connection !== undefined && connection === this.#missedOver) return undefined;
-    this.#path = await this.#find(signal);
-    this.#missedOver = this.#path === undefined ? connection : undefined;
-    return this.#path;
-  }
-
-  async #find(signal: AbortSignal): Promise<string | undefined> {
-    const { configured } = this.#options;
-    const places = configured === undefined ? await this.#likely(signal) : [configured];
-    for (const place of places) {
-      if (await this.#isSeenByComfy(place, signal)) return place;
+    const { configured, socket } = this.#options;
+    const { clientId } = socket;
+    if (clientId !== undefined && clientId === this.#notFoundOver) return undefined;
+    const candidates = configured === undefined ? await this.#likelyPaths(signal) : [configured];
+    for (const candidate of candidates) {
+      if (await this.#isSeenByComfy(candidate, signal)) return (this.#path = candidate);
     }
+    this.#notFoundOver = clientId;
     return undefined;
   }
 
-  /** Puts a file there. ComfyUI sees all of it or nothing, and a prompt that reads the old one keeps it. */
-  async put(
-    folder: string,
-    { name, subfolder = '', content }: InputToStore,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const target = resolve(folder, subfolder, name);
-    if (!target.startsWith(resolve(folder) + sep)) throw outside(name);
-    const part = join(dirname(target), `.${randomUUID()}.part`);
-    await mkdir(dirname(target), { recursive: true });
-    try {
-      await pipeline(content.stream(), createWriteStream(part, { flags: 'wx' }), { signal });
-      await rename(part, target);
-    } catch (error) {
-      await rm(part, { force: true });
-      throw signal.aborted ? signal.reason : error;
-    }
-  }
-
-  /** By its arguments, else beside its other folders, else beside its program. */
-  async #likely(signal: AbortSignal): Promise<string[]> {
-    const stats = await this.#maybeJson('/system_stats', signal);
+  /** From the arguments of ComfyUI, else beside its `custom_nodes`, else beside its `main.py`. */
+  async #likelyPaths(signal: AbortSignal): Promise<string[]> {
+    const stats = await this.#maybeInfo('/system_stats', signal);
     const argv = (stats?.get('system')?.get('argv')?.items() ?? []).map((item) =>
       String(item.value()),
     );
-    const folders = await this.#maybeJson('/internal/folder_paths', signal);
+    const folders = await this.#maybeInfo('/internal/folder_paths', signal);
     const customNodes = folders?.get('custom_nodes')?.items()[0]?.value();
-    const base = valueOf(argv, '--base-directory');
+    const base = argumentOf(argv, '--base-directory');
     const { type } = this.#options;
-    const found = [
-      valueOf(argv, `--${type}-directory`),
+    const candidates = [
+      argumentOf(argv, `--${type}-directory`),
       base && join(base, type),
       typeof customNodes === 'string' ? join(dirname(customNodes), type) : undefined,
       argv[0] && join(dirname(argv[0]), type),
     ];
-    const places = found.filter((place) => place !== undefined && isAbsolute(place));
-    return [...new Set(places.map((place) => resolve(place ?? '')))];
+    const absolute = candidates.filter((path) => path !== undefined && isAbsolute(path));
+    return [...new Set(absolute.map((path) => resolve(path ?? '')))];
   }
 
-  /** Not every ComfyUI tells. */
-  async #maybeJson(path: string, signal: AbortSignal): Promise<JsonText | undefined> {
+  /** Undefined when this ComfyUI does not tell. */
+  async #maybeInfo(path: string, signal: AbortSignal): Promise<JsonText | undefined> {
     try {
-      return await this.#client.json(path, signal);
+      return await this.#client.getInfo(path, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!isError(error)) throw error;
@@ -113,23 +87,95 @@ export class SharedFolder {
     } catch (error) {
       signal.throwIfAborted();
       if (!isError(error)) throw error;
-      return false; // There is no such folder, or it is not ours to write to.
+      return false; // the folder does not exist or is not writable
     } finally {
       await rm(path, { force: true });
     }
   }
 }
 
-const outside = (name: string) =>
-  new WorkerError(
-    'input.upload_failed',
-    `The name ${JSON.stringify(name)} leads out of the input folder`,
-  );
-
-/** `--name value` or `--name=value`. */
-function valueOf(argv: readonly string[], name: string): string | undefined {
+/** The value of `--name value` or `--name=value`. */
+function argumentOf(argv: readonly string[], name: string): string | undefined {
   const joined = argv.find((arg) => arg.startsWith(`${name}=`));
   if (joined !== undefined) return joined.slice(name.length + 1);
   const at = argv.indexOf(name);
   return at < 0 ? undefined : argv[at + 1];
 }
+
+/**
+ * Puts a file into ComfyUI's input folder: by upload, or over the shared disk when it is too large to upload.
+ * @throws WorkerError `comfy.request_failed`, `comfy.protocol`, or `input.upload_failed` when neither way is possible.
+ */
+export async function storeInput(
+  file: InputToStore,
+  { client, inputFolder }: { readonly client: ComfyClient; readonly inputFolder: SharedFolder },
+  signal: AbortSignal,
+): Promise<StoredInput> {
+  const { name, subfolder = '', content, maskOf } = file;
+  const maxBytes = await maxUploadBytes(content.size, client, signal);
+  if (content.size <= maxBytes) {
+    const stored = await client.uploadImage(file, signal);
+    // For a mask without its original ComfyUI answers 200 and stores nothing (`server.py`, `upload_mask`).
+    if (!maskOf || (await client.hasFile({ ...stored, filename: stored.name }, signal)))
+      return stored;
+    throw new WorkerError(
+      'input.upload_failed',
+      `ComfyUI did not store the mask: it has no image "${maskOf.filename}" of the type "${maskOf.type}" to put it on`,
+    );
+  }
+  const folder = maskOf ? undefined : await inputFolder.path(signal);
+  if (folder === undefined) throw tooLarge(file, maxBytes);
+  await writeInto(folder, file, signal);
+  return { name, subfolder, type: 'input' };
+}
+
+/** ComfyUI is asked for its limit only when the default one would be exceeded. */
+async function maxUploadBytes(
+  bytes: number,
+  client: ComfyClient,
+  signal: AbortSignal,
+): Promise<number> {
+  if (bytes <= DEFAULT_MAX_UPLOAD - FORM_BYTES) return DEFAULT_MAX_UPLOAD - FORM_BYTES;
+  const features = await client.getInfo('/features', signal).catch(() => undefined);
+  signal.throwIfAborted();
+  const reported = features?.get('max_upload_size')?.value();
+  return (typeof reported === 'number' ? reported : DEFAULT_MAX_UPLOAD) - FORM_BYTES;
+}
+
+/** Writes beside the target and renames: ComfyUI never sees a part, and a prompt that reads the old file keeps it. */
+async function writeInto(
+  folder: string,
+  { name, subfolder = '', content }: InputToStore,
+  signal: AbortSignal,
+): Promise<void> {
+  const target = resolve(folder, subfolder, name);
+  if (!target.startsWith(resolve(folder) + sep))
+    throw new WorkerError(
+      'input.upload_failed',
+      `The name ${JSON.stringify(name)} leads out of the input folder`,
+    );
+  const part = join(dirname(target), `.${randomUUID()}.part`);
+  await mkdir(dirname(target), { recursive: true });
+  try {
+    await pipeline(content.stream(), createWriteStream(part, { flags: 'wx' }), { signal });
+    await rename(part, target);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+function tooLarge({ content, maskOf }: InputToStore, maxBytes: number): WorkerError {
+  const remedy = maskOf
+    ? 'a mask can only be uploaded'
+    : 'its input folder is on no disk that this worker sees; set COMFY_INPUT_DIR to it, or start ComfyUI with a larger --max-upload-size';
+  return new WorkerError(
+    'input.upload_failed',
+    `The file has ${content.size} bytes. ComfyUI takes uploads of at most ${maxBytes}, and ${remedy}`,
+  );
+}
+
+/** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits the whole request. */
+const DEFAULT_MAX_UPLOAD = 100 * 1024 * 1024;
+/** Reserved for the other fields of the form. */
+const FORM_BYTES = 4096;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../../clock.ts';
-import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy } from '../test-comfy.ts';
 
 /** A ComfyUI with these classes; the list may change under way. */

@@ -3,96 +3,90 @@ import type { Clock } from '../../clock.ts';
 import { describeError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfyClient } from '../transport/client.ts';
 import type { ComfySettings } from '../local/settings.ts';
-import { within } from '../transport/within.ts';
+import type { ComfyClient } from '../transport/client.ts';
+import { withTimeout } from '../transport/request-failure.ts';
 
 interface CatalogueParts {
   readonly client: ComfyClient;
   readonly settings: Pick<ComfySettings, 'limits'>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Changes when ComfyUI may be another one: its client id for the websocket. */
-  readonly connection: () => string | undefined;
+  /** The id changes with the connection: behind a new one there may be another ComfyUI with other nodes. */
+  readonly socket: { readonly clientId: string | undefined };
 }
 
 /**
- * What `/object_info` says, class by class, kept for as long as the connection to ComfyUI lasts. The whole of it can have
- * tens of megabytes and holds ComfyUI up for seconds while it is made; a workflow needs a dozen of its thousand classes.
+ * Node descriptions of `/object_info`, cached while the connection to ComfyUI lasts. They are fetched class by class: the
+ * whole of it can have tens of megabytes and blocks ComfyUI for seconds, and a workflow needs a dozen of a thousand
+ * classes.
  */
 export class NodeCatalogue {
   readonly #parts: CatalogueParts;
-  readonly #known = new Map<string, JsonText>();
-  #connection: string | undefined;
+  readonly #cache = new Map<string, JsonText>();
+  #clientId: string | undefined;
 
   constructor(parts: CatalogueParts) {
     this.#parts = parts;
   }
 
   /**
-   * Descriptions by class; a class without one is not installed. Undefined when ComfyUI did not tell within
-   * `limits.catalogueMs`.
+   * Descriptions by class. A class that is not installed has none, and is asked for again the next time, because it may
+   * be installed by then. Undefined when ComfyUI does not answer within `limits.catalogueMs`.
    */
   async describe(
     classTypes: Iterable<string>,
     { signal, fresh = false }: { readonly signal: AbortSignal; readonly fresh?: boolean },
   ): Promise<ReadonlyMap<string, JsonText> | undefined> {
-    this.#forgetOld();
+    const { client, socket } = this.#parts;
+    if (socket.clientId !== this.#clientId) this.#cache.clear();
+    this.#clientId = socket.clientId;
     const wanted = [...new Set(classTypes)];
-    const asked = fresh ? wanted : wanted.filter((classType) => !this.#known.has(classType));
-    const hasAnswered = await this.#patiently(signal, (inTime) => this.#ask(asked, inTime));
-    return hasAnswered ? this.#pick(wanted) : undefined;
-  }
-
-  /** The names of all classes; none when ComfyUI did not tell in time. Slow: only for saying what somebody may have meant. */
-  async names(signal: AbortSignal): Promise<readonly string[]> {
-    return (await this.#patiently(signal, (inTime) => this.#parts.client.classNames(inTime))) ?? [];
-  }
-
-  async #ask(classTypes: readonly string[], signal: AbortSignal): Promise<true> {
-    const limit = pLimit(REQUESTS);
-    await Promise.all(classTypes.map((classType) => limit(() => this.#askFor(classType, signal))));
-    return true;
-  }
-
-  /** What is not installed is asked for again the next time: it may have been installed by then. */
-  async #askFor(classType: string, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const info = await this.#parts.client.nodeInfo(classType, signal);
-    if (info) this.#known.set(classType, info);
-    else this.#known.delete(classType);
-  }
-
-  #pick(classTypes: readonly string[]): ReadonlyMap<string, JsonText> {
+    const missing = fresh ? wanted : wanted.filter((classType) => !this.#cache.has(classType));
+    const limit = pLimit(MAX_REQUESTS);
+    const fetched = await this.#inTime(signal, (inTime) =>
+      Promise.all(
+        missing.map((classType) =>
+          limit(async () => {
+            inTime.throwIfAborted();
+            const info = await client.nodeInfo(classType, inTime);
+            if (info) this.#cache.set(classType, info);
+            else this.#cache.delete(classType);
+          }),
+        ),
+      ),
+    );
+    if (fetched === undefined) return undefined;
     return new Map(
-      classTypes.flatMap((classType) => {
-        const info = this.#known.get(classType);
+      wanted.flatMap((classType) => {
+        const info = this.#cache.get(classType);
         return info ? [[classType, info] as const] : [];
       }),
     );
   }
 
-  #forgetOld(): void {
-    const connection = this.#parts.connection();
-    if (connection !== this.#connection) this.#known.clear();
-    this.#connection = connection;
+  /** Names of all classes; empty when ComfyUI does not answer in time. Slow: only for suggestions in error messages. */
+  async names(signal: AbortSignal): Promise<readonly string[]> {
+    const { client } = this.#parts;
+    return (await this.#inTime(signal, (inTime) => client.nodeClassNames(inTime))) ?? [];
   }
 
-  async #patiently<T>(
+  /** Undefined when the work fails or takes too long. */
+  async #inTime<T>(
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | undefined> {
     const { settings, clock, log } = this.#parts;
-    const bound = { ms: settings.limits.catalogueMs, what: '[GET] /object_info', clock, signal };
+    const limit = { ms: settings.limits.catalogueMs, what: '[GET] /object_info', clock, signal };
     try {
-      return await within(bound, work);
+      return await withTimeout(limit, work);
     } catch (error) {
       signal.throwIfAborted();
-      log.warn({ reason: describeError(error) }, 'ComfyUI does not tell about its nodes');
+      log.warn({ reason: describeError(error) }, 'could not read the nodes of ComfyUI');
       return undefined;
     }
   }
 }
 
-/** ComfyUI looks through its model folders for every answer, on the thread that also sends progress. */
-const REQUESTS = 4;
+/** ComfyUI scans its model folders for each answer, on the thread that also sends progress. */
+const MAX_REQUESTS = 4;

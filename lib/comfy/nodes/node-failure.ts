@@ -1,16 +1,16 @@
 import type { JsonText } from '../../json.ts';
 
-/** What ComfyUI tells about a node that raised or was interrupted; absent fields read `None`, as clients know it. */
+/** Report about a node that raised, was blocked or was interrupted. Missing fields read `None`, as clients know it. */
 export interface NodeFailure {
   readonly nodeId: string;
   readonly nodeType: string;
   readonly message: string;
   readonly exceptionType: string;
-  /** The last lines of the traceback. They name files of the server: for the log only. */
+  /** The last lines of the traceback. They name files of the server, so they go to the log only. */
   readonly traceback: readonly string[];
 }
 
-/** Reads the body of an `execution_error` or `execution_interrupted`, from the socket or from the history. */
+/** Reads the body of `execution_error` or `execution_interrupted`, from the socket or from the history. */
 export function nodeFailure(body: JsonText | undefined): NodeFailure {
   return {
     nodeId: shown(body?.get('node_id')),
@@ -21,7 +21,7 @@ export function nodeFailure(body: JsonText | undefined): NodeFailure {
   };
 }
 
-/** Clients match this text byte for byte; the line break ComfyUI ends its messages with is part of it. */
+/** Clients match on this text byte for byte, including the line break at the end of ComfyUI's messages. */
 export function executionErrorText({ nodeType, nodeId, message }: NodeFailure): string {
   return `Workflow execution error: Node Type: ${nodeType}, Node ID: ${nodeId}, Message: ${message}`;
 }
@@ -30,12 +30,12 @@ export function interruptedText({ nodeType, nodeId }: NodeFailure): string {
   return `Workflow execution interrupted: Node Type: ${nodeType}, Node ID: ${nodeId}`;
 }
 
-/** A node that did not run because an input was withheld on purpose; the rest of the workflow goes on. */
+/** For a node that did not run because an input was withheld on purpose. The rest of the workflow goes on. */
 export function blockedText({ nodeType, nodeId, message }: NodeFailure): string {
   return `Node ${nodeId} (${nodeType}) did not run: ${message.trim()}`;
 }
 
-/** Strings bare, everything else as it was sent, and nothing as Python says it. */
+/** Strings without quotes, other values as they were sent, and missing ones as Python's `None`. */
 export function shown(value: JsonText | undefined): string {
   if (value === undefined || value.kind === 'null') return 'None';
   return value.kind === 'string' ? String(value.value()) : value.text;

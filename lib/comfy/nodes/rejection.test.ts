@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../json.ts';
-import type { ProblemContext } from './node-problem.ts';
+import type { ProblemContext } from './node-problems.ts';
 import { rejectionText } from './rejection.ts';
 
 const nothingKnown: ProblemContext = {

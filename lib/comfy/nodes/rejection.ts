@@ -1,10 +1,11 @@
 import { choicesOf } from '../../choices.ts';
 import { JsonText } from '../../json.ts';
 import { shown } from './node-failure.ts';
-import { nodeProblems, type ProblemContext } from './node-problem.ts';
+import { nodeProblems, type ProblemContext } from './node-problems.ts';
 
 /**
- * ComfyUI's 400 → a text for people. First line, bullets and endings are those clients know; a bullet tells one problem.
+ * The error text for ComfyUI's answer 400 to `/prompt`. Clients match on the first line, the bullets and the endings.
+ * Each bullet is one problem of one node.
  */
 export async function rejectionText(body: string, context: ProblemContext): Promise<string> {
   const answer = JsonText.maybeParse(body);
@@ -13,32 +14,29 @@ export async function rejectionText(body: string, context: ProblemContext): Prom
   const nodeErrors = answer.get('node_errors');
   if (answer.kind !== 'object' || nodeErrors?.kind === 'array')
     return `Unexpected error queuing workflow: ${body}`;
-  if (answer.get('type')?.value() === OUTPUTS_FAILED)
-    return `${shown(answer.get('message') ?? JsonText.of(FAILED))}\n\n${USUALLY}\n${await checkpoints(context)}`;
+  if (answer.get('type')?.value() === OUTPUTS_FAILED) {
+    const message = shown(answer.get('message') ?? JsonText.of(VALIDATION_FAILED));
+    return `${message}\n\n${USUAL_CAUSE}\n${await installedCheckpoints(context)}`;
+  }
   const problems = await nodeProblems(nodeErrors, context);
-  const headline = headlineOf(answer);
+  const headline = headlineOf(answer.get('error'));
   if (problems.length === 0) return `${headline}. Raw response: ${body}`;
-  const ending = lacksCheckpoint(nodeErrors) ? `\n\n${await checkpoints(context)}` : '';
+  const isCheckpointMissing = (nodeErrors?.entries() ?? []).some(
+    ([, entry]) => /not.in.list/.test(entry.text) && entry.text.includes('ckpt_name'),
+  );
+  const ending = isCheckpointMissing ? `\n\n${await installedCheckpoints(context)}` : '';
   return `${headline}:\n${problems.map((problem) => `• ${problem}`).join('\n')}${ending}`;
 }
 
-function headlineOf(answer: JsonText): string {
-  const error = answer.get('error');
-  if (error === undefined) return FAILED;
+function headlineOf(error: JsonText | undefined): string {
+  if (error === undefined) return VALIDATION_FAILED;
   if (error.kind !== 'object') return shown(error);
   const message = error.get('message');
-  return message === undefined || error.get('type')?.value() === OUTPUTS_FAILED
-    ? FAILED
-    : shown(message);
+  const isGeneral = error.get('type')?.value() === OUTPUTS_FAILED;
+  return message === undefined || isGeneral ? VALIDATION_FAILED : shown(message);
 }
 
-function lacksCheckpoint(nodeErrors: JsonText | undefined): boolean {
-  return (nodeErrors?.entries() ?? []).some(([, entry]) =>
-    [/not.in.list/, /ckpt_name/].every((part) => part.test(entry.text)),
-  );
-}
-
-async function checkpoints({ nodeInfo }: ProblemContext): Promise<string> {
+async function installedCheckpoints({ nodeInfo }: ProblemContext): Promise<string> {
   const info = await nodeInfo('CheckpointLoaderSimple').catch(() => undefined);
   const names = choicesOf(info?.get('input')?.get('required')?.get('ckpt_name')) ?? [];
   return names.length > 0
@@ -46,6 +44,6 @@ async function checkpoints({ nodeInfo }: ProblemContext): Promise<string> {
     : 'No checkpoint models appear to be available. Please check your model installation.';
 }
 
-const FAILED = 'Workflow validation failed';
+const VALIDATION_FAILED = 'Workflow validation failed';
 const OUTPUTS_FAILED = 'prompt_outputs_failed_validation';
-const USUALLY = 'This usually means a required model or parameter is not available.';
+const USUAL_CAUSE = 'This usually means a required model or parameter is not available.';

@@ -1,59 +1,85 @@
 import type { JsonText } from '../../json.ts';
-import type { Ending } from '../backend.ts';
+import type { Ending, PromptOutcome } from '../backend.ts';
 import { executionErrorText, interruptedText, nodeFailure } from '../nodes/node-failure.ts';
+import type { PromptReport, PromptWatch } from './prompt-watch.ts';
 
-export interface Verdict {
-  readonly ending: Ending;
-  /** Why it did not succeed, in the words clients know. */
-  readonly problem?: string;
-}
-
-/** What was heard on the socket, for histories that do not tell. */
-export interface Heard {
-  readonly failure: string | undefined;
-  readonly interrupted: string | undefined;
+/** Makes the outcome from the history record and from what the socket reported. Times are those of the worker's clock. */
+export function toOutcome(
+  record: JsonText,
+  watch: PromptWatch,
+  facts: {
+    readonly promptId: string;
+    /** Parts of the workflow that ComfyUI did not accept. */
+    readonly warnings: readonly string[];
+    readonly calledAt: number;
+    readonly queuedAt: number;
+    readonly readAt: number;
+  },
+): PromptOutcome {
+  const { promptId, warnings, calledAt, queuedAt, readAt } = facts;
+  const { phase } = watch.state;
+  const endedAt = 'endedAt' in phase ? phase.endedAt : readAt;
+  const startedAt = 'startedAt' in phase ? (phase.startedAt ?? endedAt) : endedAt;
+  const { ending, problem } = verdict(record, watch.report);
+  return {
+    promptId,
+    ending,
+    problems: [...warnings, ...watch.report.warnings, ...(problem === undefined ? [] : [problem])],
+    outputs: record.get('outputs')?.detached(),
+    timings: {
+      queuedMs: queuedAt - calledAt,
+      startedMs: startedAt - calledAt,
+      endedMs: endedAt - calledAt,
+      readMs: readAt - calledAt,
+      executionMs: executionMs(record),
+      nodes: watch.nodeMs,
+    },
+  };
 }
 
 /**
- * How a prompt ended, by the messages in its history. `status_str` alone is not to be trusted: a cycle found at run time
- * leaves `success` beside an `execution_error` (`execution.py`, `PromptExecutor.execute_async`).
+ * How a prompt ended, according to the messages in its history. `status_str` alone is unreliable: a cycle found at run
+ * time leaves `success` beside an `execution_error` (`execution.py`, `PromptExecutor.execute_async`). Without messages,
+ * as in ComfyUI of 2023, the report of the socket decides. `problem` is a text that clients match on.
  */
-export function verdict(entry: JsonText, heard: Heard): Verdict {
-  const status = entry.get('status');
-  const told = new Map(messages(status));
-  if (told.has('execution_error'))
-    return {
-      ending: 'failed',
-      problem: executionErrorText(nodeFailure(told.get('execution_error'))),
-    };
-  if (told.has('execution_interrupted'))
-    return {
-      ending: 'interrupted',
-      problem: interruptedText(nodeFailure(told.get('execution_interrupted'))),
-    };
-  if (heard.failure !== undefined) return { ending: 'failed', problem: heard.failure };
-  if (heard.interrupted !== undefined) return { ending: 'interrupted', problem: heard.interrupted };
-  if (told.has('execution_success') || saysNothing(status, told)) return { ending: 'succeeded' };
-  return { ending: 'failed', problem: NOT_SAID };
+export function verdict(
+  record: JsonText,
+  report: Pick<PromptReport, 'failure' | 'interrupted'>,
+): { readonly ending: Ending; readonly problem?: string } {
+  const status = record.get('status');
+  const messages = new Map(statusMessages(record));
+  if (messages.has('execution_error')) {
+    const problem = executionErrorText(nodeFailure(messages.get('execution_error')));
+    return { ending: 'failed', problem };
+  }
+  if (messages.has('execution_interrupted')) {
+    const problem = interruptedText(nodeFailure(messages.get('execution_interrupted')));
+    return { ending: 'interrupted', problem };
+  }
+  if (report.failure !== undefined) return { ending: 'failed', problem: report.failure };
+  if (report.interrupted !== undefined)
+    return { ending: 'interrupted', problem: report.interrupted };
+  const isError = status?.get('status_str')?.value() === 'error';
+  if (messages.has('execution_success') || (messages.size === 0 && !isError))
+    return { ending: 'succeeded' };
+  return { ending: 'failed', problem: SUCCESS_NOT_REPORTED };
 }
 
-/** Milliseconds between start and end by ComfyUI's own clock; undefined when the history does not tell. */
-export function executionMs(entry: JsonText): number | undefined {
-  const times = messages(entry.get('status')).map(([, body]) => body?.get('timestamp')?.value());
+/** Milliseconds from the first to the last message by ComfyUI's own clock; undefined when the record has no times. */
+export function executionMs(record: JsonText): number | undefined {
+  const times = statusMessages(record).map(([, body]) => body?.get('timestamp')?.value());
   const [start, end] = [times[0], times.at(-1)];
   return typeof start === 'number' && typeof end === 'number' ? end - start : undefined;
 }
 
-function messages(status: JsonText | undefined): [string, JsonText | undefined][] {
-  return (status?.get('messages')?.items() ?? []).map((message) => {
+/** `status.messages` of a record: pairs of type and body. */
+function statusMessages(record: JsonText): [string, JsonText | undefined][] {
+  const messages = record.get('status')?.get('messages')?.items() ?? [];
+  return messages.map((message) => {
     const [type, body] = message.items();
     return [String(type?.value()), body];
   });
 }
 
-/** ComfyUI of 2023 and things that stand in for it keep no messages. */
-function saysNothing(status: JsonText | undefined, told: ReadonlyMap<string, unknown>): boolean {
-  return told.size === 0 && status?.get('status_str')?.value() !== 'error';
-}
-
-const NOT_SAID = 'ComfyUI ended the prompt without saying that it succeeded; its log may tell why.';
+const SUCCESS_NOT_REPORTED =
+  'ComfyUI ended the prompt without saying that it succeeded; its log may tell why.';

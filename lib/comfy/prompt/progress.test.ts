@@ -11,7 +11,7 @@ const workflow = JsonText.of({
 
 const percents = (events: readonly PromptEvent[]) => {
   const meter = new ProgressMeter(workflow);
-  return events.map((event) => meter.record(event)?.percent);
+  return events.map((event) => meter.record(event, 0)?.percent);
 };
 
 test('a sampler counts as ten nodes, because that is where the time goes', () => {
@@ -47,8 +47,8 @@ test('nodes that were cached count as done', () => {
 
 test('a fully cached prompt is told by its output node', () => {
   const meter = new ProgressMeter(workflow);
-  meter.record({ type: 'cached', nodes: ['1', '2', '3'] });
-  expect(meter.record({ type: 'executed', node: '3', output: undefined })).toEqual({
+  meter.record({ type: 'cached', nodes: ['1', '2', '3'] }, 0);
+  expect(meter.record({ type: 'executed', node: '3', output: undefined }, 0)).toEqual({
     percent: 100,
     node: '3',
     nodeTitle: 'SaveImage',
@@ -57,8 +57,8 @@ test('a fully cached prompt is told by its output node', () => {
 
 test('inside a node that expands, the visible node is named', () => {
   const meter = new ProgressMeter(workflow);
-  meter.record({ type: 'executing', node: '2' });
-  expect(meter.record({ type: 'progress', node: '2.0.0.1', value: 1, max: 2 })).toEqual({
+  meter.record({ type: 'executing', node: '2' }, 0);
+  expect(meter.record({ type: 'progress', node: '2.0.0.1', value: 1, max: 2 }, 0)).toEqual({
     percent: 41,
     node: '2',
     nodeTitle: 'Paint',
@@ -69,7 +69,27 @@ test('inside a node that expands, the visible node is named', () => {
 
 test('what changes nothing is not told', () => {
   const meter = new ProgressMeter(workflow);
-  meter.record({ type: 'executing', node: '1' });
-  expect(meter.record({ type: 'executing', node: '1' })).toBeUndefined();
-  expect(meter.record({ type: 'started' })).toBeUndefined();
+  meter.record({ type: 'executing', node: '1' }, 0);
+  expect(meter.record({ type: 'executing', node: '1' }, 0)).toBeUndefined();
+  expect(meter.record({ type: 'started' }, 0)).toBeUndefined();
+});
+
+test('a node is at work until the next one has its turn, or the prompt ends', () => {
+  const meter = new ProgressMeter(workflow);
+  meter.record({ type: 'started' }, 0);
+  meter.record({ type: 'cached', nodes: ['1'] }, 1);
+  meter.record({ type: 'executing', node: '2' }, 10);
+  meter.record({ type: 'progress', node: '2', value: 1, max: 2 }, 20);
+  meter.record({ type: 'executing', node: '3' }, 35);
+  meter.record({ type: 'executing', node: '2' }, 40);
+  meter.record({ type: 'succeeded' }, 47);
+  meter.record({ type: 'done' }, 60);
+  expect(meter.nodeMs).toEqual({ 2: 32, 3: 5 });
+});
+
+test('a node that raises took its time all the same', () => {
+  const meter = new ProgressMeter(workflow);
+  meter.record({ type: 'executing', node: '2' }, 10);
+  meter.record({ type: 'done' }, 15);
+  expect(meter.nodeMs).toEqual({ 2: 5 });
 });

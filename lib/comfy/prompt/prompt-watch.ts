@@ -2,219 +2,242 @@ import type { Clock } from '../../clock.ts';
 import { describeError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
-import type { PromptObserver } from '../backend.ts';
+import { Notifier, settlesWithin } from '../../waiting.ts';
+import type { Preview, PromptObserver } from '../backend.ts';
+import { blockedText, executionErrorText, interruptedText } from '../nodes/node-failure.ts';
 import type { PromptEvent } from '../transport/messages.ts';
-import {
-  blockedText,
-  executionErrorText,
-  interruptedText,
-  type NodeFailure,
-} from '../nodes/node-failure.ts';
-import { NodeTimes } from './node-times.ts';
-import { parsePreview } from './preview.ts';
-import { ProgressMeter } from './progress.ts';
 import type { PromptListener } from '../transport/socket.ts';
+import { ProgressMeter } from './progress.ts';
 
-interface WatchParts {
-  /** Of the connection the prompt is submitted over. */
-  readonly clientId: string;
-  readonly workflow: JsonText;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly observer: PromptObserver;
+/**
+ * How far a prompt is.
+ *
+ * ```
+ *   queued ──► running ──► ended ──► done
+ * ```
+ *
+ * `ended`: ComfyUI has said how the prompt ended, but its history may not be written yet.
+ * `done`: `executing` came with a null node, so the history is there or about to be. Times are milliseconds since the
+ * epoch. Steps can be skipped: events get lost with a connection, and cached prompts report less.
+ */
+type PromptPhase =
+  | { readonly name: 'queued' }
+  | { readonly name: 'running'; readonly startedAt: number }
+  | {
+      readonly name: 'ended' | 'done';
+      readonly startedAt: number | undefined;
+      readonly endedAt: number;
+    };
+
+interface PromptState {
+  readonly phase: PromptPhase;
+  /** `detached`: the connection the prompt was submitted over is gone, so no more of its events can come. */
+  readonly connection: 'attached' | 'detached';
 }
 
-/** What has been heard about one prompt, and a bell that wakes the one who waits for it. */
+/** What the socket reported about a prompt. The history may not repeat it. */
+export interface PromptReport {
+  /** Error text of the node that raised. */
+  readonly failure: string | undefined;
+  /** Text about an interrupt. */
+  readonly interrupted: string | undefined;
+  /** Texts about branches that did not run although the prompt went on. */
+  readonly warnings: readonly string[];
+}
+
+/** Follows one prompt on the socket, and wakes `wait()` when it is time to look at the prompt. */
 export class PromptWatch implements PromptListener {
   readonly #clientId: string;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #observer: PromptObserver;
   readonly #meter: ProgressMeter;
-  readonly #times = new NodeTimes();
-  readonly #warnings: string[] = [];
-  #failure: string | undefined;
-  #interrupted: string | undefined;
-  #ended = false;
-  #done = false;
-  #deaf = false;
-  #startedAt: number | undefined;
-  #endedAt: number | undefined;
-  #lastHeardAt: number;
-  #rung = false;
-  #wake: (() => void) | undefined;
+  readonly #wakeUp = new Notifier();
+  #mustLook = false;
+  #state: PromptState = { phase: { name: 'queued' }, connection: 'attached' };
+  #report: PromptReport = { failure: undefined, interrupted: undefined, warnings: [] };
+  #lastEventAt: number;
 
-  constructor({ clientId, workflow, clock, log, observer }: WatchParts) {
+  /** `clientId` is that of the connection the prompt is submitted over. */
+  constructor({
+    clientId,
+    workflow,
+    clock,
+    log,
+    observer,
+  }: {
+    readonly clientId: string;
+    readonly workflow: JsonText;
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly observer: PromptObserver;
+  }) {
     this.#clientId = clientId;
     this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
     this.#meter = new ProgressMeter(workflow);
-    this.#lastHeardAt = clock.now();
+    this.#lastEventAt = clock.now();
   }
 
-  /** Whether `executing` with a null node has come: the history is there, or about to be. */
-  get done(): boolean {
-    return this.#done;
+  get state(): PromptState {
+    return this.#state;
   }
 
-  /** Whether ComfyUI has said how the prompt ended, even if the connection broke before it was `done`. */
-  get ended(): boolean {
-    return this.#ended || this.#done;
+  get report(): PromptReport {
+    return this.#report;
   }
 
-  get startedAt(): number | undefined {
-    return this.#startedAt;
-  }
-
-  get endedAt(): number | undefined {
-    return this.#endedAt;
-  }
-
-  /** Milliseconds each node took, as far as it was heard. */
+  /** Milliseconds each node was at work, as far as events came. */
   get nodeMs(): Readonly<Record<string, number>> {
-    return this.#times.byNode;
+    return this.#meter.nodeMs;
   }
 
-  /** Milliseconds since anything was heard. */
+  /** Milliseconds since the last event, or since {@link excuseSilence}. */
   get silentMs(): number {
-    return this.#clock.now() - this.#lastHeardAt;
-  }
-
-  /** Texts about parts of the workflow that did not run, while the rest did. */
-  get warnings(): readonly string[] {
-    return this.#warnings;
-  }
-
-  /** The text of the node that raised, as heard on the socket. */
-  get failure(): string | undefined {
-    return this.#failure;
-  }
-
-  get interrupted(): string | undefined {
-    return this.#interrupted;
-  }
-
-  /** No more events can come: the connection the prompt was submitted over is gone. */
-  get deaf(): boolean {
-    return this.#deaf;
+    return this.#clock.now() - this.#lastEventAt;
   }
 
   onEvent(event: PromptEvent): void {
-    this.#lastHeardAt = this.#clock.now();
-    this.#times.record(event, this.#lastHeardAt);
-    this.#record(event);
-    const progress = this.#meter.record(event);
-    if (progress) this.#tell((observer) => observer.onProgress?.(progress));
-  }
-
-  onStatus(): void {
-    if (this.#deaf) this.ring();
-  }
-
-  /** The frame does not say whose it is: it belongs to the one prompt that runs. */
-  onBinary(frame: Buffer): void {
-    if (this.#startedAt === undefined) return;
-    this.#lastHeardAt = this.#clock.now();
-    if (this.#observer.onPreview && !this.ended) this.#preview(frame);
-  }
-
-  onLost(clientId: string): void {
-    if (clientId === this.#clientId) this.#deaf = true;
-    if (this.#deaf) this.ring();
-  }
-
-  /** ComfyUI has the prompt. */
-  queued(): void {
-    this.#tell((observer) => observer.onQueued?.());
-  }
-
-  /** The prompt runs; told by an event, or by the queue. */
-  started(): void {
-    if (this.#startedAt !== undefined) return;
-    this.#startedAt = this.#clock.now();
-    this.#tell((observer) => observer.onStarted?.());
-  }
-
-  /** Silence is no bad sign while others run. */
-  excuseSilence(): void {
-    this.#lastHeardAt = this.#clock.now();
-  }
-
-  ring(): void {
-    this.#rung = true;
-    this.#wake?.();
-  }
-
-  /** Resolves when the bell rings, or when nothing has been heard for `silenceMs`. */
-  async wait(silenceMs: number): Promise<void> {
-    let rest = silenceMs;
-    while (!this.#rung && rest > 0) {
-      await this.#sleep(rest);
-      rest = silenceMs - this.silentMs;
+    const now = (this.#lastEventAt = this.#clock.now());
+    switch (event.type) {
+      case 'started':
+        this.markStarted();
+        break;
+      case 'executed': {
+        const { node, output } = event;
+        if (output) this.#notify((observer) => observer.onOutput?.(node, output));
+        break;
+      }
+      case 'blocked':
+        this.#addToReport({ warnings: [...this.#report.warnings, blockedText(event.failure)] });
+        break;
+      case 'failed': {
+        const { nodeId, nodeType, exceptionType, traceback } = event.failure;
+        this.#log.warn({ nodeId, nodeType, exceptionType, traceback }, 'a node raised');
+        this.#addToReport({ failure: executionErrorText(event.failure) });
+        this.#markEnded('ended');
+        break;
+      }
+      case 'interrupted':
+        this.#addToReport({ interrupted: interruptedText(event.failure) });
+        this.#markEnded('ended');
+        break;
+      case 'succeeded':
+        this.#markEnded('ended');
+        break;
+      case 'done':
+        this.#markEnded('done');
+        this.#notify((observer) => observer.onEnded?.());
+        this.wake();
+        break;
+      case 'cached':
+      case 'executing':
+      case 'progress':
+        break;
     }
-    this.#rung = false;
+    const progress = this.#meter.record(event, now);
+    if (progress) this.#notify((observer) => observer.onProgress?.(progress));
   }
 
-  async #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#clock.after(ms, () => resolve(undefined));
-    this.#wake = () => resolve(undefined);
-    await promise;
-    cancel();
+  /** On a later connection no events of this prompt come, but every socket is told when the queue changes. */
+  onQueueChange(): void {
+    if (this.#state.connection === 'detached') this.wake();
   }
 
-  #preview(frame: Buffer): void {
+  /** A binary frame does not name its prompt: it belongs to the one that runs. */
+  onBinary(frame: Buffer): void {
+    if (this.#state.phase.name === 'queued') return;
+    this.#lastEventAt = this.#clock.now();
+    if (this.#state.phase.name !== 'running' || !this.#observer.onPreview) return;
     const preview = parsePreview(frame);
     const nodeId = this.#meter.node;
-    const known = nodeId === undefined ? {} : { nodeId };
-    if (preview) this.#tell((observer) => observer.onPreview?.({ ...preview, ...known }));
+    if (preview)
+      this.#notify((observer) =>
+        observer.onPreview?.({ ...preview, ...(nodeId !== undefined && { nodeId }) }),
+      );
   }
 
-  #record(event: PromptEvent): void {
-    if (event.type === 'started') this.started();
-    if (event.type === 'executed') this.#announce(event.node, event.output);
-    if (event.type === 'blocked') this.#warnings.push(blockedText(event.failure));
-    if (event.type === 'interrupted') this.#interrupted = interruptedText(event.failure);
-    if (event.type === 'failed') this.#fail(event.failure);
-    if (ENDS.has(event.type)) this.#end();
-    if (event.type === 'done') this.#finish();
+  onDisconnect(clientId: string): void {
+    if (clientId === this.#clientId) this.#change({ connection: 'detached' });
+    if (this.#state.connection === 'detached') this.wake();
   }
 
-  #finish(): void {
-    this.#done = true;
-    this.#tell((observer) => observer.onEnded?.());
-    this.ring();
+  /** ComfyUI has answered that it has the prompt. */
+  markAccepted(): void {
+    this.#notify((observer) => observer.onQueued?.());
   }
 
-  #end(): void {
-    this.#ended = true;
-    this.#endedAt ??= this.#clock.now();
+  /** The prompt runs, according to an event or to the queue. */
+  markStarted(): void {
+    if (this.#state.phase.name !== 'queued') return;
+    this.#change({ phase: { name: 'running', startedAt: this.#clock.now() } });
+    this.#notify((observer) => observer.onStarted?.());
   }
 
-  #announce(node: string, output: JsonText | undefined): void {
-    if (output) this.#tell((observer) => observer.onOutput?.(node, output));
+  /** Restarts the time of silence, because it is no bad sign while other prompts run or no events can come. */
+  excuseSilence(): void {
+    this.#lastEventAt = this.#clock.now();
   }
 
-  #fail(failure: NodeFailure): void {
-    const { nodeId, nodeType, exceptionType, traceback } = failure;
-    this.#failure = executionErrorText(failure);
-    this.#log.warn({ nodeId, nodeType, exceptionType, traceback }, 'a node raised');
+  /** Ends the current or the next `wait()`. */
+  wake(): void {
+    this.#mustLook = true;
+    this.#wakeUp.notify();
   }
 
-  /** An observer's mistake must not stop the reading of the socket. */
-  #tell(say: (observer: PromptObserver) => void): void {
+  /** Resolves after `wake()`, or when no event has come for `silenceMs`. */
+  async wait(silenceMs: number): Promise<void> {
+    let restMs = silenceMs;
+    while (!this.#mustLook && restMs > 0) {
+      await settlesWithin(this.#wakeUp.notified(), { ms: restMs, clock: this.#clock });
+      restMs = silenceMs - this.silentMs;
+    }
+    this.#mustLook = false;
+  }
+
+  #markEnded(name: 'ended' | 'done'): void {
+    const { phase } = this.#state;
+    const startedAt = phase.name === 'queued' ? undefined : phase.startedAt;
+    const endedAt = 'endedAt' in phase ? phase.endedAt : this.#clock.now();
+    const isDone = name === 'done' || phase.name === 'done';
+    this.#change({ phase: { name: isDone ? 'done' : 'ended', startedAt, endedAt } });
+  }
+
+  #change(change: Partial<PromptState>): void {
+    this.#state = { ...this.#state, ...change };
+    const { phase, connection } = this.#state;
+    this.#log.debug({ phase: phase.name, connection }, 'prompt state');
+  }
+
+  #addToReport(addition: Partial<PromptReport>): void {
+    this.#report = { ...this.#report, ...addition };
+  }
+
+  /** An exception in a callback must not stop the reading of the socket. */
+  #notify(call: (observer: PromptObserver) => void): void {
     try {
-      say(this.#observer);
+      call(this.#observer);
     } catch (error) {
-      this.#log.error({ error: describeError(error) }, 'an observer of the prompt failed');
+      this.#log.error({ error: describeError(error) }, 'a callback of the prompt threw');
     }
   }
 }
 
-const ENDS: ReadonlySet<PromptEvent['type']> = new Set([
-  'succeeded',
-  'failed',
-  'interrupted',
-  'done',
+/**
+ * A binary frame of ComfyUI: four bytes for the type of event, four for the format of the image, then the image
+ * (`server.py`, `encode_bytes` and `send_image`). Undefined for other events. Frames with metadata go only to clients
+ * that ask for them.
+ */
+export function parsePreview(frame: Buffer): Preview | undefined {
+  if (frame.length <= HEAD_BYTES || frame.readUInt32BE(0) !== PREVIEW_IMAGE) return undefined;
+  const mediaType = IMAGE_FORMATS.get(frame.readUInt32BE(4));
+  return mediaType === undefined ? undefined : { bytes: frame.subarray(HEAD_BYTES), mediaType };
+}
+
+const HEAD_BYTES = 8;
+const PREVIEW_IMAGE = 1;
+const IMAGE_FORMATS: ReadonlyMap<number, string> = new Map([
+  [1, 'image/jpeg'],
+  [2, 'image/png'],
 ]);

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../json.ts';
 import type { Progress } from '../backend.ts';
-import { ScriptedComfy } from '../transport/scripted-comfy.ts';
+import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
 
 const options = { signal: never, log: silentLog };

@@ -1,34 +1,37 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
-import { isWorkerError, WorkerError } from '../../errors.ts';
+import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type { PromptOptions, PromptOutcome, PromptRequest } from '../backend.ts';
-import { cancelPrompt } from './cancel.ts';
-import type { ComfyClient } from '../transport/client.ts';
-import { followPrompt, type Following } from './follow-prompt.ts';
-import { executionMs, verdict } from './outcome.ts';
-import { PromptWatch } from './prompt-watch.ts';
 import type { ComfySettings } from '../local/settings.ts';
+import type { ComfyClient } from '../transport/client.ts';
 import type { ComfySocket } from '../transport/socket.ts';
-import { submitPrompt } from './submit.ts';
+import { toOutcome } from './outcome.ts';
+import { cancelPrompt, findPrompt, readRecord, type PromptLocation } from './prompt-lookup.ts';
+import { PromptWatch } from './prompt-watch.ts';
+import { submitPrompt } from './submit-prompt.ts';
 
-export interface RunParts {
+interface RunParts {
   readonly client: ComfyClient;
   readonly socket: ComfySocket;
   readonly settings: ComfySettings;
   readonly clock: Clock;
 }
 
-type ClientRequest = PromptRequest & { readonly clientId: string };
-
-/** A prompt being run. Its id changes only when an old ComfyUI gives its own. */
-interface Run extends Following {
+interface PromptRun extends RunParts {
+  /** Chosen by the worker; replaced when an old ComfyUI answers with its own. */
   promptId: string;
+  readonly clientId: string;
+  readonly watch: PromptWatch;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Ends the listening on the socket and on the signal. */
+  readonly listening: DisposableStack;
 }
 
 /**
- * Runs a workflow to its end. A prompt that is given up, for whatever reason, is taken back from ComfyUI before this
+ * Runs a workflow to its end. A prompt that is given up, for whatever reason, is cancelled in ComfyUI before this
  * rejects. A node that raises is an outcome, not an error.
  * @throws WorkerError with a code of `comfy.*`, or the signal's reason.
  */
@@ -42,93 +45,127 @@ export async function runPrompt(
   const calledAt = clock.now();
   const { clientId } = await socket.connect(signal);
   signal.throwIfAborted();
-  using listening = new DisposableStack();
   // Listen first: a fully cached prompt can finish before the reply to /prompt is read.
-  const run = listen({ ...request, clientId }, options, { ...parts, listening });
-  if (socket.clientId !== clientId) run.watch.onLost(clientId);
+  const run = startListening(clientId, request.workflow, { ...options, ...parts });
+  using _ = run.listening;
+  const { watch } = run;
   try {
-    const warnings = await submit({ ...request, clientId }, run, listening);
-    if (request.strict && warnings.length > 0) throw partlyAccepted(warnings);
+    const warnings = await submit(run, request);
     const queuedAt = clock.now();
-    const entry = await followPrompt(run);
-    return toOutcome(run, { entry, warnings, calledAt, queuedAt });
+    const record = await waitForRecord(run);
+    const readAt = clock.now();
+    const { promptId } = run;
+    return toOutcome(record, watch, { promptId, warnings, calledAt, queuedAt, readAt });
   } catch (error) {
-    if (!run.watch.ended && mayStillRun(error)) await cancelPrompt(run.promptId, run);
+    const hasEnded = 'endedAt' in watch.state.phase;
+    // A rejected prompt never ran, and a lost one does not run any more.
+    const isGone =
+      isWorkerError(error, 'comfy.rejected') || isWorkerError(error, 'comfy.prompt_lost');
+    if (!hasEnded && !isGone) await cancelPrompt(run.promptId, run);
     throw signal.aborted ? signal.reason : error;
   }
 }
 
-function listen(
-  { workflow, clientId }: ClientRequest,
-  { signal, log: parentLog, ...observer }: PromptOptions,
-  { listening, ...parts }: RunParts & { readonly listening: DisposableStack },
-): Run {
+function startListening(
+  clientId: string,
+  workflow: JsonText,
+  options: PromptOptions & RunParts,
+): PromptRun {
+  const { client, socket, settings, clock, signal, log: jobLog, ...observer } = options;
   const promptId = randomUUID();
-  const log = parentLog.child({ promptId });
-  const watch = new PromptWatch({ clientId, workflow, clock: parts.clock, log, observer });
-  listening.defer(parts.socket.listen(promptId, watch));
-  const wake = () => watch.ring();
-  signal.addEventListener('abort', wake);
-  listening.defer(() => signal.removeEventListener('abort', wake));
-  return { ...parts, promptId, watch, log, signal };
+  const log = jobLog.child({ promptId });
+  const watch = new PromptWatch({ clientId, workflow, clock, log, observer });
+  const listening = new DisposableStack();
+  listening.defer(socket.listen(promptId, watch));
+  const onAbort = () => watch.wake();
+  signal.addEventListener('abort', onAbort);
+  listening.defer(() => signal.removeEventListener('abort', onAbort));
+  if (socket.clientId !== clientId) watch.onDisconnect(clientId);
+  return { client, socket, settings, clock, promptId, clientId, watch, log, signal, listening };
 }
 
-async function submit(
-  request: ClientRequest,
-  run: Run,
-  listening: DisposableStack,
-): Promise<readonly string[]> {
-  const accepted = await submitPrompt({ ...request, promptId: run.promptId }, run);
+/** @returns one text for each part of the workflow that ComfyUI did not accept. */
+async function submit(run: PromptRun, request: PromptRequest): Promise<readonly string[]> {
+  const { watch, socket, promptId: ownId, clientId } = run;
+  const accepted = await submitPrompt({ ...request, promptId: ownId, clientId }, run);
   run.log.debug('prompt is queued in ComfyUI');
-  run.watch.queued();
-  if (accepted.promptId !== run.promptId) {
+  watch.markAccepted();
+  if (accepted.promptId !== ownId) {
     run.promptId = accepted.promptId;
-    listening.defer(run.socket.listen(run.promptId, run.watch));
-    run.watch.ring();
+    run.listening.defer(socket.listen(accepted.promptId, watch));
   }
-  if (accepted.found) run.watch.ring();
+  // Events may have been missed: look at queue and history at once.
+  if (accepted.promptId !== ownId || accepted.wasLookedUp) watch.wake();
+  if (request.strict && accepted.warnings.length > 0)
+    throw new WorkerError(
+      'comfy.partly_accepted',
+      'ComfyUI would run only a part of the workflow, and output.strict asks for all of it',
+      { details: accepted.warnings },
+    );
   return accepted.warnings;
 }
 
-interface Ended {
-  readonly entry: JsonText;
-  readonly warnings: readonly string[];
-  readonly calledAt: number;
-  readonly queuedAt: number;
+/**
+ * Waits until a prompt has ended, and returns its history record.
+ *
+ * Events are enough while the connection lives over which the prompt was submitted. After a loss, and whenever no event
+ * came for a while, queue and history are asked. On a later connection no events of this prompt come, but `status` goes
+ * to every socket when the queue changes, and each one is a reason to ask.
+ *
+ * @throws WorkerError `comfy.prompt_lost`, `comfy.silent`, `comfy.socket_failed`, `comfy.request_failed`
+ */
+async function waitForRecord(run: PromptRun): Promise<JsonText> {
+  const { watch, socket, settings, clock, signal } = run;
+  for (;;) {
+    await watch.wait(settings.pollIntervalMs);
+    signal.throwIfAborted();
+    if (watch.state.phase.name === 'done') break;
+    const location = await maybeFind(run);
+    if (location?.state === 'ended') return location.record;
+    if (location?.state === 'nowhere') {
+      if ('endedAt' in watch.state.phase) break;
+      throw promptLost(run.promptId);
+    }
+    checkSilence(run, location?.state);
+    if (watch.state.connection === 'detached') await socket.reconnect(signal);
+    await clock.sleep(settings.limits.lookFloorMs, signal);
+  }
+  return await readRecord(run.promptId, watch.report.failure, run);
 }
 
-function toOutcome(
-  { promptId, watch, clock }: Run,
-  { entry, warnings, calledAt, queuedAt }: Ended,
-): PromptOutcome {
-  const { ending, problem } = verdict(entry, watch);
-  const readAt = clock.now();
-  const endedAt = watch.endedAt ?? readAt;
-  return {
-    promptId,
-    ending,
-    problems: [...warnings, ...watch.warnings, ...(problem === undefined ? [] : [problem])],
-    outputs: entry.get('outputs')?.detached(),
-    timings: {
-      queuedMs: queuedAt - calledAt,
-      startedMs: (watch.startedAt ?? endedAt) - calledAt,
-      endedMs: endedAt - calledAt,
-      readMs: readAt - calledAt,
-      executionMs: executionMs(entry),
-      nodes: watch.nodeMs,
-    },
-  };
+/** Undefined when the request fails, which proves nothing: ComfyUI answers slowly while it loads a model. */
+async function maybeFind(run: PromptRun): Promise<PromptLocation | undefined> {
+  try {
+    return await findPrompt(run.promptId, run.settings.limits.doubtMs, run);
+  } catch (error) {
+    run.signal.throwIfAborted();
+    run.log.debug({ error: describeError(error) }, 'queue and history could not be read');
+    return undefined;
+  }
 }
 
-function partlyAccepted(warnings: readonly string[]): WorkerError {
-  return new WorkerError(
-    'comfy.partly_accepted',
-    'ComfyUI would run only a part of the workflow, and output.strict asks for all of it',
-    { details: warnings },
+/** @throws WorkerError `comfy.silent` when a prompt that should report progress has not done so for too long. */
+function checkSilence(
+  { watch, settings, promptId }: PromptRun,
+  state: 'pending' | 'running' | undefined,
+): void {
+  if (state === 'running') watch.markStarted();
+  const mayBeSilent =
+    state === 'pending' || (state === 'running' && watch.state.connection === 'detached');
+  if (mayBeSilent) watch.excuseSilence();
+  if (watch.silentMs <= settings.silenceTimeoutMs) return;
+  const seconds = Math.round(watch.silentMs / 1000);
+  throw new WorkerError(
+    'comfy.silent',
+    `Prompt ${promptId} has sent nothing for ${seconds} s although ComfyUI says it runs; it was interrupted. ` +
+      'ComfyUI may be stuck, or COMFY_SILENCE_TIMEOUT_S is too short for a node of this workflow.',
   );
 }
 
-/** A refused prompt never ran, and a lost one does no longer. */
-function mayStillRun(error: unknown): boolean {
-  return !isWorkerError(error, 'comfy.rejected') && !isWorkerError(error, 'comfy.prompt_lost');
+function promptLost(promptId: string): WorkerError {
+  return new WorkerError(
+    'comfy.prompt_lost',
+    `Prompt ${promptId} is neither in ComfyUI's queue nor in its history: ` +
+      'somebody deleted it, or ComfyUI restarted while it waited or ran. Send the job again.',
+  );
 }

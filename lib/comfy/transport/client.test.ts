@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { isWorkerError } from '../../errors.ts';
-import { isTimeout } from './request-error.ts';
-import { ScriptedComfy } from './scripted-comfy.ts';
+import { isTimeout } from './request-failure.ts';
+import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy } from '../test-comfy.ts';
 
 const content = new Blob([new Uint8Array([1, 2, 3])]);

@@ -1,40 +1,40 @@
+import { createWriteStream, openAsBlob } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { STATUS_CODES } from 'node:http';
-import { Pool, type Dispatcher, type FormData } from 'undici';
+import { pipeline } from 'node:stream/promises';
+import { FormData, Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
-import { receiveFile } from './received-file.ts';
-import { repeated } from './repeated.ts';
-import { connectionError, statusError } from './request-error.ts';
 import type { ComfySettings, Limits } from '../local/settings.ts';
-import { uploadForm } from './upload-form.ts';
-import { within } from './within.ts';
+import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
 
-/** An answer read to its end, whatever its status. */
+/** A response whose body was read to its end, whatever its status. */
 export interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly url: string;
-  readonly body: Uint8Array;
+  readonly text: string;
 }
 
-/** Who runs and who waits, by prompt id. */
-export interface QueueIds {
-  readonly running: readonly string[];
-  readonly pending: readonly string[];
+interface Request {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly path: string;
+  readonly body?: string | FormData;
+  readonly signal?: AbortSignal | undefined;
 }
-
-type Body = string | FormData;
-type Method = 'GET' | 'HEAD' | 'POST';
 
 /**
- * ComfyUI over HTTP. Failures are {@link WorkerError}s: `comfy.request_failed` for a status or a connection (`isTimeout`
- * tells the slow ones), `comfy.protocol` for an answer that cannot be understood. An abort rejects with its reason.
+ * ComfyUI's HTTP routes (`server.py`, `add_routes`). Failures are `WorkerError`s: `comfy.request_failed` for a bad status
+ * or a failed connection (see `isTimeout`), `comfy.protocol` for an answer that cannot be understood. When the caller's
+ * signal aborts, its reason is thrown instead.
  */
 export class ComfyClient implements AsyncDisposable {
+  /** Path before every route, from the configured URL; usually empty. */
+  readonly pathPrefix: string;
+  readonly #origin: string;
   readonly #pool: Pool;
-  readonly #url: URL;
   readonly #clock: Clock;
   readonly #limits: Limits;
 
@@ -42,13 +42,15 @@ export class ComfyClient implements AsyncDisposable {
     { url, requestTimeoutMs, limits }: Pick<ComfySettings, 'url' | 'requestTimeoutMs' | 'limits'>,
     clock: Clock,
   ) {
+    const { origin, pathname } = new URL(url);
+    this.#origin = origin;
+    this.pathPrefix = pathname.replace(/\/$/, '');
     this.#clock = clock;
     this.#limits = limits;
-    this.#url = new URL(url);
-    this.#pool = new Pool(this.#url.origin, {
+    this.#pool = new Pool(origin, {
       headersTimeout: requestTimeoutMs,
       bodyTimeout: requestTimeoutMs,
-      connect: { timeout: this.#limits.connectMs },
+      connect: { timeout: limits.connectMs },
     });
   }
 
@@ -56,39 +58,33 @@ export class ComfyClient implements AsyncDisposable {
     await this.#pool.destroy();
   }
 
-  /** Path before every route, from the configured URL; usually empty. */
-  get pathPrefix(): string {
-    return this.#url.pathname.replace(/\/$/, '');
-  }
-
-  /** The full address of a path, without credentials. */
+  /** The full URL of a route, without credentials. */
   urlOf(path: string): string {
-    return this.#url.origin + this.pathPrefix + path;
+    return this.#origin + this.pathPrefix + path;
   }
 
-  /** Resolves when `GET /` is answered with 200, within five seconds. */
+  /** Resolves when `GET /` is answered with 200 within `limits.probeMs`. */
   async probe(signal?: AbortSignal): Promise<void> {
-    const bound = {
-      ms: this.#limits.probeMs,
-      what: `[GET] ${this.urlOf('/')}`,
-      clock: this.#clock,
-      signal,
-    };
-    const answer = await within(bound, (inTime) => this.#send('GET', '/', undefined, inTime));
+    const limit = { ms: this.#limits.probeMs, what: `[GET] ${this.urlOf('/')}` };
+    const answer = await withTimeout({ ...limit, clock: this.#clock, signal }, (inTime) =>
+      this.#send({ method: 'GET', path: '/', signal: inTime }),
+    );
     if (answer.status !== 200) throw statusError(answer);
   }
 
-  /** Posts a prompt once. What the answer means is for the caller to decide. */
+  /** Posts a prompt once. The caller decides what the answer means. */
   postPrompt(body: string, signal?: AbortSignal): Promise<Answer> {
-    return this.#send('POST', '/prompt', body, signal);
+    return this.#send({ method: 'POST', path: '/prompt', body, signal });
   }
 
-  async queue(signal?: AbortSignal): Promise<QueueIds> {
+  /** Ids of the prompts that run and wait. Queue items are `[number, prompt id, graph, ...]`. */
+  async queue(
+    signal?: AbortSignal,
+  ): Promise<{ readonly running: readonly string[]; readonly pending: readonly string[] }> {
     const answer = await this.#getJson('/queue', signal);
-    return {
-      running: promptIds(answer.get('queue_running')),
-      pending: promptIds(answer.get('queue_pending')),
-    };
+    const promptIds = (list: string) =>
+      (answer.get(list)?.items() ?? []).map((item) => String(item.items()[1]?.value()));
+    return { running: promptIds('queue_running'), pending: promptIds('queue_pending') };
   }
 
   /** The record of a prompt that has ended; undefined while there is none. */
@@ -98,132 +94,160 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   /** Removes a waiting prompt from the queue. A running or unknown one is left alone. */
-  async deletePending(promptId: string, signal?: AbortSignal): Promise<void> {
-    expectSuccess(
-      await this.#send('POST', '/queue', JSON.stringify({ delete: [promptId] }), signal),
-    );
+  deletePending(promptId: string, signal?: AbortSignal): Promise<void> {
+    return this.#postJson('/queue', { delete: [promptId] }, signal);
   }
 
-  /** Interrupts this prompt if it runs. ComfyUI before 0.3.57 interrupts whatever runs: look first. */
-  async interrupt(promptId: string, signal?: AbortSignal): Promise<void> {
-    expectSuccess(
-      await this.#send('POST', '/interrupt', JSON.stringify({ prompt_id: promptId }), signal),
-    );
+  /** Interrupts this prompt if it runs. ComfyUI before 0.3.57 interrupts any running prompt: check the queue first. */
+  interrupt(promptId: string, signal?: AbortSignal): Promise<void> {
+    return this.#postJson('/interrupt', { prompt_id: promptId }, signal);
   }
 
-  /** Drops cached results, and models with them, as soon as nothing runs (`main.py`, `prompt_worker`). */
-  async forgetResults(signal?: AbortSignal): Promise<void> {
-    expectSuccess(await this.#send('POST', '/free', '{"free_memory":true}', signal));
+  /** Drops cached results and unloads models as soon as nothing runs (`main.py`, `prompt_worker`). */
+  freeMemory(signal?: AbortSignal): Promise<void> {
+    return this.#postJson('/free', { free_memory: true }, signal);
   }
 
-  /** What `/object_info` says about one class; undefined when it is not installed. */
+  /** The description of a node class in `/object_info`; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
-    const answer = await this.json(`/object_info/${encodeURIComponent(classType)}`, signal);
+    const answer = await this.getInfo(`/object_info/${encodeURIComponent(classType)}`, signal);
     return answer.get(classType);
   }
 
-  /** The names of all classes of nodes that are installed. */
-  async classNames(signal?: AbortSignal): Promise<string[]> {
+  /** The names of all installed node classes. */
+  async nodeClassNames(signal?: AbortSignal): Promise<string[]> {
     return (await this.#getJson('/object_info', signal)).entries().map(([name]) => name);
   }
 
-  /** ComfyUI's version, as `/system_stats` tells it; undefined for those that do not. */
-  async version(signal?: AbortSignal): Promise<string | undefined> {
-    const stats = await this.json('/system_stats', signal);
-    const version = stats.get('system')?.get('comfyui_version')?.value();
-    return typeof version === 'string' ? version : undefined;
+  /** JSON that is useful but not essential, given up after `limits.nodeInfoMs`. */
+  getInfo(path: string, signal?: AbortSignal): Promise<JsonText> {
+    const limit = { ms: this.#limits.nodeInfoMs, what: `[GET] ${path}` };
+    return withTimeout({ ...limit, clock: this.#clock, signal }, (inTime) =>
+      this.#getJson(path, inTime),
+    );
   }
 
-  /** What a path of ComfyUI's answers, if it does within ten seconds. */
-  json(path: string, signal?: AbortSignal): Promise<JsonText> {
-    const ms = this.#limits.nodeInfoMs;
-    const bound = { ms, what: `[GET] ${path}`, clock: this.#clock, signal };
-    return within(bound, (inTime) => this.#getJson(path, inTime));
-  }
-
-  /** Whether ComfyUI can give out this file. */
+  /** Whether ComfyUI has this file. */
   async hasFile(file: ComfyFile, signal?: AbortSignal): Promise<boolean> {
-    const query = new URLSearchParams({ ...file });
-    const look = () => this.#send('HEAD', `/view?${query.toString()}`, undefined, signal);
-    return (await repeated(look, signal)).status === 200;
+    const request: Request = { method: 'HEAD', path: viewPath(file), signal };
+    return (await this.#resend(() => this.#send(request), signal)).status === 200;
   }
 
-  /** Stores an input file, replacing one of the same name. */
-  async uploadImage(image: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
-    const form = uploadForm(image);
-    const path = image.maskOf ? '/upload/mask' : '/upload/image';
-    const answer = await repeated(() => this.#send('POST', path, form, signal), signal);
-    return storedImage(expectSuccess(answer));
+  /** Stores an input file and replaces one of the same name. The content is streamed. */
+  async uploadImage(file: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
+    const { name, content, mediaType, subfolder = '', maskOf } = file;
+    const form = new FormData();
+    form.append('image', new File([content], name, { type: mediaType }));
+    form.append('overwrite', 'true');
+    if (subfolder !== '') form.append('subfolder', subfolder);
+    if (maskOf) form.append('original_ref', JSON.stringify(maskOf));
+
+    const path = maskOf ? '/upload/mask' : '/upload/image';
+    const request: Request = { method: 'POST', path, body: form, signal };
+    const answer = expectSuccess(await this.#resend(() => this.#send(request), signal));
+
+    const stored = readJson(answer);
+    const field = (key: string) => {
+      const value = stored.get(key)?.value();
+      return typeof value === 'string' ? value : undefined;
+    };
+    const storedName = field('name');
+    if (storedName === undefined)
+      throw new WorkerError(
+        'comfy.protocol',
+        `${answer.url} did not say under which name it stored the image: ${stored.text.slice(0, 200)}`,
+      );
+    return {
+      name: storedName,
+      subfolder: field('subfolder') ?? '',
+      type: field('type') ?? 'input',
+    };
   }
 
-  /** The bytes of a file. An empty one is a failure: ComfyUI has not finished it, or could not. */
+  /** The bytes of a file. An empty file is a failure: ComfyUI has not finished it, or could not write it. */
   async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
-    const query = new URLSearchParams({
-      filename: file.filename,
-      subfolder: file.subfolder,
-      type: file.type,
-    });
-    const path = `/view?${query.toString()}`;
-    const content = await repeated(() => this.#receive(path, options), options.signal);
+    const { signal } = options;
+    const path = viewPath(file);
+    const receive = async (response: Dispatcher.ResponseData, url: string) => {
+      if (response.statusCode >= 400) throw statusError(await toAnswer(response, url));
+      return await receiveBody(response, options);
+    };
+    const request: Request = { method: 'GET', path, signal };
+    const content = await this.#resend(() => this.#exchange(request, receive), signal);
     if (content.size > 0) return content;
     const url = this.urlOf(path);
     throw new WorkerError('comfy.request_failed', `[GET] ${url}: the file is empty (0 bytes)`);
   }
 
-  #receive(path: string, options: FetchFileOptions): Promise<Blob> {
-    const read = async (response: Dispatcher.ResponseData, url: string) => {
-      if (response.statusCode >= 400) throw statusError(await readAnswer(response, url));
-      return receiveFile(response, options);
-    };
-    return this.#exchange(this.#request('GET', path, undefined, options.signal), read);
-  }
-
   async #getJson(path: string, signal?: AbortSignal): Promise<JsonText> {
-    return readJson(
-      expectSuccess(await repeated(() => this.#send('GET', path, undefined, signal), signal)),
-    );
+    const request: Request = { method: 'GET', path, signal };
+    return readJson(expectSuccess(await this.#resend(() => this.#send(request), signal)));
   }
 
-  #send(method: Method, path: string, body?: Body, signal?: AbortSignal): Promise<Answer> {
-    return this.#exchange(this.#request(method, path, body, signal), readAnswer);
+  async #postJson(path: string, body: object, signal?: AbortSignal): Promise<void> {
+    expectSuccess(await this.#send({ method: 'POST', path, body: JSON.stringify(body), signal }));
+  }
+
+  #resend<T>(send: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    return resendWhenBroken(send, { clock: this.#clock, signal });
+  }
+
+  #send(request: Request): Promise<Answer> {
+    return this.#exchange(request, toAnswer);
   }
 
   async #exchange<T>(
-    request: Dispatcher.RequestOptions & { readonly signal?: AbortSignal },
+    { method, path, body, signal }: Request,
     read: (response: Dispatcher.ResponseData, url: string) => Promise<T>,
   ): Promise<T> {
-    const url = this.#url.origin + request.path;
+    const url = this.urlOf(path);
     try {
-      return await read(await this.#pool.request(request), url);
+      const response = await this.#pool.request({
+        method,
+        path: this.pathPrefix + path,
+        ...(body !== undefined && { body }),
+        ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
+        ...(signal && { signal }),
+      });
+      return await read(response, url);
     } catch (error) {
-      if (request.signal?.aborted) throw request.signal.reason;
-      throw isWorkerError(error) ? error : connectionError(error, request.method, url);
+      if (signal?.aborted) throw signal.reason;
+      throw isWorkerError(error) ? error : connectionError(error, method, url);
     }
-  }
-
-  #request(
-    method: Method,
-    path: string,
-    body: Body | undefined,
-    signal: AbortSignal | undefined,
-  ): Dispatcher.RequestOptions & { readonly signal?: AbortSignal } {
-    return {
-      method,
-      path: this.pathPrefix + path,
-      ...(body === undefined ? {} : { body }),
-      ...(typeof body === 'string' ? { headers: { 'content-type': 'application/json' } } : {}),
-      ...(signal ? { signal } : {}),
-    };
   }
 }
 
-async function readAnswer(response: Dispatcher.ResponseData, url: string): Promise<Answer> {
+function viewPath({ filename, subfolder, type }: ComfyFile): string {
+  return `/view?${new URLSearchParams({ filename, subfolder, type }).toString()}`;
+}
+
+async function toAnswer(response: Dispatcher.ResponseData, url: string): Promise<Answer> {
+  const { statusCode: status, statusText, body } = response;
   return {
-    status: response.statusCode,
-    reason: response.statusText || (STATUS_CODES[response.statusCode] ?? ''),
+    status,
+    reason: statusText || (STATUS_CODES[status] ?? ''),
     url,
-    body: await response.body.bytes(),
+    text: await body.text(),
   };
+}
+
+/** Small bodies go to memory, others to a new file, which is removed when the transfer fails. */
+async function receiveBody(
+  { headers, body }: Dispatcher.ResponseData,
+  { newPath, memoryBytes, signal }: FetchFileOptions,
+): Promise<Blob> {
+  if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
+  const path = await newPath().catch((error: unknown) => {
+    body.on('error', () => undefined).destroy(); // an unread body would keep its connection
+    throw error;
+  });
+  try {
+    await pipeline(body, createWriteStream(path, { flags: 'wx' }), { signal });
+    return await openAsBlob(path);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
 }
 
 function expectSuccess(answer: Answer): Answer {
@@ -231,9 +255,8 @@ function expectSuccess(answer: Answer): Answer {
   return answer;
 }
 
-/** @throws WorkerError `comfy.protocol` showing how the answer begins. */
-export function readJson({ body, url }: Answer): JsonText {
-  const text = textOf(body);
+/** @throws WorkerError `comfy.protocol` with the beginning of the answer. */
+export function readJson({ text, url }: Answer): JsonText {
   try {
     return JsonText.parse(text);
   } catch (error) {
@@ -243,28 +266,4 @@ export function readJson({ body, url }: Answer): JsonText {
       { cause: error },
     );
   }
-}
-
-export function textOf(body: Uint8Array): string {
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
-}
-
-function storedImage(answer: Answer): StoredInput {
-  const stored = readJson(answer);
-  const field = (key: string) => {
-    const value = stored.get(key)?.value();
-    return typeof value === 'string' ? value : undefined;
-  };
-  const name = field('name');
-  if (name !== undefined)
-    return { name, subfolder: field('subfolder') ?? '', type: field('type') ?? 'input' };
-  throw new WorkerError(
-    'comfy.protocol',
-    `${answer.url} did not say under which name it stored the image: ${stored.text.slice(0, 200)}`,
-  );
-}
-
-/** Queue items are `[number, prompt id, graph, ...]`. */
-function promptIds(items: JsonText | undefined): string[] {
-  return (items?.items() ?? []).map((item) => String(item.items()[1]?.value()));
 }

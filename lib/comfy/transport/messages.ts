@@ -2,9 +2,9 @@ import { JsonText } from '../../json.ts';
 import { nodeFailure, type NodeFailure } from '../nodes/node-failure.ts';
 
 /**
- * What ComfyUI sends over the websocket, as far as it matters to somebody who follows a prompt (`server.py`, `send_sync`;
- * `execution.py`; `comfy_execution/progress.py`). Everything else reads as undefined: unknown types belong to custom
- * nodes, and `progress_state` repeats at length what `executing` and `progress` say.
+ * The websocket messages that matter for following a prompt (`server.py`, `send_sync`; `execution.py`;
+ * `comfy_execution/progress.py`). All others are ignored: unknown types belong to custom nodes, and `progress_state`
+ * repeats what `executing` and `progress` say.
  */
 export type Message = { readonly type: 'status' } | ({ readonly promptId: string } & PromptEvent);
 
@@ -18,120 +18,95 @@ export type PromptEvent =
       readonly value: number;
       readonly max: number;
     }
-  /** `output` is undefined for an output node that had nothing to show. */
+  /** `output` is undefined for an output node without anything to show. */
   | { readonly type: 'executed'; readonly node: string; readonly output: JsonText | undefined }
   | { readonly type: 'succeeded' }
   | { readonly type: 'failed'; readonly failure: NodeFailure }
+  /** A branch did not run, and the prompt goes on. */
   | { readonly type: 'blocked'; readonly failure: NodeFailure }
   | { readonly type: 'interrupted'; readonly failure: NodeFailure }
   /** `executing` with a null node: the prompt has ended and its history can be read. */
   | { readonly type: 'done' };
 
-/** Undefined for whatever is not JSON, not an object, not known or not complete. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Undefined for a frame that is no JSON object, of an unknown type, or incomplete. */
 export function parseMessage(frame: Buffer): Message | undefined {
-  if (isProgressState(frame)) return undefined;
-  const { type, data } = envelope(frame.toString());
-  if (type === 'status') return { type: 'status' };
-  const promptId = text(data?.prompt_id);
+  // These are most of the bytes on the wire. They are recognised by their beginning and not parsed.
+  if (frame.subarray(0, HEAD_BYTES).includes('"progress_state"')) return undefined;
+  const message = maybeFields(parseLeniently(frame.toString()));
+  if (message?.type === 'status') return { type: 'status' };
+  const data = maybeFields(message?.data);
+  const promptId = maybeId(data?.prompt_id);
   if (data === undefined || promptId === undefined) return undefined;
-  const event = promptEvent(type, data, frame);
+  const event = promptEvent(message?.type, data, frame);
   return event && { promptId, ...event };
 }
 
-/** Most bytes on the wire are these; they are known by their first characters and not parsed. */
-function isProgressState(frame: Buffer): boolean {
-  return frame.subarray(0, HEAD_BYTES).includes('"progress_state"');
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function envelope(source: string): { type: unknown; data: Fields | undefined } {
-  const message = fields(parse(source));
-  return { type: message?.type, data: fields(message?.data) };
-}
-
-function parse(source: string): unknown {
+/** `JSON.parse`, and for Python's `NaN` and `Infinity` the slower parser. */
+function parseLeniently(text: string): unknown {
   try {
-    return JSON.parse(source);
+    return JSON.parse(text);
   } catch {
-    return parseWithNaN(source);
-  }
-}
-
-function parseWithNaN(source: string): unknown {
-  try {
-    return JsonText.parse(source).value();
-  } catch {
-    return undefined;
+    try {
+      return JsonText.parse(text).value();
+    } catch {
+      return undefined;
+    }
   }
 }
 
 function promptEvent(type: unknown, data: Fields, frame: Buffer): PromptEvent | undefined {
+  const node = maybeId(data.node);
   switch (type) {
     case 'execution_start':
       return { type: 'started' };
-    case 'execution_cached':
-      return { type: 'cached', nodes: texts(data.nodes) };
-    case 'executing':
-      return executing(data);
-    case 'progress':
-      return progress(data);
-    case 'executed':
-      return executed(data, frame);
+    case 'execution_cached': {
+      const nodes = Array.isArray(data.nodes) ? data.nodes : [];
+      return { type: 'cached', nodes: nodes.map(maybeId).filter((id) => id !== undefined) };
+    }
+    case 'executing': {
+      const visible = maybeId(data.display_node) ?? node; // inside an expanded node, `node` is not of the workflow
+      return visible === undefined ? { type: 'done' } : { type: 'executing', node: visible };
+    }
+    case 'progress': {
+      const { value, max } = data;
+      if (node === undefined || typeof value !== 'number' || typeof max !== 'number')
+        return undefined;
+      return { type: 'progress', node, value, max };
+    }
+    case 'executed': {
+      const output = rawData(frame)?.get('output');
+      const shown = output?.kind === 'object' ? output : undefined;
+      return node === undefined ? undefined : { type: 'executed', node, output: shown };
+    }
     case 'execution_success':
       return { type: 'succeeded' };
-    case 'execution_error':
-      return executionError(data, frame);
+    case 'execution_error': {
+      // A blocked branch is reported as an error, but the prompt goes on (`execution.py`, `execution_block_cb`).
+      const isBlocked = data.exception_type === 'ExecutionBlocked';
+      return { type: isBlocked ? 'blocked' : 'failed', failure: nodeFailure(rawData(frame)) };
+    }
     case 'execution_interrupted':
-      return { type: 'interrupted', failure: nodeFailure(body(frame)) };
+      return { type: 'interrupted', failure: nodeFailure(rawData(frame)) };
     default:
       return undefined;
   }
 }
 
-/** A missing node means the same as a null one. */
-function executing(data: Fields): PromptEvent {
-  const node = text(data.display_node) ?? text(data.node);
-  return node === undefined ? { type: 'done' } : { type: 'executing', node };
-}
-
-function progress(data: Fields): PromptEvent | undefined {
-  const node = text(data.node);
-  const { value, max } = data;
-  if (node === undefined || typeof value !== 'number' || typeof max !== 'number') return undefined;
-  return { type: 'progress', node, value, max };
-}
-
-function executed(data: Fields, frame: Buffer): PromptEvent | undefined {
-  const node = text(data.node);
-  if (node === undefined) return undefined;
-  const output = body(frame)?.get('output');
-  return { type: 'executed', node, output: output?.kind === 'object' ? output : undefined };
-}
-
-/** A blocked branch is told as an error, but the prompt goes on (`execution.py`, `execution_block_cb`). */
-function executionError(data: Fields, frame: Buffer): PromptEvent {
-  const type = data.exception_type === 'ExecutionBlocked' ? 'blocked' : 'failed';
-  return { type, failure: nodeFailure(body(frame)) };
-}
-
-/** `data` as it was sent: the order of an output's files matters. */
-function body(frame: Buffer): JsonText | undefined {
+/** `data` as text: the order of the files in an output matters, and so do all digits of its numbers. */
+function rawData(frame: Buffer): JsonText | undefined {
   return JsonText.parse(frame.toString()).get('data');
 }
 
-function fields(value: unknown): Fields | undefined {
+function maybeFields(value: unknown): Fields | undefined {
   return typeof value === 'object' && value !== null ? (value as Fields) : undefined;
 }
 
 /** Ids are strings; a custom node may send a number. */
-function text(value: unknown): string | undefined {
+function maybeId(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' ? value : undefined;
-}
-
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(text).filter((id) => id !== undefined) : [];
 }
 
 const HEAD_BYTES = 32;

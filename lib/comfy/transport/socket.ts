@@ -1,26 +1,24 @@
 import type { Clock } from '../../clock.ts';
 import { isError, WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import type { ComfySettings } from '../local/settings.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';
-import { repeated } from './repeated.ts';
-import { describeConnectionError } from './request-error.ts';
-import type { ComfySettings } from '../local/settings.ts';
-import { SharedTask } from './shared-task.ts';
+import { describeConnectionError, resendWhenBroken } from './request-failure.ts';
 
-/** Somebody who follows a prompt. The calls come on the socket's turn and must be quick. */
+/** Receives what the socket reports about one prompt. Called while the socket is read: it must be quick. */
 export interface PromptListener {
   onEvent(event: PromptEvent): void;
   /** Something changed in ComfyUI's queue. */
-  onStatus(): void;
-  /** A frame that belongs to whatever runs. */
+  onQueueChange(): void;
+  /** A binary frame. It does not say which prompt it belongs to. */
   onBinary(frame: Buffer): void;
-  /** The connection of this client id is gone; with its id, nothing will come any more. */
-  onLost(clientId: string): void;
+  /** The connection with this client id is gone. No more events come for prompts submitted under that id. */
+  onDisconnect(clientId: string): void;
 }
 
-export interface SocketParts {
+interface SocketParts {
   readonly client: ComfyClient;
   readonly settings: ComfySettings;
   readonly clock: Clock;
@@ -28,14 +26,14 @@ export interface SocketParts {
 }
 
 /**
- * The one websocket, kept between jobs.
+ * The one websocket to ComfyUI, kept between jobs.
  *
  * ```
- *   closed ── connect() ──► open ── lost ──► closed ── reconnect(), while a prompt is followed ──► open
- *                                                └──── connect(), when the next one comes ───────► open
+ *   closed ── connect() ──► open ── lost ──► closed ── reconnect(), while a prompt runs ──► open
+ *                                                └──── connect(), for the next prompt ────► open
  * ```
  *
- * Nothing reconnects while nobody follows a prompt: the next `connect` opens a new one.
+ * Without a prompt nothing reconnects: the next `connect` opens a new connection.
  */
 export class ComfySocket implements AsyncDisposable {
   readonly #parts: SocketParts;
@@ -43,19 +41,21 @@ export class ComfySocket implements AsyncDisposable {
   readonly #connecting: SharedTask<Connection>;
   readonly #reconnecting: SharedTask<Connection>;
   #connection: Connection | undefined;
-  #closed = false;
-  #lostBecause = 'Connection to remote host was lost.';
-  /** When the connection was last opened again after a loss. */
+  #isClosed = false;
+  #lossReason = 'Connection to remote host was lost.';
   #reconnectedAt = -Infinity;
 
   constructor(parts: SocketParts) {
+    const { clock } = parts;
     this.#parts = parts;
-    this.#connecting = new SharedTask((signal) => repeated(() => this.#open(signal), signal));
-    this.#reconnecting = new SharedTask((signal) => this.#openAgain(signal));
+    this.#connecting = new SharedTask((signal) =>
+      resendWhenBroken(() => this.#open(signal), { clock, signal }),
+    );
+    this.#reconnecting = new SharedTask((signal) => this.#reopen(signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#connecting.cancel(closedError());
     this.#reconnecting.cancel(closedError());
     await this.#connection?.[Symbol.asyncDispose]();
@@ -66,13 +66,13 @@ export class ComfySocket implements AsyncDisposable {
     return this.#live?.clientId;
   }
 
-  /** Whether there is a connection and its other end is alive: trusted if it spoke just now, else asked. */
+  /** Whether there is a connection and its peer is alive. */
   async isAlive(signal?: AbortSignal): Promise<boolean> {
     return (await this.#live?.verify(signal)) ?? false;
   }
 
   /**
-   * Sees to an open connection. It may be lost again at any time, also before the caller gets to use it.
+   * Opens a connection unless there is one. It can be lost at any time, even before the caller uses it.
    * @throws WorkerError `comfy.socket_failed`
    */
   async connect(signal?: AbortSignal): Promise<Connection> {
@@ -80,14 +80,15 @@ export class ComfySocket implements AsyncDisposable {
   }
 
   /**
-   * After a loss: tries as often as the settings allow, as long as ComfyUI answers at all. All who wait share the tries.
-   * @throws WorkerError `comfy.socket_failed` with the text clients know.
+   * Opens a new connection after a loss. Tries as often as the settings allow, while ComfyUI answers over HTTP. All
+   * callers share the attempts.
+   * @throws WorkerError `comfy.socket_failed`, with texts that clients match on.
    */
   async reconnect(signal?: AbortSignal): Promise<Connection> {
     return this.#live ?? (await this.#reconnecting.run(signal));
   }
 
-  /** From now on `listener` hears what is said about this prompt, until the function returned is called. */
+  /** Reports events of this prompt to `listener`. @returns a function that ends this. */
   listen(promptId: string, listener: PromptListener): () => void {
     this.#listeners.set(promptId, listener);
     return () => this.#listeners.delete(promptId);
@@ -98,35 +99,35 @@ export class ComfySocket implements AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
-    if (this.#closed) throw closedError();
+    if (this.#isClosed) throw closedError();
     const { client, settings, clock, log } = this.#parts;
     const url = client.urlOf('/ws').replace(/^http/, 'ws');
+    const onFrame = (frame: Buffer, isBinary: boolean) => this.#dispatch(frame, isBinary);
+    const onLost = (lost: Connection, reason: string) => {
+      this.#lossReason = reason;
+      const prompts = this.#listeners.size;
+      const facts = { clientId: lost.clientId, reason, prompts };
+      log[prompts > 0 ? 'warn' : 'debug'](facts, 'lost the websocket to ComfyUI');
+      for (const listener of this.#listeners.values()) listener.onDisconnect(lost.clientId);
+    };
     const connection = await Connection.open(
-      {
-        url,
-        settings,
-        clock,
-        log,
-        onText: (frame) => this.#dispatch(frame),
-        onBinary: (frame) => this.#eachListener((listener) => listener.onBinary(frame)),
-        onLost: (lost, reason) => this.#lost(lost, reason),
-      },
+      { url, settings, clock, log, onFrame, onLost },
       signal,
     );
-    log.debug({ clientId: connection.clientId }, 'websocket to ComfyUI is open');
+    log.debug({ clientId: connection.clientId }, 'opened a websocket to ComfyUI');
     return (this.#connection = connection);
   }
 
-  async #openAgain(signal: AbortSignal): Promise<Connection> {
+  async #reopen(signal: AbortSignal): Promise<Connection> {
     const { client, settings, clock, log } = this.#parts;
     const { attempts, delayMs } = settings.reconnect;
     const dueMs = this.#reconnectedAt + delayMs - clock.now();
-    await clock.sleep(Math.min(delayMs, Math.max(0, dueMs)), signal); // a clock may be set back
-    let lastError = this.#lostBecause;
+    await clock.sleep(Math.min(delayMs, Math.max(0, dueMs)), signal); // min: the clock may have been set back
+    let lastError = this.#lossReason;
     for (let attempt = 1; attempt <= attempts; attempt++) {
-      log.info({ attempt, reason: this.#lostBecause }, 'reconnecting to ComfyUI');
+      log.info({ attempt, reason: this.#lossReason }, 'reconnecting to ComfyUI');
       await client.probe(signal).catch((cause: unknown) => {
-        throw signal.aborted ? cause : unreachable(cause);
+        throw signal.aborted ? cause : unreachableError(cause);
       });
       try {
         const connection = await this.#connecting.run(signal);
@@ -144,23 +145,62 @@ export class ComfySocket implements AsyncDisposable {
     );
   }
 
-  #lost({ clientId }: Connection, reason: string): void {
-    this.#lostBecause = reason;
-    const following = this.#listeners.size;
-    const level = following > 0 ? 'warn' : 'debug';
-    this.#parts.log[level]({ clientId, reason, following }, 'websocket to ComfyUI is lost');
-    this.#eachListener((listener) => listener.onLost(clientId));
-  }
-
-  #dispatch(frame: Buffer): void {
+  #dispatch(frame: Buffer, isBinary: boolean): void {
+    const listeners = this.#listeners.values();
+    if (isBinary) {
+      for (const listener of listeners) listener.onBinary(frame);
+      return;
+    }
     const message = parseMessage(frame);
-    if (message === undefined) return;
-    if (message.type === 'status') this.#eachListener((listener) => listener.onStatus());
-    else this.#listeners.get(message.promptId)?.onEvent(message);
+    if (message?.type === 'status') {
+      for (const listener of listeners) listener.onQueueChange();
+    } else if (message) {
+      this.#listeners.get(message.promptId)?.onEvent(message);
+    }
+  }
+}
+
+/** Work that several callers wait for. It runs once, and is aborted when the last caller has left. */
+class SharedTask<T> {
+  readonly #work: (signal: AbortSignal) => Promise<T>;
+  #current:
+    { readonly result: Promise<T>; readonly stop: AbortController; waiting: number } | undefined;
+
+  constructor(work: (signal: AbortSignal) => Promise<T>) {
+    this.#work = work;
   }
 
-  #eachListener(tell: (listener: PromptListener) => void): void {
-    for (const listener of this.#listeners.values()) tell(listener);
+  /** Joins the current run or starts one. Rejects with the signal's reason when that comes first. */
+  async run(signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    const task = (this.#current ??= this.#start());
+    task.waiting++;
+    const left = Promise.withResolvers<never>();
+    const leave = () => left.reject(signal?.reason);
+    signal?.addEventListener('abort', leave);
+    try {
+      return await Promise.race([task.result, left.promise]);
+    } finally {
+      signal?.removeEventListener('abort', leave);
+      if (--task.waiting === 0) task.stop.abort(signal?.reason);
+    }
+  }
+
+  /** Aborts the current run for all callers. */
+  cancel(reason: unknown): void {
+    this.#current?.stop.abort(reason);
+  }
+
+  #start() {
+    const stop = new AbortController();
+    const result = this.#work(stop.signal);
+    const task = { result, stop, waiting: 0 };
+    const clear = () => {
+      if (this.#current === task) this.#current = undefined;
+    };
+    stop.signal.addEventListener('abort', clear);
+    result.then(clear, clear);
+    return task;
   }
 }
 
@@ -168,7 +208,7 @@ function closedError(): WorkerError {
   return new WorkerError('comfy.socket_failed', 'The client for ComfyUI is closed');
 }
 
-function unreachable(cause: unknown): WorkerError {
+function unreachableError(cause: unknown): WorkerError {
   const text = 'WebSocket communication error: ComfyUI HTTP unreachable during websocket reconnect';
   return new WorkerError('comfy.socket_failed', text, { cause });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parsePreview } from './preview.ts';
+import { parsePreview } from './prompt-watch.ts';
 
 const frame = (event: number, format: number, ...picture: number[]) =>
   Buffer.from([0, 0, 0, event, 0, 0, 0, format, ...picture]);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ScriptedComfy, type ScriptedRequest } from '../transport/scripted-comfy.ts';
+import { ScriptedComfy, type ScriptedRequest } from '../scripted-comfy.ts';
 import { never, openComfy, silentLog, tinyWorkflow } from '../test-comfy.ts';
 
 const request = { workflow: tinyWorkflow };

@@ -1,0 +1,148 @@
+import type { Clock } from '../../clock.ts';
+import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
+import { Backoff, RETRY_POLICIES } from '../../http/retry.ts';
+import type { JsonText } from '../../json.ts';
+import type { Logger } from '../../log.ts';
+import type { ComfySettings } from '../local/settings.ts';
+import type { ComfyClient } from '../transport/client.ts';
+import { isNotConnected, withTimeout } from '../transport/request-failure.ts';
+
+interface Lookup {
+  readonly client: ComfyClient;
+  readonly settings: Pick<ComfySettings, 'limits'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Where ComfyUI has a prompt. `record` is its record in the history. */
+export type PromptLocation =
+  | { readonly state: 'pending' | 'running' | 'nowhere' }
+  | { readonly state: 'ended'; readonly record: JsonText };
+
+/**
+ * Finds a prompt in queue and history. Before it answers `nowhere` it looks for `doubtMs`, because a history can be
+ * late and a post can still be on its way.
+ */
+export async function findPrompt(
+  promptId: string,
+  doubtMs: number,
+  { client, clock, signal }: Pick<Lookup, 'client' | 'clock' | 'signal'>,
+): Promise<PromptLocation> {
+  const until = clock.now() + doubtMs;
+  const backoff = new Backoff(RETRY_POLICIES.comfyLookup);
+  for (;;) {
+    const location = await findNow(promptId, client, signal);
+    if (location.state !== 'nowhere' || clock.now() >= until) return location;
+    await clock.sleep(Math.min(backoff.next(), until - clock.now() + 1), signal);
+  }
+}
+
+/**
+ * Asks the queue first and the history second: a prompt moves from one to the other in one step (`execution.py`,
+ * `PromptQueue.task_done`), so in this order it cannot be missed between the two requests.
+ */
+async function findNow(
+  promptId: string,
+  client: ComfyClient,
+  signal: AbortSignal,
+): Promise<PromptLocation> {
+  const { running, pending } = await client.queue(signal);
+  if (running.includes(promptId)) return { state: 'running' };
+  if (pending.includes(promptId)) return { state: 'pending' };
+  const record = await client.history(promptId, signal);
+  return record ? { state: 'ended', record } : { state: 'nowhere' };
+}
+
+/**
+ * The history record of a prompt that has ended. ComfyUI may write it a moment later: it is asked for again for up to
+ * `limits.historyMs`. `failure` is the error a node raised, for the case that there is no record.
+ * @throws WorkerError `comfy.prompt_lost` when no record appears, `comfy.request_failed` when ComfyUI does not answer,
+ * `comfy.protocol` when the answer cannot be read. Clients match on the texts.
+ */
+export async function readRecord(
+  promptId: string,
+  failure: string | undefined,
+  { client, settings, clock, signal }: Lookup,
+): Promise<JsonText> {
+  const until = clock.now() + settings.limits.historyMs;
+  const backoff = new Backoff(RETRY_POLICIES.comfyHistory);
+  let failedRequests = 0;
+  for (;;) {
+    try {
+      const record = await client.history(promptId, signal);
+      if (record) return record;
+    } catch (error) {
+      if (!isWorkerError(error) || ++failedRequests >= MAX_FAILED_REQUESTS)
+        throw historyFailed(error);
+    }
+    if (clock.now() >= until) break;
+    await clock.sleep(backoff.next(), signal);
+  }
+  const text = `Prompt ID ${promptId} not found in history after execution.`;
+  if (failure === undefined) throw new WorkerError('comfy.prompt_lost', text);
+  throw new WorkerError(
+    'comfy.prompt_lost',
+    'Job processing failed, prompt ID not found in history.',
+    { details: [failure, text] },
+  );
+}
+
+function historyFailed(error: unknown): unknown {
+  if (!isWorkerError(error)) return error;
+  switch (error.code) {
+    case 'comfy.request_failed': {
+      const text = `HTTP communication error with ComfyUI: ${error.message}`;
+      return new WorkerError(error.code, text, { cause: error });
+    }
+    case 'comfy.protocol': {
+      const text = `An unexpected error occurred: ${error.message}`;
+      return new WorkerError(error.code, text, { cause: error });
+    }
+    default:
+      return error;
+  }
+}
+
+/**
+ * Cancels a prompt in ComfyUI, so that the next one does not wait behind it. Other prompts are not touched.
+ *
+ * Removes it from the queue first and interrupts it second: in this order it cannot start unnoticed in between. ComfyUI
+ * checks for an interrupt only between nodes and at progress calls, and can lose one (`nodes.py`, `interrupt_processing`;
+ * `execution.py` resets it). So this repeats until the prompt is gone or `limits.cancelMs` have passed. Does not reject.
+ */
+export async function cancelPrompt(
+  promptId: string,
+  { client, settings, clock, log }: Omit<Lookup, 'signal'>,
+): Promise<void> {
+  const backoff = new Backoff(RETRY_POLICIES.comfyCancel);
+  const limit = { ms: settings.limits.cancelMs, what: 'cancelling the prompt', clock };
+  try {
+    await withTimeout(limit, async (signal) => {
+      while (!(await cancelOnce(promptId, client, signal)))
+        await clock.sleep(backoff.next(), signal);
+    });
+    log.debug({ promptId }, 'cancelled the prompt in ComfyUI');
+  } catch (error) {
+    log.warn({ promptId, error: describeError(error) }, 'the prompt may still run in ComfyUI');
+  }
+}
+
+/** @returns whether the prompt is gone. */
+async function cancelOnce(
+  promptId: string,
+  client: ComfyClient,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await client.deletePending(promptId, signal);
+    const { state } = await findNow(promptId, client, signal);
+    if (state === 'ended' || state === 'nowhere') return true;
+    await client.interrupt(promptId, signal);
+  } catch (error) {
+    if (signal.aborted || isNotConnected(error)) throw error;
+  }
+  return false;
+}
+
+const MAX_FAILED_REQUESTS = 3;
