@@ -95,7 +95,7 @@ export default tseslint.config(
   },
   { files: ['scripts/**/*.ts'], rules: { 'no-console': 'off' } },
   {
-    files: ['lib/api/page/*.js'],
+    files: ['lib/api/page/**/*.js'],
     rules: {
       // The linter does not take a JSDoc cast for an assertion; tsc does.
       '@typescript-eslint/no-unsafe-assignment': 'off',

@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { startApiRig } from '../handler/test/rigs/api-rig.ts';
-import { findBrowser, launchBrowser } from '../lib/api/page/browser.ts';
+import { findBrowser, launchBrowser } from '../lib/api/page/test/browser.ts';
 
 const FOLDER = 'docs/images';
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { browserTest, chooseFile as open } from '../../lib/api/page/test-page.ts';
+import { browserTest, chooseFile as open } from '../../lib/api/page/test/test-page.ts';
 import { startPageRig } from './rigs/page-rig.ts';
 import { loading, pictures, sampling } from './rigs/test-rig.ts';
 

@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core';
-import { openPage, type PageOptions } from '../../../lib/api/page/test-page.ts';
+import { openPage, type PageOptions } from '../../../lib/api/page/test/test-page.ts';
 import { startApiRig, type ApiRig, type ApiRigOptions } from './api-rig.ts';
 
 /** What the tests of the page share: a real browser before the real API, worker and ComfyUI. */

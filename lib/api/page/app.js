@@ -1,23 +1,21 @@
-import { Api } from './api.js';
-import { prepareCodeDialog, showCode } from './code-dialog.js';
+import { askForKey, prepareCodeDialog, showCode } from './dialogs.js';
 import { announce, byId } from './dom.js';
-import { Draft } from './draft.js';
-import { FormView } from './form-view.js';
-import { HistoryView } from './history-view.js';
-import { stateOf } from './job-state.js';
-import { JobView } from './job-view.js';
-import { Jobs } from './jobs.js';
-import { askForKey } from './key-dialog.js';
-import { openFile } from './open-file.js';
-import { listenForFiles } from './openings.js';
-import { toProblems } from './problems.js';
-import { recognise, Unusable } from './recognise.js';
+import { FormView } from './form/form-view.js';
+import { toProblems } from './form/problems.js';
+import { Api } from './jobs/api.js';
+import { HistoryView } from './jobs/history-view.js';
+import { stateOf } from './jobs/job-state.js';
+import { JobView } from './jobs/job-view.js';
+import { Jobs } from './jobs/job.js';
+import { Draft } from './workflow/draft.js';
+import { listenForFiles, openFile } from './workflow/open-file.js';
+import { toRequest, Unusable } from './workflow/request.js';
 
 /**
- * Joins the parts of the page: a request is opened, changed on the form, run, and looked at.
+ * Connects the parts of the page: a request is opened, edited in the form, run, and its job is shown.
  *
- * @import { Job } from './job.js'
- * @import { JsonText } from './json-text.js'
+ * @import { Job } from './jobs/job.js'
+ * @import { JsonText } from './shared/json.js'
  */
 
 /** @type {Draft | undefined} */
@@ -67,7 +65,7 @@ function run() {
   start({ request: draft.text, title: draft.title, origin: draft });
 }
 
-/** The same request once more, to the letter. @param {Job} job */
+/** Runs exactly the same request again. @param {Job} job */
 function again({ request, title, origin }) {
   start({ request, title, origin });
 }
@@ -81,7 +79,7 @@ function start(what) {
 
 /** @param {Job} job */
 function edit(job) {
-  void open(() => recognise(job.request), job.title.slice(0, 60));
+  void open(() => toRequest(job.request), job.title.slice(0, 60));
 }
 
 /** @param {Job} job */
@@ -103,7 +101,7 @@ function show(job) {
 async function openExample() {
   const response = await fetch('example.json');
   const text = await response.text();
-  await open(() => recognise(text), 'Example');
+  await open(() => toRequest(text), 'Example');
 }
 
 byId('example', HTMLButtonElement).addEventListener('click', () => void openExample());
@@ -113,6 +111,6 @@ byId('code', HTMLButtonElement).addEventListener('click', () => {
 prepareCodeDialog();
 listenForFiles({
   onFile: (file) => void open(() => openFile(file), file.name),
-  onText: (text) => void open(() => recognise(text), 'Pasted workflow'),
+  onText: (text) => void open(() => toRequest(text), 'Pasted workflow'),
   onPicture: (picture) => form.givePicture(picture),
 });

@@ -1,6 +1,6 @@
 /**
- * Makes an element. Attributes whose value is a function are listeners (`onclick`); `true` sets a bare attribute, `false` and
- * undefined set none. Texts are texts: nothing is read as HTML.
+ * Creates an element. A function as attribute value is a listener (`onclick`); `true` sets an attribute without a value, `false`
+ * and undefined set none. Strings become text nodes, never HTML.
  *
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
@@ -19,7 +19,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** One of the drawings in `index.html`. @param {string} name */
+/** One of the icons in `index.html`. @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('class', 'icon');
@@ -44,7 +44,7 @@ export function byId(id, type) {
   throw new TypeError(`Expected #${id} to be a ${type.name}`);
 }
 
-/** Tells people who listen rather than look. @param {string} text */
+/** Announces a text to screen readers. @param {string} text */
 export function announce(text) {
   byId('announcer', HTMLElement).textContent = text;
 }

@@ -1,23 +1,28 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { stripTypeScriptTypes } from 'node:module';
+import { extname, sep } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import mime from 'mime';
 import { errnoOf } from '../../errors.ts';
 
 interface PageFile {
+  /** Path of the URL, without the slash in front. */
   readonly name: string;
   readonly bytes: Buffer;
   readonly type: string;
   readonly etag: string;
 }
 
-/** Serves the files beside this module, from the sources and from `dist` alike. They are read once, so no path can lead elsewhere. */
+/**
+ * Serves the web page, from the sources and from `dist` alike. All files are read once at the start and each gets its own route,
+ * so no URL can lead outside of the folder.
+ */
 export async function addPageRoutes(app: FastifyInstance): Promise<void> {
+  const options = { config: { isPublic: true }, schema: { hide: true } };
   for (const file of await readPage()) {
     const urls = file.name === 'index.html' ? ['/', '/index.html'] : [`/${file.name}`];
     for (const url of urls) {
-      const options = { config: { isPublic: true }, schema: { hide: true } };
       app.get(url, options, (request, reply) => sendFile(request, reply, file));
     }
   }
@@ -29,23 +34,21 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, file: PageFile):
   return reply.type(file.type).send(file.bytes);
 }
 
+/** Empty when the page was not installed. */
 async function readPage(): Promise<PageFile[]> {
-  const folder = new URL('../page/', import.meta.url);
-  const names = (await namesIn(folder)).filter(isServed);
-  return Promise.all(names.map((name) => readPageFile(name, new URL(name, folder))));
-}
-
-async function namesIn(folder: URL): Promise<string[]> {
   try {
-    return await readdir(folder);
+    const paths = await readdir(PAGE_FOLDER, { recursive: true });
+    const names = paths.map((path) => path.replaceAll(sep, '/')).filter(isServed);
+    return await Promise.all(names.map((name) => readPageFile(name)));
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;
   }
 }
 
-async function readPageFile(name: string, url: URL): Promise<PageFile> {
-  const bytes = await readFile(url);
+async function readPageFile(name: string): Promise<PageFile> {
+  const shared = SHARED_MODULES[name];
+  const bytes = await (shared ? readModule(shared) : readFile(new URL(name, PAGE_FOLDER)));
   const type = mime.getType(name) ?? 'application/octet-stream';
   const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
   return {
@@ -56,11 +59,30 @@ async function readPageFile(name: string, url: URL): Promise<PageFile> {
   };
 }
 
+/** A module of the worker as JavaScript: in `dist` the compiled file, in development the source without its types. */
+async function readModule(path: string): Promise<Buffer> {
+  if (!import.meta.url.endsWith('.ts')) return readFile(new URL(`${path}.js`, LIB_FOLDER));
+  const source = await readFile(new URL(`${path}.ts`, LIB_FOLDER), 'utf8');
+  return Buffer.from(stripTypeScriptTypes(source));
+}
+
+/**
+ * Modules that page and worker share, by the name under which the page imports them. They must not import other modules at run
+ * time: the paths in them do not exist on the server.
+ */
+const SHARED_MODULES: Readonly<Record<string, string>> = {
+  'shared/json.js': 'json',
+  'shared/recognise.js': 'workflow/recognise',
+};
+
+const PAGE_FOLDER = new URL('../page/', import.meta.url);
+const LIB_FOLDER = new URL('../../', import.meta.url);
+
 const isServed = (name: string): boolean => SERVED.has(extname(name)) && name !== 'tsconfig.json';
 
 const SERVED: ReadonlySet<string> = new Set(['.html', '.css', '.js', '.json', '.svg', '.png']);
 
-/** Everything the page needs comes from here, and no other page may frame it. Asked again each time, answered 304. */
+/** The page loads everything from this server, and no other page may frame it. Browsers revalidate each time by ETag. */
 const PAGE_HEADERS = {
   'cache-control': 'no-cache',
   'content-security-policy': [

@@ -1,0 +1,132 @@
+import { expect } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import type { Handler } from '../../../queues/queue.ts';
+import { startTestApi } from '../../test-api.ts';
+import { browserTest, chooseFile, openPage } from './test-page.ts';
+
+const WORKFLOW = {
+  '1': { class_type: 'CLIPTextEncode', inputs: { text: 'a boat' } },
+  '2': { class_type: 'Paint', inputs: { prompt: ['1', 0], seed: 1 }, _meta: { title: 'Painter' } },
+};
+
+const PIXEL =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+
+async function runOn(page: Page, workflow: unknown = WORKFLOW) {
+  await chooseFile(page, workflow);
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+}
+
+browserTest('a picture is seen while it is made, beside the node and the step', async () => {
+  const gate = Promise.withResolvers<undefined>();
+  const handler: Handler = async (_job, context) => {
+    context.progress({ percent: 50, node: '2', nodeTitle: 'Painter', step: 3, steps: 6 });
+    context.preview?.({ bytes: Buffer.from(PIXEL, 'base64'), mediaType: 'image/png', nodeId: '2' });
+    await gate.promise;
+    return { images: [{ filename: 'a.png', type: 'base64', data: PIXEL }] };
+  };
+  await using api = await startTestApi({ handler });
+  await using opened = await openPage(api.url);
+  const { page } = opened;
+  await runOn(page);
+  await page.getByAltText('Preview of the picture so far').waitFor();
+  await page.getByText('Painter, step 3 of 6').waitFor();
+  await page.locator('#node-2.working').waitFor();
+  expect(await page.getByRole('status').textContent()).toBe('Working on Painter');
+  gate.resolve(undefined);
+  await page.getByRole('link', { name: 'Save a.png' }).waitFor();
+  expect(await page.getByAltText('Preview of the picture so far').isVisible()).toBe(false);
+  expect(await page.locator('.node.working').count()).toBe(0);
+});
+
+browserTest('what went wrong beside a success is told, and the files are there', async () => {
+  const handler: Handler = () => ({
+    images: [{ filename: 'a.png', type: 'base64', data: PIXEL }],
+    errors: ['Node 2 (Paint "Painter") did not run: nothing to paint'],
+  });
+  await using api = await startTestApi({ handler });
+  await using opened = await openPage(api.url);
+  const { page } = opened;
+  await runOn(page);
+  await page.locator('#node-2').getByText('nothing to paint').waitFor();
+  await page.getByRole('link', { name: 'Save a.png' }).waitFor();
+});
+
+browserTest('links into a bucket, videos and texts are shown as what they are', async () => {
+  const handler: Handler = () => ({
+    images: [{ filename: 'a.png', type: 's3_url', data: 'https://bucket.example/a.png?key=1' }],
+    videos: [{ filename: 'v.mp4', type: 'base64', data: 'AAAA' }],
+    texts: [{ nodeId: '1', key: 'text', text: '<b>a cat</b>' }],
+  });
+  await using api = await startTestApi({ handler });
+  await using opened = await openPage(api.url);
+  const { page } = opened;
+  await runOn(page);
+  const link = page.getByRole('link', { name: 'Open a.png' });
+  expect(await link.getAttribute('href')).toBe('https://bucket.example/a.png?key=1');
+  expect(await page.getByRole('link', { name: 'Save a.png' }).count()).toBe(0);
+  expect(await page.locator('video[controls]').count()).toBe(1);
+  await page.getByText('<b>a cat</b>').waitFor();
+});
+
+browserTest('a workflow that keeps nothing is told what it lacks', async () => {
+  const handler: Handler = () => ({ status: 'success_no_images', images: [] });
+  await using api = await startTestApi({ handler });
+  await using opened = await openPage(api.url);
+  await runOn(opened.page);
+  await opened.page.getByText(/Save Image.* node keeps pictures/).waitFor();
+});
+
+browserTest('a request the API refuses says why, and can be mended', async () => {
+  const environment = { API_RUN_MAX_BYTES: '2000' };
+  await using api = await startTestApi({ handler: () => ({ images: [] }), environment });
+  await using opened = await openPage(api.url, { expected: /413/ });
+  const { page } = opened;
+  await chooseFile(page, WORKFLOW);
+  await page.getByLabel('text').fill('a boat '.repeat(400));
+  await page.keyboard.press('Control+Enter');
+  await page.getByRole('region', { name: 'Job' }).getByText('Failed').waitFor();
+  await page
+    .getByRole('region', { name: 'Job' })
+    .getByText(/2,?000/)
+    .waitFor();
+  await page.getByLabel('text').fill('a boat');
+  await page.keyboard.press('Control+Enter');
+  await page.getByText(/node keeps pictures/).waitFor();
+});
+
+browserTest('a worker that is gone is said to be gone', async () => {
+  await using api = await startTestApi({ handler: () => ({ images: [] }) });
+  await using opened = await openPage(api.url, { expected: /ERR_CONNECTION_REFUSED/ });
+  await chooseFile(opened.page, WORKFLOW);
+  await api.api[Symbol.asyncDispose]();
+  await opened.page.getByRole('button', { name: 'Run', exact: true }).click();
+  await opened.page
+    .getByRole('listitem')
+    .getByText(/worker cannot be reached/)
+    .waitFor();
+});
+
+browserTest('eight jobs at once leave room to cancel one', async () => {
+  const gate = Promise.withResolvers<undefined>();
+  const handler: Handler = async () => {
+    await gate.promise;
+    return { images: [] };
+  };
+  await using api = await startTestApi({ handler });
+  await using opened = await openPage(api.url);
+  const { page } = opened;
+  await chooseFile(page, WORKFLOW);
+  const history = page.getByRole('region', { name: 'This session' }).getByRole('listitem');
+  for (let job = 0; job < 8; job++) {
+    await page.keyboard.press('Control+Enter');
+    await history.nth(job).waitFor();
+  }
+  await history
+    .nth(0)
+    .getByRole('button', { name: /^Cancel/ })
+    .click();
+  await history.nth(0).getByText('Cancelled').waitFor();
+  gate.resolve(undefined);
+  await expect(history.getByText(/ s$/).nth(6).waitFor()).resolves.toBeUndefined();
+});
