@@ -48,7 +48,7 @@ function withPlaceholders(request) {
   const images = json.get('input')?.get('images')?.items() ?? [];
   const edits = images.flatMap((item) => {
     const image = item.get('image');
-    if (!image || image.length < SHOWN_CHARACTERS) return [];
+    if (!image || image.text.length < SHOWN_CHARACTERS) return [];
     const name = plainText(item.get('name')) ?? 'the image';
     return [/** @type {const} */ ([image, JSON.stringify(`<base64 of ${name}>`)])];
   });

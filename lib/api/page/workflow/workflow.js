@@ -36,7 +36,7 @@ export function readNodes(workflow) {
  * @param {JsonText | undefined} json
  */
 export function plainText(json) {
-  return json?.kind === 'string' ? String(json.value()) : json?.text;
+  return json?.asString() ?? json?.text;
 }
 
 /**
