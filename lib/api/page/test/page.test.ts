@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import type { Handler } from '../../../queues/queue.ts';
+import type { TestHandler } from '../../../worker/test-worker.ts';
 import { startTestApi } from '../../test-api.ts';
 import { browserTest, chooseFile, openPage } from './test-page.ts';
 
@@ -19,7 +19,7 @@ async function runOn(page: Page, workflow: unknown = WORKFLOW) {
 
 browserTest('a picture is seen while it is made, beside the node and the step', async () => {
   const gate = Promise.withResolvers<undefined>();
-  const handler: Handler = async (_job, context) => {
+  const handler: TestHandler = async (_job, context) => {
     context.progress({ percent: 50, node: '2', nodeTitle: 'Painter', step: 3, steps: 6 });
     context.preview?.({ bytes: Buffer.from(PIXEL, 'base64'), mediaType: 'image/png', nodeId: '2' });
     await gate.promise;
@@ -40,7 +40,7 @@ browserTest('a picture is seen while it is made, beside the node and the step', 
 });
 
 browserTest('what went wrong beside a success is told, and the files are there', async () => {
-  const handler: Handler = () => ({
+  const handler: TestHandler = () => ({
     images: [{ filename: 'a.png', type: 'base64', data: PIXEL }],
     errors: ['Node 2 (Paint "Painter") did not run: nothing to paint'],
   });
@@ -53,7 +53,7 @@ browserTest('what went wrong beside a success is told, and the files are there',
 });
 
 browserTest('links into a bucket, videos and texts are shown as what they are', async () => {
-  const handler: Handler = () => ({
+  const handler: TestHandler = () => ({
     images: [{ filename: 'a.png', type: 's3_url', data: 'https://bucket.example/a.png?key=1' }],
     videos: [{ filename: 'v.mp4', type: 'base64', data: 'AAAA' }],
     texts: [{ nodeId: '1', key: 'text', text: '<b>a cat</b>' }],
@@ -70,7 +70,7 @@ browserTest('links into a bucket, videos and texts are shown as what they are', 
 });
 
 browserTest('a workflow that keeps nothing is told what it lacks', async () => {
-  const handler: Handler = () => ({ status: 'success_no_images', images: [] });
+  const handler: TestHandler = () => ({ status: 'success_no_images', images: [] });
   await using api = await startTestApi({ handler });
   await using opened = await openPage(api.url);
   await runOn(opened.page);
@@ -109,7 +109,7 @@ browserTest('a worker that is gone is said to be gone', async () => {
 
 browserTest('eight jobs at once leave room to cancel one', async () => {
   const gate = Promise.withResolvers<undefined>();
-  const handler: Handler = async () => {
+  const handler: TestHandler = async () => {
     await gate.promise;
     return { images: [] };
   };
