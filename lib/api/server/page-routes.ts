@@ -72,7 +72,7 @@ async function readModule(path: string): Promise<Buffer> {
  */
 const SHARED_MODULES: Readonly<Record<string, string>> = {
   'shared/json.js': 'json',
-  'shared/recognise.js': 'workflow/recognise',
+  'shared/graph.js': 'workflow/graph',
 };
 
 const PAGE_FOLDER = new URL('../page/', import.meta.url);

@@ -1,5 +1,5 @@
 import { JsonText } from '../shared/json.js';
-import { recognise } from '../shared/recognise.js';
+import { recognise } from '../shared/graph.js';
 
 /** A file or text that cannot be run. Title and message are shown to the person who opened it. */
 export class Unusable extends Error {
