@@ -1,63 +1,63 @@
 import type { JsonText } from './json.ts';
 
 /**
- * The choices of a combo input, from its description: `[["a", "b"], {...}]` or `["COMBO", {"options": ["a", "b"]}]`.
- * Undefined when the description has none.
+ * The choices of a combo input from its description in `/object_info`: `[["a", "b"], {...}]` or
+ * `["COMBO", {"options": ["a", "b"]}]`. Undefined when it is no combo.
  */
 export function choicesOf(description: JsonText | undefined): string[] | undefined {
-  return listOf(description)?.items().map(textOf);
+  return choiceList(description)?.items().map(choiceText);
 }
 
-/** Whether a choice is among them; undefined when there are none. A list may have thousands: it is not taken apart for nothing. */
+/** Whether `wanted` is a choice; undefined when the input is no combo. */
 export function hasChoice(description: JsonText | undefined, wanted: string): boolean | undefined {
-  const list = listOf(description);
+  const list = choiceList(description);
+  // A list can have thousands of choices, so search the text before parsing it.
   return (
     list &&
-    (list.text.includes(JSON.stringify(wanted)) || list.items().map(textOf).includes(wanted))
+    (list.text.includes(JSON.stringify(wanted)) || list.items().map(choiceText).includes(wanted))
   );
 }
 
-function listOf(description: JsonText | undefined): JsonText | undefined {
+function choiceList(description: JsonText | undefined): JsonText | undefined {
   const [type, options] = description?.items() ?? [];
   const list = type?.kind === 'array' ? type : options?.get('options');
   return list?.kind === 'array' ? list : undefined;
 }
 
-const textOf = (choice: JsonText) => String(choice.value());
+const choiceText = (choice: JsonText) => String(choice.value());
 
-/** Choices for people: all of a short list, of a long one the nearest to what was asked for. */
+/** Choices for an error message: all of a short list; of a long one those most similar to `wanted`. */
 export function listChoices(choices: readonly string[], wanted: string): string {
   if (choices.length === 0) return 'none';
-  if (choices.length <= LISTED) return choices.join(', ');
-  const listed = byLikeness(choices, wanted).slice(0, LISTED_OF_MANY);
+  if (choices.length <= MAX_LISTED) return choices.join(', ');
+  const listed = bySimilarity(choices, wanted).slice(0, LISTED_OF_MANY);
   const names = listed.map(({ choice }) => choice).join(', ');
   return `${names} and ${choices.length - LISTED_OF_MANY} more`;
 }
 
-/** Names somebody may have meant, the likeliest first; none when nothing is like it. */
+/** At most `count` names that `wanted` may be a misspelling of, the most similar first. */
 export function nearest(names: readonly string[], wanted: string, count: number): string[] {
-  const all = byLikeness(names, wanted);
-  const least = Math.max(MEANT, (all[0]?.likeness ?? 0) * NEARLY_AS_LIKE);
+  const all = bySimilarity(names, wanted);
+  const threshold = Math.max(MIN_SIMILARITY, (all[0]?.similarity ?? 0) * MIN_SHARE_OF_BEST);
   return all
-    .filter(({ likeness }) => likeness >= least)
+    .filter(({ similarity }) => similarity >= threshold)
     .slice(0, count)
     .map(({ choice }) => choice);
 }
 
-function byLikeness(choices: readonly string[], wanted: string) {
-  const pairs = letterPairs(wanted);
+/** Sørensen–Dice coefficient of letter pairs: word order and endings matter little. */
+function bySimilarity(choices: readonly string[], wanted: string) {
+  const wantedPairs = letterPairs(wanted);
   return choices
-    .map((choice) => ({ choice, likeness: likenessOf(letterPairs(choice), pairs) }))
-    .sort((a, b) => b.likeness - a.likeness);
+    .map((choice) => {
+      const pairs = letterPairs(choice);
+      const common = [...pairs].filter((pair) => wantedPairs.has(pair)).length;
+      return { choice, similarity: (2 * common) / Math.max(1, pairs.size + wantedPairs.size) };
+    })
+    .sort((a, b) => b.similarity - a.similarity);
 }
 
-/** Share of letter pairs two names have in common (Dice): order of words and endings matter little. */
-function likenessOf(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
-  const common = [...a].filter((pair) => b.has(pair)).length;
-  return (2 * common) / Math.max(1, a.size + b.size);
-}
-
-/** Of the name without folder and ending: those are what people get wrong, and what all models share. */
+/** Folder and extension are left out: people get them wrong, and all models share them. */
 function letterPairs(name: string): ReadonlySet<string> {
   const letters = name
     .toLowerCase()
@@ -69,9 +69,9 @@ function letterPairs(name: string): ReadonlySet<string> {
   );
 }
 
-const LISTED = 10;
+const MAX_LISTED = 10;
 const LISTED_OF_MANY = 8;
-/** Likeness from which on a name may be a misspelling of another. */
-const MEANT = 0.5;
-/** What is much less like it than the best is not worth a line. */
-const NEARLY_AS_LIKE = 0.8;
+/** Similarity from which on a name counts as a possible misspelling. */
+const MIN_SIMILARITY = 0.5;
+/** Names much less similar than the best one are left out. */
+const MIN_SHARE_OF_BEST = 0.8;

@@ -18,13 +18,14 @@ export function toOutcome(
 ): PromptOutcome {
   const { promptId, warnings, calledAt, queuedAt, readAt } = facts;
   const { phase } = watch.state;
+  const { report } = watch;
   const endedAt = 'endedAt' in phase ? phase.endedAt : readAt;
   const startedAt = 'startedAt' in phase ? (phase.startedAt ?? endedAt) : endedAt;
-  const { ending, problem } = verdict(record, watch.report);
+  const { ending, problem } = verdict(record, report);
   return {
     promptId,
     ending,
-    problems: [...warnings, ...watch.report.warnings, ...(problem === undefined ? [] : [problem])],
+    problems: [...warnings, ...report.warnings, ...(problem === undefined ? [] : [problem])],
     outputs: record.get('outputs')?.detached(),
     timings: {
       queuedMs: queuedAt - calledAt,
@@ -32,7 +33,7 @@ export function toOutcome(
       endedMs: endedAt - calledAt,
       readMs: readAt - calledAt,
       executionMs: executionMs(record),
-      nodes: watch.nodeMs,
+      nodes: report.nodeMs,
     },
   };
 }

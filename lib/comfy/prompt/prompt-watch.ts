@@ -43,6 +43,8 @@ export interface PromptReport {
   readonly interrupted: string | undefined;
   /** Texts about branches that did not run although the prompt went on. */
   readonly warnings: readonly string[];
+  /** Milliseconds each node was at work, by node id, as far as events came. */
+  readonly nodeMs: Readonly<Record<string, number>>;
 }
 
 /** Follows one prompt on the socket, and wakes `wait()` when it is time to look at the prompt. */
@@ -55,7 +57,9 @@ export class PromptWatch implements PromptListener {
   readonly #wakeUp = new Notifier();
   #mustLook = false;
   #state: PromptState = { phase: { name: 'queued' }, connection: 'attached' };
-  #report: PromptReport = { failure: undefined, interrupted: undefined, warnings: [] };
+  #failure: string | undefined;
+  #interrupted: string | undefined;
+  readonly #warnings: string[] = [];
   #lastEventAt: number;
 
   /** `clientId` is that of the connection the prompt is submitted over. */
@@ -85,12 +89,12 @@ export class PromptWatch implements PromptListener {
   }
 
   get report(): PromptReport {
-    return this.#report;
-  }
-
-  /** Milliseconds each node was at work, as far as events came. */
-  get nodeMs(): Readonly<Record<string, number>> {
-    return this.#meter.nodeMs;
+    return {
+      failure: this.#failure,
+      interrupted: this.#interrupted,
+      warnings: this.#warnings,
+      nodeMs: this.#meter.nodeMs,
+    };
   }
 
   /** Milliseconds since the last event, or since {@link excuseSilence}. */
@@ -110,17 +114,17 @@ export class PromptWatch implements PromptListener {
         break;
       }
       case 'blocked':
-        this.#addToReport({ warnings: [...this.#report.warnings, blockedText(event.failure)] });
+        this.#warnings.push(blockedText(event.failure));
         break;
       case 'failed': {
         const { nodeId, nodeType, exceptionType, traceback } = event.failure;
         this.#log.warn({ nodeId, nodeType, exceptionType, traceback }, 'a node raised');
-        this.#addToReport({ failure: executionErrorText(event.failure) });
+        this.#failure = executionErrorText(event.failure);
         this.#markEnded('ended');
         break;
       }
       case 'interrupted':
-        this.#addToReport({ interrupted: interruptedText(event.failure) });
+        this.#interrupted = interruptedText(event.failure);
         this.#markEnded('ended');
         break;
       case 'succeeded':
@@ -208,10 +212,6 @@ export class PromptWatch implements PromptListener {
     this.#state = { ...this.#state, ...change };
     const { phase, connection } = this.#state;
     this.#log.debug({ phase: phase.name, connection }, 'prompt state');
-  }
-
-  #addToReport(addition: Partial<PromptReport>): void {
-    this.#report = { ...this.#report, ...addition };
   }
 
   /** An exception in a callback must not stop the reading of the socket. */

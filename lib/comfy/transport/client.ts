@@ -22,6 +22,8 @@ interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
   readonly body?: string | FormData;
+  /** Sent again when its connection breaks. */
+  readonly isIdempotent?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -129,8 +131,9 @@ export class ComfyClient implements AsyncDisposable {
 
   /** Whether ComfyUI has this file. */
   async hasFile(file: ComfyFile, signal?: AbortSignal): Promise<boolean> {
-    const request: Request = { method: 'HEAD', path: viewPath(file), signal };
-    return (await this.#resend(() => this.#send(request), signal)).status === 200;
+    const path = viewPath(file);
+    const answer = await this.#send({ method: 'HEAD', path, isIdempotent: true, signal });
+    return answer.status === 200;
   }
 
   /** Stores an input file and replaces one of the same name. The content is streamed. */
@@ -143,8 +146,8 @@ export class ComfyClient implements AsyncDisposable {
     if (maskOf) form.append('original_ref', JSON.stringify(maskOf));
 
     const path = maskOf ? '/upload/mask' : '/upload/image';
-    const request: Request = { method: 'POST', path, body: form, signal };
-    const answer = expectSuccess(await this.#resend(() => this.#send(request), signal));
+    const request: Request = { method: 'POST', path, body: form, isIdempotent: true, signal };
+    const answer = expectSuccess(await this.#send(request));
 
     const stored = readJson(answer);
     const field = (key: string) => {
@@ -172,24 +175,20 @@ export class ComfyClient implements AsyncDisposable {
       if (response.statusCode >= 400) throw statusError(await toAnswer(response, url));
       return await receiveBody(response, options);
     };
-    const request: Request = { method: 'GET', path, signal };
-    const content = await this.#resend(() => this.#exchange(request, receive), signal);
+    const request: Request = { method: 'GET', path, isIdempotent: true, signal };
+    const content = await this.#exchange(request, receive);
     if (content.size > 0) return content;
     const url = this.urlOf(path);
     throw new WorkerError('comfy.request_failed', `[GET] ${url}: the file is empty (0 bytes)`);
   }
 
   async #getJson(path: string, signal?: AbortSignal): Promise<JsonText> {
-    const request: Request = { method: 'GET', path, signal };
-    return readJson(expectSuccess(await this.#resend(() => this.#send(request), signal)));
+    const answer = await this.#send({ method: 'GET', path, isIdempotent: true, signal });
+    return readJson(expectSuccess(answer));
   }
 
   async #postJson(path: string, body: object, signal?: AbortSignal): Promise<void> {
     expectSuccess(await this.#send({ method: 'POST', path, body: JSON.stringify(body), signal }));
-  }
-
-  #resend<T>(send: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    return resendWhenBroken(send, { clock: this.#clock, signal });
   }
 
   #send(request: Request): Promise<Answer> {
@@ -197,23 +196,27 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   async #exchange<T>(
-    { method, path, body, signal }: Request,
+    { method, path, body, isIdempotent = false, signal }: Request,
     read: (response: Dispatcher.ResponseData, url: string) => Promise<T>,
   ): Promise<T> {
     const url = this.urlOf(path);
-    try {
-      const response = await this.#pool.request({
-        method,
-        path: this.pathPrefix + path,
-        ...(body !== undefined && { body }),
-        ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
-        ...(signal && { signal }),
-      });
-      return await read(response, url);
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw isWorkerError(error) ? error : connectionError(error, method, url);
-    }
+    const attempt = async () => {
+      try {
+        const response = await this.#pool.request({
+          method,
+          path: this.pathPrefix + path,
+          ...(body !== undefined && { body }),
+          ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
+          ...(signal && { signal }),
+        });
+        return await read(response, url);
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason;
+        throw isWorkerError(error) ? error : connectionError(error, method, url);
+      }
+    };
+    if (!isIdempotent) return await attempt();
+    return await resendWhenBroken(attempt, { clock: this.#clock, signal });
   }
 }
 
