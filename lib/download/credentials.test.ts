@@ -24,7 +24,7 @@ test.each([
   ['s3://bucket/**', 's3://bucket/a/b'],
   ['https://example.com/a?b=*', 'https://example.com/a?b=c'],
   ['https://example.com/a.b', 'https://example.com/a.b'],
-])('%s is for %s', (pattern, url) => expect(isMeant(pattern, url)).toBe(true));
+])('the pattern %s matches %s', (pattern, url) => expect(isMeant(pattern, url)).toBe(true));
 
 test.each([
   ['https://example.com/*', 'https://example.com/a/b'],
@@ -38,9 +38,9 @@ test.each([
   ['https://*.example.com/**', 'https://evil.net?.example.com/'],
   ['https://example.com/a.b', 'https://example.com/axb'],
   ['https://example.com/a', 'https://example.com/a?b=c'],
-])('%s is not for %s', (pattern, url) => expect(isMeant(pattern, url)).toBe(false));
+])('the pattern %s does not match %s', (pattern, url) => expect(isMeant(pattern, url)).toBe(false));
 
-test('the first that matches counts', () => {
+test('the first credentials whose pattern matches are used', () => {
   const credentials = CredentialsSchema.parse([
     { url_pattern: 'https://a.com/x/**', auth: { type: 'bearer', token: 'first' } },
     { url_pattern: 'https://a.com/**', auth: { type: 'bearer', token: 'second' } },
@@ -49,7 +49,7 @@ test('the first that matches counts', () => {
   expect(authFor(new URL('https://a.com/y'), credentials)).toHaveProperty('token', 'second');
 });
 
-test('a pattern made to take for ever takes no time', () => {
+test('a pattern made to be slow is matched at once', () => {
   const pattern = `https://a.com/${'**a'.repeat(40)}b`;
   expect(isMeant(pattern, `https://a.com/${'a'.repeat(4000)}`)).toBe(false);
 });
@@ -59,6 +59,6 @@ test.each([
   { type: 'header', header_name: 'a b', header_value: 'x' },
   { type: 'header', header_name: 'a', header_value: 'x\r\nHost: y' },
   { type: 'magic', token: 'x' },
-])('%j are no credentials', (wrong) => {
+])('%j is not accepted as credentials', (wrong) => {
   expect(CredentialsSchema.safeParse([{ url_pattern: '**', auth: wrong }]).success).toBe(false);
 });

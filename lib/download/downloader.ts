@@ -1,27 +1,47 @@
 import { rm } from 'node:fs/promises';
-import pRetry, { type RetryContext } from 'p-retry';
 import type { Agent } from 'undici';
 import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
 import { isWorkerError, WorkerError } from '../errors.ts';
 import { createPublicAgent } from '../http/public-address.ts';
-import type { Part } from './answer.ts';
-import type { Credential } from './credentials.ts';
-import { describeFile, type Downloaded } from './downloaded.ts';
-import { fillFrom } from './fill.ts';
-import { openHttp } from './open-http.ts';
-import { PartialFile } from './partial-file.ts';
-import { failed } from './refusal.ts';
-import { toHttpUrl } from './s3-url.ts';
-import type { DownloadSettings } from './settings.ts';
+import { retry, RETRY_POLICIES, type RetryPolicy } from '../http/retry.ts';
+import { toHttpUrl, type Credential } from './credentials.ts';
+import { failed } from './download-error.ts';
+import { openHttp, type FilePart } from './open-http.ts';
+import { PartialFile, type DownloadedFile } from './partial-file.ts';
 
-export interface DownloadOptions {
-  /** Where the file is put. */
+/** Limits of a download. Times are in milliseconds. */
+export interface DownloadSettings {
+  /** For one file. */
+  readonly maxBytes: number;
+  /** For one file, all attempts together. */
+  readonly timeoutMs: number;
+  /** Silence after which an attempt is given up. */
+  readonly idleTimeoutMs: number;
+  /** For attempts that made no progress. */
+  readonly retryPolicy: RetryPolicy;
+  /** Servers that may have a private address, as `host:port`. */
+  readonly allowPrivate: readonly string[];
+}
+
+export function downloadSettings(config: Config): DownloadSettings {
+  return {
+    maxBytes: config.DOWNLOAD_MAX_BYTES,
+    timeoutMs: config.DOWNLOAD_TIMEOUT_S * 1000,
+    idleTimeoutMs: config.DOWNLOAD_IDLE_TIMEOUT_S * 1000,
+    retryPolicy: { ...RETRY_POLICIES.download, retries: config.DOWNLOAD_RETRIES },
+    allowPrivate: config.DOWNLOAD_ALLOW_PRIVATE,
+  };
+}
+
+interface DownloadOptions {
+  /** Where to put the file. */
   readonly newPath: () => Promise<string>;
   readonly credentials: readonly Credential[];
   readonly signal: AbortSignal;
 }
 
-/** Fetches what callers name by `http(s)://` and `s3://` URLs, to disk, and only from the public internet. */
+/** Downloads `http(s)://` and `s3://` URLs that callers send to files, from public addresses only. */
 export class Downloader implements AsyncDisposable {
   readonly #settings: DownloadSettings;
   readonly #agent: Agent;
@@ -36,98 +56,88 @@ export class Downloader implements AsyncDisposable {
   }
 
   /**
-   * Fetches one file. What breaks off is continued where it did, if the server has the same file still.
-   * @throws WorkerError `input.download_refused` or `input.download_failed`; the signal's reason when it is aborted.
+   * Downloads one file. A broken transfer is resumed if the server still has the same file.
+   * @throws WorkerError `input.download_refused` or `input.download_failed`; the signal's reason if it is aborted.
    */
-  async download(sent: string, options: DownloadOptions): Promise<Downloaded> {
+  async download(sent: string, options: DownloadOptions): Promise<DownloadedFile> {
     const url = parseUrl(sent);
+    const { timeoutMs } = this.#settings;
     const path = await options.newPath();
-    const late = AbortSignal.timeout(this.#settings.timeoutMs);
-    const signal = AbortSignal.any([options.signal, late]);
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([options.signal, timeout]);
     try {
       await using file = await PartialFile.create(path);
-      const last = await this.#fill(file, url, { ...options, signal });
-      return await describeFile(file, last, url);
+      const last = await this.#fetchInAttempts(file, url, { ...options, signal });
+      return await file.describe(last, url);
     } catch (error) {
       await rm(path, { force: true });
       options.signal.throwIfAborted();
-      throw late.aborted ? tooSlow(url, this.#settings) : error;
+      if (!timeout.aborted) throw error;
+      throw failed(url, `it was not fetched within ${timeoutMs / 1000} s (DOWNLOAD_TIMEOUT_S)`);
     }
   }
 
-  async #fill(file: PartialFile, url: URL, options: DownloadOptions): Promise<Part> {
-    const { retries, retryDelayMs } = this.#settings;
-    let best = 0;
-    let tries = 0;
-    const pause = async ({ error, retriesLeft }: RetryContext) => {
-      const asked = isWorkerError(error) ? error.retryAfterMs : undefined;
-      if (asked !== undefined && retriesLeft > 0) await systemClock.sleep(asked, options.signal);
-    };
-    const work = (attempt: number) => {
-      tries = attempt;
-      return this.#try(file, url, options);
-    };
-    return await pRetry(work, {
-      retries,
-      minTimeout: retryDelayMs,
-      maxTimeout: LONGEST_DELAY_MS,
-      randomize: true,
-      signal: options.signal,
-      shouldRetry: ({ error }) => isWorkerError(error, 'input.download_failed'),
-      // A try that got further than all before it is not held against the server.
-      shouldConsumeRetry: () => {
-        const gained = file.bytes - best;
-        best = Math.max(best, file.bytes);
-        return gained < PROGRESS_BYTES;
-      },
-      onFailedAttempt: pause,
-    }).catch((error: unknown) => {
-      throw tries > 1 ? afterTries(error, tries) : error;
-    });
+  async #fetchInAttempts(file: PartialFile, url: URL, options: DownloadOptions): Promise<FilePart> {
+    let attempts = 0;
+    let mostBytes = 0;
+    try {
+      return await retry(
+        (attempt) => {
+          attempts = attempt;
+          return this.#fetch(file, url, options);
+        },
+        {
+          policy: this.#settings.retryPolicy,
+          clock: systemClock,
+          signal: options.signal,
+          isTransient: (error) => isWorkerError(error, 'input.download_failed'),
+          retryAfterMs: (error) => (isWorkerError(error) ? error.retryAfterMs : undefined),
+          hasProgressed: () => {
+            const gained = file.bytes - mostBytes;
+            mostBytes = Math.max(mostBytes, file.bytes);
+            return gained >= PROGRESS_BYTES;
+          },
+        },
+      );
+    } catch (error) {
+      if (attempts <= 1 || !isWorkerError(error)) throw error;
+      const { code, message, cause } = error;
+      throw new WorkerError(code, `${message}, after ${attempts} tries`, { cause });
+    }
   }
 
-  async #try(file: PartialFile, url: URL, options: DownloadOptions): Promise<Part> {
+  async #fetch(file: PartialFile, url: URL, options: DownloadOptions): Promise<FilePart> {
     const { idleTimeoutMs, maxBytes } = this.#settings;
+    const { credentials, signal } = options;
     const isS3 = url.protocol === 's3:';
-    const { signal } = options;
     const part = await openHttp(
-      isS3 ? await toHttpUrl(url, options.credentials) : url,
-      { offset: file.bytes, version: file.version },
+      isS3 ? await toHttpUrl(url, credentials) : url,
+      {
+        offset: file.bytes,
+        etag: file.etag,
+      },
       {
         agent: this.#agent,
-        // A signed URL brings everything it needs.
-        credentials: isS3 ? [] : options.credentials,
+        credentials: isS3 ? [] : credentials, // a presigned URL needs no others
         idleTimeoutMs,
         signal,
       },
     );
-    await fillFrom(part, file, { url, maxBytes, signal });
+    await file.receive(part, { url, maxBytes, signal });
     return part;
   }
 }
 
+/** An attempt that adds this much is not counted as a retry. */
 const PROGRESS_BYTES = 1024 * 1024;
-const LONGEST_DELAY_MS = 10_000;
 
 function parseUrl(sent: string): URL {
   const url = URL.parse(sent.trim());
-  if (url && FETCHED.has(url.protocol)) return url;
+  if (url && ['http:', 'https:', 's3:'].includes(url.protocol)) return url;
   throw new WorkerError(
     'input.download_refused',
     url
       ? `URLs that begin with ${url.protocol}// are not fetched; http://, https:// and s3:// are`
       : 'Expected a URL that begins with https://, http:// or s3://',
   );
-}
-
-const FETCHED = new Set(['http:', 'https:', 's3:']);
-
-function tooSlow(url: URL, { timeoutMs }: DownloadSettings): WorkerError {
-  return failed(url, `it was not fetched within ${timeoutMs / 1000} s (DOWNLOAD_TIMEOUT_S)`);
-}
-
-function afterTries(error: unknown, tries: number): unknown {
-  if (!isWorkerError(error)) return error;
-  const { code, message, cause } = error;
-  return new WorkerError(code, `${message}, after ${tries} tries`, { cause });
 }

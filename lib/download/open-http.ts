@@ -1,70 +1,103 @@
+import { pipeline, type Readable, type Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
+import { answerFailure } from '../http/failure.ts';
 import { VERSION } from '../version.ts';
-import { answerProblem, headerOf, toPart, type Part } from './answer.ts';
-import { authorize } from './authorize.ts';
-import { authFor, type Credential } from './credentials.ts';
-import { unconnected, refused } from './refusal.ts';
+import { authFor, authorize, type Credential } from './credentials.ts';
+import { disconnected, failed, refused } from './download-error.ts';
 
-export interface HttpOptions {
-  /** Connects to nothing it should not; checks every hop anew. */
+/** The part of a file that a server sends: all of it, or everything after the first `offset` bytes. */
+export interface FilePart {
+  readonly body: Readable;
+  readonly offset: number;
+  /** Bytes of the whole file, if the server says. */
+  readonly total?: number | undefined;
+  /** Strong ETag of the file. Without one the download cannot be resumed. */
+  readonly etag?: string | undefined;
+  readonly mediaType?: string | undefined;
+  /** The name the server suggests for the file. */
+  readonly filename?: string | undefined;
+}
+
+/** The bytes that are already here: the first `offset` bytes of the file with this ETag. */
+export interface Resume {
+  readonly offset: number;
+  readonly etag: string | undefined;
+}
+
+interface HttpOptions {
+  /** Connects to public addresses only. It checks every redirect anew. */
   readonly agent: Dispatcher;
   readonly credentials: readonly Credential[];
+  /** Silence in milliseconds after which the attempt is given up. */
   readonly idleTimeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** What is there already: `offset` bytes of this version of the file. */
-export interface Resume {
-  readonly offset: number;
-  readonly version: string | undefined;
-}
-
 /**
- * Asks for a file, or for the rest of it, and follows redirects by hand: each is a request of its own, to an address that
- * is checked, with the credentials meant for it and no others.
- * @throws WorkerError `input.download_refused`, or `input.download_failed` when another try may help.
+ * Requests a file, or the rest of it. Redirects are followed here and not by undici: each is a request of its own, to an
+ * address that is checked, with the credentials for that URL and no others.
+ * @throws WorkerError `input.download_refused`, or `input.download_failed` if another attempt may help.
  */
-export async function openHttp(start: URL, resume: Resume, options: HttpOptions): Promise<Part> {
+export async function openHttp(
+  start: URL,
+  resume: Resume,
+  options: HttpOptions,
+): Promise<FilePart> {
   let url = start;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const answer = await get(url, resume, options);
-    if (answer.statusCode === 416 && resume.version !== undefined) {
-      discard(answer);
-      return await openHttp(start, ANEW, options);
+    const answer = await request(url, resume, options);
+    const { statusCode } = answer;
+    if (statusCode === 200 || statusCode === 206) return toFilePart(answer, url);
+    if (statusCode === 416 && resume.etag !== undefined) {
+      // The server has fewer bytes than are here, so what it sent before was wrong: start anew.
+      discard(answer.body);
+      return await openHttp(start, { offset: 0, etag: undefined }, options);
     }
-    const next = nextHop(answer, url);
-    if (!next) return await partOf(answer, url);
-    discard(answer);
-    url = next;
+    const target = maybeRedirect(answer, url);
+    if (!target) {
+      const { reason, isTransient, retryAfterMs } = await answerFailure(answer);
+      if (statusCode === 401 || statusCode === 403)
+        throw refused(url, `${reason}; what lets us in goes into input.credentials`);
+      throw isTransient ? failed(url, reason, { retryAfterMs }) : refused(url, reason);
+    }
+    discard(answer.body);
+    url = target;
   }
   throw refused(start, `it redirects more than ${MAX_REDIRECTS} times`);
 }
 
-async function get(url: URL, { offset, version }: Resume, options: HttpOptions) {
-  const { agent, credentials, idleTimeoutMs, signal } = options;
-  const request = authorize(url, authFor(url, credentials));
+async function request(
+  url: URL,
+  { offset, etag }: Resume,
+  { agent, credentials, idleTimeoutMs, signal }: HttpOptions,
+): Promise<Dispatcher.ResponseData> {
+  const authorized = authorize(url, authFor(url, credentials));
   try {
     return await agent.request({
       method: 'GET',
-      origin: request.url.origin,
-      path: request.url.pathname + request.url.search,
+      origin: authorized.url.origin,
+      path: authorized.url.pathname + authorized.url.search,
       headers: {
         'user-agent': `comfyui-worker/${VERSION}`,
         accept: '*/*',
         'accept-encoding': 'identity',
-        ...(version === undefined ? {} : { range: `bytes=${offset}-`, 'if-range': version }),
-        ...request.headers,
+        ...(etag === undefined ? {} : { range: `bytes=${offset}-`, 'if-range': etag }),
+        ...authorized.headers,
       },
       headersTimeout: idleTimeoutMs,
       bodyTimeout: idleTimeoutMs,
       signal,
     });
   } catch (error) {
-    throw signal.aborted ? signal.reason : unconnected(url, error);
+    throw signal.aborted ? signal.reason : disconnected(url, error);
   }
 }
 
-function nextHop({ statusCode, headers }: Dispatcher.ResponseData, from: URL): URL | undefined {
+function maybeRedirect(
+  { statusCode, headers }: Dispatcher.ResponseData,
+  from: URL,
+): URL | undefined {
   const location = headerOf(headers, 'location');
   if (!REDIRECTS.has(statusCode) || location === undefined) return undefined;
   const to = URL.parse(location, from.href);
@@ -76,18 +109,70 @@ function nextHop({ statusCode, headers }: Dispatcher.ResponseData, from: URL): U
   );
 }
 
-async function partOf(answer: Dispatcher.ResponseData, url: URL): Promise<Part> {
-  if (answer.statusCode === 200 || answer.statusCode === 206) return toPart(answer, url);
-  throw await answerProblem(answer, url);
-}
-
-/** The connection is closed rather than read to the end of whatever comes. */
-function discard({ body }: Dispatcher.ResponseData): void {
+/** Closes the connection instead of reading the body to its end. */
+function discard(body: Readable): void {
   body.on('error', () => undefined).destroy();
 }
 
-/** The server has not as much as we have: what it said before was wrong. */
-const ANEW: Resume = { offset: 0, version: undefined };
-
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 10;
+
+/** Reads the headers of an answer with status 200 or 206. */
+function toFilePart({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL): FilePart {
+  const notEmpty = (text: string | undefined) => (text === '' ? undefined : text);
+  const about = {
+    mediaType: notEmpty(headerOf(headers, 'content-type')?.split(';')[0]?.trim().toLowerCase()),
+    filename: notEmpty(filenameIn(headerOf(headers, 'content-disposition') ?? '')),
+  };
+  const encoding = headerOf(headers, 'content-encoding')?.toLowerCase() ?? 'identity';
+  if (encoding !== 'identity') return { ...about, offset: 0, body: decoded(body, encoding, url) };
+
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(headers, 'content-range') ?? '');
+  const isPartial = statusCode === 206;
+  if (isPartial && !range) throw failed(url, 'the server sent a part without saying which');
+  const total = isPartial ? range?.[2] : headerOf(headers, 'content-length');
+  const etag = headerOf(headers, 'etag');
+  return {
+    ...about,
+    body,
+    offset: isPartial ? Number(range?.[1]) : 0,
+    total: total !== undefined && /^\d+$/.test(total) ? Number(total) : undefined,
+    // A weak ETag says that two files mean the same, not that their bytes are equal.
+    etag: etag?.startsWith('"') ? etag : undefined,
+  };
+}
+
+/** The request asks for no compression, but some stores keep files compressed and send them so. */
+function decoded(body: Readable, encoding: string, url: URL): Readable {
+  const create = DECODERS[encoding];
+  if (!create) {
+    discard(body);
+    throw refused(url, `the server sends it in the encoding "${encoding.slice(0, 40)}"`);
+  }
+  // The reader of the decoder sees the errors of both streams.
+  return pipeline(body, create(), () => undefined);
+}
+
+const DECODERS: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
+
+/** The file name in a Content-Disposition header (RFC 6266). The form with a character set wins. */
+function filenameIn(disposition: string): string | undefined {
+  const [, encoded] = /filename\*\s*=\s*utf-8'[^']*'([^;\s]+)/i.exec(disposition) ?? [];
+  const [, quoted, bare] =
+    /filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/i.exec(disposition) ?? [];
+  try {
+    return encoded === undefined ? (quoted ?? bare) : decodeURIComponent(encoded);
+  } catch {
+    return quoted ?? bare;
+  }
+}
+
+function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

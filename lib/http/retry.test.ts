@@ -50,6 +50,14 @@ test('a delay the other side asks for replaces a shorter one, and only a shorter
   expect((await run(3, { retryAfterMs })).delays).toEqual([150, 200, 300]);
 });
 
+test('an attempt that made progress is not counted and not followed by a delay', async () => {
+  let failures = 0;
+  const hasProgressed = () => ++failures <= 4;
+  const { outcome, attempts, delays } = await run(9, { hasProgressed });
+  expect([outcome, attempts]).toEqual(['Error: failure 8', 8]);
+  expect(delays).toEqual([0, 0, 0, 0, 100, 200, 300]);
+});
+
 test('jitter keeps a delay between half and all of its length', async () => {
   const { delays } = await run(3, { policy: { ...POLICY, jitter: true } });
   for (const [at, nominal] of [100, 200, 300].entries()) {

@@ -23,6 +23,8 @@ export const RETRY_POLICIES = {
   stopsFailed: { retries: Infinity, firstMs: 2000, maxMs: 30_000, jitter: true },
   /** Storing a file outside of S3 failed; the S3 client retries by itself, as often. */
   upload: { retries: 3, firstMs: 500, maxMs: 4000, jitter: true },
+  /** A download failed without progress. The configuration sets the number of retries. */
+  download: { retries: 4, firstMs: 500, maxMs: 10_000, jitter: true },
   /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
   comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
   /** A prompt that has ended is not in ComfyUI's history yet. */
@@ -63,6 +65,8 @@ interface RetryOptions {
   readonly isTransient?: (error: unknown) => boolean;
   /** The delay the other side asked for, in milliseconds, if it asked for one. */
   readonly retryAfterMs?: (error: unknown) => number | undefined;
+  /** Whether the failed attempt got further than all before it. Then it is not counted, and the next one follows without a delay. */
+  readonly hasProgressed?: () => boolean;
   /** Called before each delay, and awaited. */
   readonly onRetry?: (failure: {
     readonly error: unknown;
@@ -78,18 +82,20 @@ interface RetryOptions {
  */
 export async function retry<T>(
   attempt: (number: number) => Promise<T>,
-  { policy, clock, signal, isTransient, retryAfterMs, onRetry }: RetryOptions,
+  { policy, clock, signal, isTransient, retryAfterMs, hasProgressed, onRetry }: RetryOptions,
 ): Promise<T> {
   const backoff = new Backoff(policy);
+  let isCounted = true;
   return await pRetry(attempt, {
     retries: policy.retries,
     minTimeout: 0, // the delay is spent in onFailedAttempt
     maxTimeout: 0,
     ...(signal && { signal }),
+    shouldConsumeRetry: () => (isCounted = !hasProgressed?.()),
     shouldRetry: ({ error }) => isTransient?.(error) ?? true,
     onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
       if (retriesLeft <= 0 || isTransient?.(error) === false) return;
-      const delayMs = Math.max(backoff.next(), retryAfterMs?.(error) ?? 0);
+      const delayMs = Math.max(isCounted ? backoff.next() : 0, retryAfterMs?.(error) ?? 0);
       await onRetry?.({ error, attempt: attemptNumber, delayMs });
       await clock.sleep(delayMs, signal);
     },

@@ -2,26 +2,27 @@ import { WorkerError } from '../errors.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
 
-/** Trying again would not help: the caller has to name something else. */
+/** Another attempt would not help: the caller has to send something else. */
 export function refused(url: URL, why: string): WorkerError {
   return new WorkerError('input.download_refused', `[GET] ${redactUrl(url)}: ${why}`);
 }
 
-/** Trying again may help. */
-export function failed(url: URL, why: string, options: FailureOptions = {}): WorkerError {
+/** Another attempt may help. `retryAfterMs` is the delay the server asked for. */
+export function failed(
+  url: URL,
+  why: string,
+  options: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined } = {},
+): WorkerError {
   return new WorkerError('input.download_failed', `[GET] ${redactUrl(url)}: ${why}`, options);
 }
 
-interface FailureOptions {
-  readonly cause?: unknown;
-  readonly retryAfterMs?: number | undefined;
-}
-
-/** A connection that was not made, or broke. */
-export function unconnected(url: URL, error: unknown, when = ''): WorkerError {
-  const { hostname: host } = url;
-  const to = { host, purpose: 'download', reasons: REASONS } as const;
-  const { reason, isTransient } = connectionFailure(error, to);
+/** A connection that was not made, or broke. `when` is appended to the reason. */
+export function disconnected(url: URL, error: unknown, when = ''): WorkerError {
+  const { reason, isTransient } = connectionFailure(error, {
+    host: url.hostname,
+    purpose: 'download',
+    reasons: REASONS,
+  });
   return isTransient ? failed(url, reason + when, { cause: error }) : refused(url, reason);
 }
 
