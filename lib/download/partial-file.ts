@@ -55,7 +55,11 @@ export class PartialFile implements AsyncDisposable {
    */
   async receive(
     part: FilePart,
-    { url, maxBytes, signal }: { url: URL; maxBytes: number; signal: AbortSignal },
+    {
+      url,
+      maxBytes,
+      signal,
+    }: { readonly url: URL; readonly maxBytes: number; readonly signal: AbortSignal },
   ): Promise<void> {
     const tooLarge = (size: string) =>
       refused(

@@ -94,10 +94,10 @@ function checkNumber(value: JsonText, input: InputInfo, info: NodeInfo): Complai
 }
 
 function checkChoice(value: JsonText, input: InputInfo, info: NodeInfo): Complaint | undefined {
-  const wanted = String(value.value());
-  if (listsChoice(input, wanted) !== false) return undefined;
   // Loaders of input files accept any file that exists when they run. This job may be about to send it.
   if (UPLOAD_OPTIONS.some((option) => hasOption(input, option))) return undefined;
+  const wanted = String(value.value());
+  if (listsChoice(input, wanted) !== false) return undefined;
   const isCertain = isCore(info) && MODEL_FILE.test(wanted);
   return complaint('value_not_in_list', about(input, value), isCertain);
 }
