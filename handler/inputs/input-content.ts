@@ -1,75 +1,68 @@
 import { hash } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
-import type { Credential } from '../../lib/download/credentials.ts';
-import type { Downloader } from '../../lib/download/downloader.ts';
 import { mediaTypeOf } from '../../lib/media-type.ts';
-import { decodeBase64, maybeDeclaredType } from './base64.ts';
 
-/** Where a caller says the bytes of an input are. */
-export type InputSource =
-  | { readonly kind: 'base64'; readonly text: string }
-  | { readonly kind: 'url'; readonly url: string };
-
-/** The bytes of an input: in memory when they came with the job, on disk when they were fetched. */
+/** The bytes of an input: in memory when they came with the job, on disk when they were downloaded. */
 export interface InputContent {
   readonly bytes: number;
-  /** SHA-256 in hex. */
+  /** SHA-256 in hexadecimal digits. */
   readonly digest: string;
   readonly mediaType: string;
-  /** What the server calls it. */
+  /** The name the server gave the file. */
   readonly filename?: string;
   /** A path, or the bytes themselves. */
   readonly at: string | Buffer;
 }
 
-/** Made only when it is needed: a copy of what is in memory. */
+/** Bytes in memory are copied, so call this only when the blob is needed. */
 export async function toBlob({ at }: InputContent): Promise<Blob> {
   return typeof at === 'string' ? await openAsBlob(at) : new Blob([at]);
 }
 
-/** `http(s)://` and `s3://`, by which a text is told from base64 or a file name. */
-export function isUrl(text: string): boolean {
-  return /^(?:https?|s3):\/\//i.test(text);
-}
-
-/** @throws RangeError with a text for people. */
+/**
+ * Decodes base64 that came with the job. The media type is the one a data URI declares, else that of `name`.
+ * @throws RangeError with a text for people.
+ */
 export function decodeContent(text: string, name: string): InputContent {
-  const bytes = decodeBase64(text);
-  return {
-    bytes: bytes.length,
-    digest: hash('sha256', bytes, 'hex'),
-    mediaType: maybeDeclaredType(text) ?? mediaTypeOf(name),
-    at: bytes,
-  };
+  const at = decodeBase64(text);
+  const declared = /^data:([\w.+-]+\/[\w.+-]+)[;,]/.exec(text.slice(0, 200))?.[1];
+  const mediaType = declared ?? mediaTypeOf(name);
+  return { bytes: at.length, digest: hash('sha256', at, 'hex'), mediaType, at };
 }
 
-export interface FetchOptions {
-  readonly downloader: Downloader;
-  /** Where a file goes. */
-  readonly newPath: () => Promise<string>;
-  readonly credentials: readonly Credential[];
-  readonly signal: AbortSignal;
+/**
+ * Decodes base64 as clients send it: bare or as data URI, with blanks and line breaks, in the standard or the URL-safe
+ * alphabet. Anything else is an error that names the position: skipping a stray character would give a broken file.
+ * @throws RangeError with a text for people.
+ */
+export function decodeBase64(sent: string): Buffer {
+  const start = sent.indexOf(',') + 1; // like the Python worker: everything before the first comma is dropped
+  const text = sent.slice(start).replace(/\s+/g, '');
+  // Counted from the end: a regular expression would look at all the megabytes before the padding.
+  let digits = text.length;
+  while (text[digits - 1] === '=') digits--;
+  const padding = text.length - digits;
+  const isPadded = padding <= 2 && (digits + padding) % 4 === 0;
+  // The URL-safe alphabet is usually sent without padding, the standard one is not.
+  const isUnpaddedUrlSafe = padding === 0 && digits % 4 !== 1 && /[-_]/.test(text);
+  const bytes = Buffer.from(text, 'base64');
+  const isComplete = digits > 0 && bytes.length === Math.floor((digits * 3) / 4);
+  if (isComplete && (isPadded || isUnpaddedUrlSafe)) return bytes;
+  throw new RangeError(describeProblem(sent, start, digits));
 }
 
-/** Fetches what a job names by URL, each URL once however often it is named. */
-export class ContentFetcher {
-  readonly #options: FetchOptions;
-  readonly #fetched = new Map<string, Promise<InputContent>>();
-
-  constructor(options: FetchOptions) {
-    this.#options = options;
+function describeProblem(sent: string, start: number, digits: number): string {
+  if (/^https?:\/\//i.test(sent))
+    return 'Expected base64, got a URL; fetch it first and send its bytes';
+  // Padding and blanks may end the text; anywhere before, padding is a stray character too.
+  let end = sent.length;
+  while (/[=\s]/.test(sent.charAt(end - 1))) end--;
+  const stray = sent.slice(start, end).search(/[^A-Za-z0-9+/_\s-]/);
+  if (stray >= 0)
+    return `Character ${JSON.stringify(sent[start + stray])} at position ${start + stray + 1} of ${sent.length} is not base64`;
+  if (digits === 0) return 'Expected base64, got an empty string';
+  if (digits % 4 === 1) {
+    return `Invalid base64-encoded string: number of data characters (${digits}) cannot be 1 more than a multiple of 4`;
   }
-
-  /** @throws WorkerError `input.download_refused` or `input.download_failed` */
-  fetch(url: string): Promise<InputContent> {
-    const known = this.#fetched.get(url) ?? this.#download(url);
-    this.#fetched.set(url, known);
-    return known;
-  }
-
-  async #download(url: string): Promise<InputContent> {
-    const { downloader, newPath, credentials, signal } = this.#options;
-    const { path, ...file } = await downloader.download(url, { newPath, credentials, signal });
-    return { ...file, at: path };
-  }
+  return `Incorrect padding (the text ends after ${digits} characters; is it cut off?)`;
 }

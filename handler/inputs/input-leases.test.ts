@@ -49,7 +49,7 @@ test('equal bytes are waited for until they are stored, and not written again un
   const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
   const second = leases.acquire(use({ 'in.png': 'red', 'b.png': 'blue' }, 'in.png'), never);
   expect(await isHeld(second)).toBe(false);
-  first.stored();
+  first.markStored();
   expect([...(await second).present]).toEqual(['in.png']);
   expect([...first.present]).toEqual([]);
 });

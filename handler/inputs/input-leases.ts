@@ -1,27 +1,28 @@
-/** What a job does with ComfyUI's input folder. */
+/** How a job uses ComfyUI's input folder. */
 export interface InputUse {
-  /** Files the job puts there, by name, with a digest of their bytes. */
+  /** Files the job writes: their paths, with a digest of their bytes. */
   readonly writes: ReadonlyMap<string, string>;
-  /** Every text in the job's workflow: a name the prompt may read is among them, or within one of them. */
+  /** Every text in the job's workflow. Any of them may contain the name of a file that the prompt reads. */
   readonly texts: readonly string[];
 }
 
 /** Held from before the upload until the prompt has ended. */
 export interface InputLease {
-  /** Files that must not be written again: a job that still holds them has put the same bytes there. */
+  /** Files that need no upload: another job that still holds its lease has stored the same bytes. */
   readonly present: ReadonlySet<string>;
-  /** To be called when all files are there. Jobs that bring the same bytes wait for it. */
-  stored(): void;
+  /** To be called when all files are stored. Jobs that bring the same bytes wait for it. */
+  markStored(): void;
   release(): void;
 }
 
 /**
- * Keeps a job from overwriting a file that another job's prompt may still read.
+ * Keeps a job from overwriting an input file that another job's prompt may still read.
  *
- * Clients choose the names and reuse them (`input.png`), and a job may be staged while the one before it still runs. A job
- * that would write a name another one writes with other bytes, or reads, waits until that one's prompt has ended; first
- * come, first served. Jobs with different names do not wait for each other. The same bytes under the same name are written
- * by the first job only: ComfyUI empties a file before it writes it anew, and a prompt that reads it just then fails.
+ * Clients choose file names and reuse them (`input.png`), and a job may be staged while the one before it still runs.
+ * - A job that would write a file which another job reads, or writes with other bytes, waits until that job releases its
+ *   lease. Leases are given in the order they were asked for. Jobs with different names do not wait for each other.
+ * - The same bytes under the same name are stored by the first job only: ComfyUI empties a file before it writes it
+ *   again, and a prompt that reads the file at that moment fails.
  */
 export class InputLeases {
   readonly #held = new Set<Claim>();
@@ -34,7 +35,7 @@ export class InputLeases {
       const onAbort = () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiter);
         reject(signal.reason);
-        this.#admit();
+        this.#admitWaiting();
       };
       const waiter: Waiter = {
         use,
@@ -46,14 +47,14 @@ export class InputLeases {
       };
       signal.addEventListener('abort', onAbort);
       this.#waiting.push(waiter);
-      this.#admit();
+      this.#admitWaiting();
     });
   }
 
-  /** The same, now or not at all: undefined when somebody has to be waited for. */
+  /** A lease if it is free now, else undefined. */
   tryAcquire(use: InputUse): InputLease | undefined {
     const before = [...this.#held, ...this.#waiting];
-    return before.some((other) => conflict(use, other)) ? undefined : this.#hold(use);
+    return before.some((other) => mustWaitFor(other, use)) ? undefined : this.#hold(use);
   }
 
   #hold(use: InputUse): InputLease {
@@ -62,33 +63,31 @@ export class InputLeases {
     this.#held.add(claim);
     return {
       present,
-      stored: () => {
+      markStored: () => {
         claim.isStored = true;
-        this.#admit();
+        this.#admitWaiting();
       },
-      release: () => this.#release(claim),
+      release: () => {
+        if (this.#held.delete(claim)) this.#admitWaiting();
+      },
     };
   }
 
-  #release(claim: Claim): void {
-    if (this.#held.delete(claim)) this.#admit();
-  }
-
-  /** Lets in everybody who conflicts with nobody inside and nobody ahead in the queue. */
-  #admit(): void {
-    const still: Waiter[] = [];
+  /** Admits every job that conflicts neither with a lease nor with a job that waits before it. */
+  #admitWaiting(): void {
+    const stillWaiting: Waiter[] = [];
     for (const waiter of this.#waiting) {
-      const before = [...this.#held, ...still];
-      if (before.some((other) => conflict(waiter.use, other))) still.push(waiter);
+      const before = [...this.#held, ...stillWaiting];
+      if (before.some((other) => mustWaitFor(other, waiter.use))) stillWaiting.push(waiter);
       else waiter.admit();
     }
-    this.#waiting = still;
+    this.#waiting = stillWaiting;
   }
 }
 
 interface Claim {
   readonly use: InputUse;
-  /** Its files are all there. */
+  /** All its files are stored. */
   isStored: boolean;
 }
 
@@ -96,17 +95,18 @@ interface Waiter extends Claim {
   readonly admit: () => void;
 }
 
-/** Whether `use` has to wait for `other`. */
-function conflict(use: InputUse, other: Claim): boolean {
-  if (overwrites(use, other.use) || overwrites(other.use, use)) return true;
+function mustWaitFor(other: Claim, use: InputUse): boolean {
+  if (mayOverwrite(use, other.use) || mayOverwrite(other.use, use)) return true;
   return !other.isStored && sharedNames(use, other.use).length > 0;
 }
 
-/** Whether what `a` writes may be something `b` reads with other bytes. */
-function overwrites(a: InputUse, b: InputUse): boolean {
-  return [...a.writes].some(([name, digest]) => {
-    const theirs = b.writes.get(name);
-    return theirs === undefined ? b.texts.some((text) => text.includes(name)) : theirs !== digest;
+/** Whether `writer` may write a file that `reader` reads, or writes with other bytes. */
+function mayOverwrite(writer: InputUse, reader: InputUse): boolean {
+  return [...writer.writes].some(([name, digest]) => {
+    const other = reader.writes.get(name);
+    return other === undefined
+      ? reader.texts.some((text) => text.includes(name))
+      : other !== digest;
   });
 }
 

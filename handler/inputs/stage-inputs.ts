@@ -1,131 +1,174 @@
 import { join } from 'node:path';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction } from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
-import { WorkerError } from '../../lib/errors.ts';
+import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { ContentFetcher } from './input-content.ts';
-import type { InputLease, InputLeases, InputUse } from './input-leases.ts';
-import { findLinks, replaceLink, type InputLink } from './input-links.ts';
-import type { ImageLimits } from './input-look.ts';
-import { wantedFile, wantedImage, wantedLink } from './input-wanted.ts';
+import type { JobScope } from '../job-scope.ts';
 import type { JobInput } from '../request/job-input.ts';
-import { obtainInputs, type Obtained, type ObtainedInput } from './obtain-inputs.ts';
-import { targetOf, uploadInputs } from './upload-inputs.ts';
+import type { ImageLimits } from './check-input.ts';
+import { toBlob } from './input-content.ts';
+import type { InputLeases, InputUse } from './input-leases.ts';
+import { findLinks, replaceLink } from './input-links.ts';
+import {
+  loadInputs,
+  requestedFile,
+  requestedImage,
+  requestedLink,
+  type InputProblem,
+  type LoadedInput,
+} from './load-inputs.ts';
 
-export interface StagingParts {
+export interface StagingOptions {
   readonly comfy: Pick<ComfyBackend, 'storeInput' | 'inputFolder' | 'describeNodes'>;
   readonly leases: InputLeases;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
-  /** Downloads, and then uploads, side by side. */
+  /** Parallel downloads, and parallel uploads, of one job. */
   readonly transfers: number;
+  /** `claimInputs` is called with all file names before the first one is stored, while they are leased. */
+  readonly jobFolder: { claimInputs(names: readonly string[]): Promise<void> };
+  readonly scope: JobScope;
 }
 
-export interface StagingOptions {
+/** Disposing it releases the lease. */
+export interface StagedInputs extends Disposable {
+  /** The workflow, with the URLs of input files replaced by their names in ComfyUI. */
   readonly workflow: JsonText;
-  /** Where fetched files lie until the job ends; the caller removes them. */
-  readonly newPath: () => Promise<string>;
-  /** Told the names before anything is stored under them, while they are leased. */
-  readonly willStore?: (names: readonly string[]) => Promise<void>;
-  readonly signal: AbortSignal;
-}
-
-/** The lease on the names, to be released when the prompt has ended, with the workflow that is to run. */
-export interface Staged extends Pick<InputLease, 'release'>, Disposable {
-  /** Files put there. */
+  /** Files stored. */
   readonly count: number;
-  /** As it came, but for URLs that stood for files: there the names are that those have in ComfyUI. */
-  readonly workflow: JsonText;
+  /** Lets other jobs overwrite the files. To be called when the prompt has ended. */
+  releaseLease(): void;
 }
-
-type Sent = Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>;
 
 /**
- * Puts everything a job brings or names into ComfyUI's input folder. Every file is tried, so that a caller learns of all
- * problems at once.
+ * Puts all files that a job brings or links to into ComfyUI's input folder. Every file is tried, so that the caller
+ * learns of all problems at once.
  * @throws WorkerError `input.upload_failed` with one line per file that failed, in the order they were sent.
  */
 export async function stageInputs(
-  sent: Sent,
-  parts: StagingParts,
-  { workflow, newPath, willStore, signal }: StagingOptions,
-): Promise<Staged> {
-  const limit = pLimit(parts.transfers);
-  const links = await findLinks(workflow, parts.comfy, signal);
-  const { downloader, imageLimits: limits } = parts;
-  const { credentials, strict } = sent;
-  const fetcher = new ContentFetcher({ downloader, newPath, credentials, signal });
-  const obtained = await obtainInputs(
-    [...sent.images.map(wantedImage), ...sent.files.map(wantedFile), ...links.map(wantedLink)],
-    { fetcher, limits, strict, limit },
-  );
+  input: Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>,
+  workflow: JsonText,
+  options: StagingOptions,
+): Promise<StagedInputs> {
+  const { comfy, leases, jobFolder, scope } = options;
+  const { signal } = scope;
+  const limit = pLimit(options.transfers);
+  const links = await findLinks(workflow, comfy, signal);
+  const requests = [
+    ...input.images.map(requestedImage),
+    ...input.files.map(requestedFile),
+    ...links.map(requestedLink),
+  ];
+  const { credentials, strict } = input;
+  const inputs = await loadInputs(requests, { ...options, credentials, strict, limit });
   signal.throwIfAborted();
-  const staged = await replaceLinks(workflow, obtained, { comfy: parts.comfy, signal });
-  const use = useOf(obtained, staged);
-  const lease = await parts.leases.acquire(use, signal);
+
+  const stagedWorkflow = await replaceLinks(workflow, inputs, { comfy, signal });
+  const use = useOf(inputs, stagedWorkflow);
+  const lease = await leases.acquire(use, signal);
   try {
-    await willStore?.([...use.writes.keys()]);
-    const missing = obtained.filter((one) => 'problem' in one || !lease.present.has(targetOf(one)));
-    const problems = await uploadInputs(missing, { comfy: parts.comfy, limit, signal });
-    if (problems.length > 0) throw stagingFailed(problems, sent);
-    lease.stored();
-    const release = () => lease.release();
-    const { length: count } = obtained;
-    return { workflow: staged, count, release, [Symbol.dispose]: release };
+    await jobFolder.claimInputs([...use.writes.keys()]);
+    const missing = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
+    const details = await uploadInputs(missing, { comfy, limit, signal });
+    if (details.length > 0) {
+      const files = input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
+      throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
+    }
+    lease.markStored();
+    const releaseLease = () => lease.release();
+    const { length: count } = inputs;
+    return { workflow: stagedWorkflow, count, releaseLease, [Symbol.dispose]: releaseLease };
   } catch (error) {
     lease.release();
     throw error;
   }
 }
 
-function stagingFailed(details: readonly string[], { images }: Sent): WorkerError {
-  const what =
-    images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
-  return new WorkerError('input.upload_failed', `Failed to ${what}`, { details });
-}
-
+/** A loader that takes a path gets the full one, or one relative to ComfyUI's own folder when its disk is not shared. */
 async function replaceLinks(
   workflow: JsonText,
-  obtained: readonly Obtained[],
-  options: { readonly comfy: StagingParts['comfy']; readonly signal: AbortSignal },
+  inputs: readonly (LoadedInput | InputProblem)[],
+  { comfy, signal }: { readonly comfy: StagingOptions['comfy']; readonly signal: AbortSignal },
 ): Promise<JsonText> {
   let replaced = workflow;
-  for (const one of obtained) {
-    if (!('link' in one)) continue;
-    replaced = replaceLink(replaced, one.link, await placeOf(one, one.link, options));
+  for (const input of inputs) {
+    if (!('link' in input)) continue;
+    const { link, path } = input;
+    const value =
+      link.by === 'name' ? path : join((await comfy.inputFolder(signal)) ?? 'input', path);
+    replaced = replaceLink(replaced, link, value);
   }
   return replaced;
 }
 
-/** What the loader is to be told. A path it can only take from where ComfyUI itself runs unless the folder is known. */
-async function placeOf(
-  input: ObtainedInput,
-  { by }: InputLink,
-  { comfy, signal }: { readonly comfy: StagingParts['comfy']; readonly signal: AbortSignal },
-): Promise<string> {
-  if (by === 'name') return targetOf(input);
-  return join((await comfy.inputFolder(signal)) ?? 'input', targetOf(input));
-}
-
-/** What this job writes and reads in the input folder, so that no other gets in its way. */
-function useOf(obtained: readonly Obtained[], workflow: JsonText): InputUse {
-  const inputs = obtained.filter((one) => 'content' in one);
-  const originals = inputs.flatMap(({ maskOf }) => maskOf?.filename ?? []);
-  return {
-    writes: new Map(inputs.map((input) => [targetOf(input), digestOf(input)])),
-    texts: [...textsIn(workflow.value()), ...originals],
+/** The files a job writes and may read in the input folder. */
+function useOf(
+  inputs: readonly (LoadedInput | InputProblem)[],
+  workflow: JsonText,
+): InputUse {
+  const loaded = inputs.filter((one) => 'content' in one);
+  const texts = loaded.flatMap(({ maskOf }) => maskOf?.filename ?? []);
+  const collectTexts = (value: unknown): void => {
+    if (typeof value === 'string') texts.push(value);
+    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(collectTexts);
   };
+  collectTexts(workflow.value());
+  // The file ComfyUI stores for a mask depends on the image it belongs to.
+  const writes = loaded.map(({ path, content: { digest }, maskOf }) => {
+    return [path, maskOf ? `${digest} on ${JSON.stringify(maskOf)}` : digest] as const;
+  });
+  return { writes: new Map(writes), texts };
 }
 
-/** Of a mask, what is stored depends on its image as well. */
-function digestOf({ content, maskOf }: ObtainedInput): string {
-  return maskOf ? `${content.digest} on ${JSON.stringify(maskOf)}` : content.digest;
+/**
+ * Uploads different files in parallel. Of files with the same name the last one sent must stay, so they are uploaded one
+ * after the other, and the same bytes only once. Masks come last: their images must be there first.
+ * @returns the problems, in the order the files were sent.
+ */
+async function uploadInputs(
+  inputs: readonly (LoadedInput | InputProblem)[],
+  options: {
+    readonly comfy: StagingOptions['comfy'];
+    readonly limit: LimitFunction;
+    readonly signal: AbortSignal;
+  },
+): Promise<string[]> {
+  const uploads = new Map<string, { digest: string; problem: Promise<string | undefined> }>();
+  const start = (input: LoadedInput | InputProblem): Promise<string | undefined> => {
+    if ('problem' in input) return Promise.resolve(input.problem);
+    const { path, content, maskOf } = input;
+    const before = uploads.get(path);
+    if (before?.digest === content.digest && !maskOf) return before.problem;
+    const problem = Promise.resolve(before?.problem).then(() =>
+      options.limit(() => uploadInput(input, options)),
+    );
+    uploads.set(path, { digest: content.digest, problem });
+    return problem;
+  };
+
+  const first = inputs.map((input) => ('maskOf' in input ? undefined : start(input)));
+  await Promise.all(first);
+  const problems = await Promise.all(inputs.map((input, at) => first[at] ?? start(input)));
+  options.signal.throwIfAborted();
+  return problems.filter((problem) => problem !== undefined);
 }
 
-/** Every string of a workflow, at any depth. */
-function textsIn(value: unknown): string[] {
-  if (typeof value === 'string') return [value];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap(textsIn);
+/** @returns the problem, in words that clients match on. */
+async function uploadInput(
+  { name, subfolder, content, maskOf, label }: LoadedInput,
+  { comfy, signal }: { readonly comfy: StagingOptions['comfy']; readonly signal: AbortSignal },
+): Promise<string | undefined> {
+  try {
+    const { mediaType } = content;
+    const file = { name, subfolder, mediaType, content: await toBlob(content) };
+    await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
+    return undefined;
+  } catch (error) {
+    const isTimeout =
+      /TIMEOUT|ETIMEDOUT/.test(errnoOf(error) ?? '') ||
+      (isError(error) && error.name === 'TimeoutError');
+    if (isTimeout) return `Timeout uploading ${label}`;
+    return `Error uploading ${label}: ${describeError(error)}`;
+  }
 }

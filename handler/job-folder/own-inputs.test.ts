@@ -16,33 +16,33 @@ async function openPlace() {
     root,
     problems,
     store: (name: string) => writeFile(join(root, name), name),
-    release: (...names: string[]) => owned.release(names, (name) => problems.push(name)),
+    remove: (...names: string[]) => owned.remove(names, (name) => problems.push(name)),
     names: async () => (await readdir(root)).sort(),
     [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
   };
 }
 
-test('what was there before it was claimed stays', async () => {
+test('a file that existed before it was claimed is not removed', async () => {
   await using place = await openPlace();
   await place.store('before.png');
   await place.owned.claim(place.root, ['before.png', 'new.png']);
   await place.store('new.png');
-  await place.release('before.png', 'new.png', 'unheard-of.png');
+  await place.remove('before.png', 'new.png', 'unknown.png');
   expect(await place.names()).toEqual(['before.png']);
 });
 
 test.each([
   ['reads it', { writes: new Map<string, string>(), texts: ['sub/a.png [input]'] }],
-  ['has sent it too', { writes: new Map([['a.png', 'digest']]), texts: [] }],
-])('a file stays while another job %s, and goes with the next one', async (_, use) => {
+  ['has stored it too', { writes: new Map([['a.png', 'digest']]), texts: [] }],
+])('a file is kept while another job %s, and removed by the next call', async (_, use) => {
   await using place = await openPlace();
   await place.owned.claim(place.root, ['a.png']);
   await place.store('a.png');
   const lease = await place.leases.acquire(use, new AbortController().signal);
-  await place.release('a.png');
+  await place.remove('a.png');
   expect(await place.names()).toEqual(['a.png']);
   lease.release();
-  await place.release();
+  await place.remove();
   expect(await place.names()).toEqual([]);
 });
 
@@ -50,22 +50,22 @@ test('a job that wants the name waits until the file is removed', async () => {
   await using place = await openPlace();
   await place.owned.claim(place.root, ['a.png']);
   await place.store('a.png');
-  const removed = place.release('a.png');
+  const removed = place.remove('a.png');
   const use = { writes: new Map([['a.png', 'digest']]), texts: [] };
   await place.leases.acquire(use, new AbortController().signal);
   expect(await place.names()).toEqual([]);
   await removed;
 });
 
-test('names that lead elsewhere or cannot be names are never claimed', async () => {
+test('names that lead out of the folder or cannot be file names are never claimed', async () => {
   await using place = await openPlace();
   const names = ['../a.png', '/tmp/never-there.png', 'a\0b', 'x'.repeat(300), ''];
   await place.owned.claim(place.root, names);
-  await place.release(...names);
+  await place.remove(...names);
   expect(place.problems).toEqual([]);
 });
 
-test('what cannot be removed is told once', async () => {
+test('a file that cannot be removed is reported once', async () => {
   await using place = await openPlace();
   const elsewhere = await mkdtemp(join(tmpdir(), 'own-inputs-'));
   await using _removed = { [Symbol.asyncDispose]: () => rm(elsewhere, { recursive: true }) };
@@ -73,7 +73,7 @@ test('what cannot be removed is told once', async () => {
   await place.owned.claim(place.root, ['sub/a.png']);
   await rm(join(place.root, 'sub'), { recursive: true });
   await symlink(elsewhere, join(place.root, 'sub'));
-  await place.release('sub/a.png');
-  await place.release();
+  await place.remove('sub/a.png');
+  await place.remove();
   expect(place.problems).toEqual(['sub/a.png']);
 });

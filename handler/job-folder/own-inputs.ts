@@ -3,15 +3,15 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../lib/errors.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
-import { isWithin, removeWithin } from './remove-within.ts';
+import { isWithin, removeWithin } from './removal.ts';
 
 /**
- * The files in ComfyUI's input folder that are there only because this worker put them there. A file that was there
- * before, in the image or by hand, is not among them, also when a job has sent another of its name.
+ * The files in ComfyUI's input folder that exist only because this worker stored them. A file that was there before, from
+ * the image or put there by hand, is not one of them, even when a job has overwritten it.
  */
 export class OwnInputs {
   readonly #leases: InputLeases;
-  /** By name within the input folder, that folder. */
+  /** The input folder of each file, by the file's path within it. */
   readonly #roots = new Map<string, string>();
   readonly #unneeded = new Set<string>();
 
@@ -19,18 +19,24 @@ export class OwnInputs {
     this.#leases = leases;
   }
 
-  /** To be told of names that are about to be stored, while their lease is held. */
+  /** To be called with names that are about to be stored, while their lease is held. */
   async claim(root: string, names: Iterable<string>): Promise<void> {
     for (const name of names) {
-      if (isWithin(root, name) && (await isNew(join(root, name)))) this.#roots.set(name, root);
+      if (!isWithin(root, name)) continue;
+      // A name that cannot be looked up is not claimed, so it is never removed.
+      const isNew = await lstat(join(root, name)).then(
+        () => false,
+        (error: unknown) => errnoOf(error) === 'ENOENT',
+      );
+      if (isNew) this.#roots.set(name, root);
     }
   }
 
   /**
-   * Removes those of `names` that are ours. A file that another job sends or reads stays until a later call; one that
-   * cannot be removed is told and given up.
+   * Removes those of `names` that this worker stored. A file that another job writes or reads stays until a later call.
+   * A file that cannot be removed is reported once and then kept.
    */
-  async release(
+  async remove(
     names: Iterable<string>,
     onProblem: (name: string, error: unknown) => void,
   ): Promise<void> {
@@ -42,6 +48,7 @@ export class OwnInputs {
 
   async #tryToRemove(name: string): Promise<void> {
     const root = this.#roots.get(name);
+    // A digest that no job has, so that the lease conflicts with every other use of the file.
     const writes = new Map([[name, `removed ${randomUUID()}`]]);
     const lease = this.#leases.tryAcquire({ writes, texts: [] });
     if (!lease) return;
@@ -52,15 +59,5 @@ export class OwnInputs {
     } finally {
       lease.release();
     }
-  }
-}
-
-/** A name of which that cannot be said is not one to remove. */
-async function isNew(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return false;
-  } catch (error) {
-    return errnoOf(error) === 'ENOENT';
   }
 }

@@ -9,7 +9,7 @@ const collect = (outputs: string | undefined, ending: 'succeeded' | 'failed' = '
     outputs: outputs === undefined ? undefined : JsonText.parse(outputs),
   });
 
-test('images come in the order ComfyUI ran the nodes, not in the order of their numbers', () => {
+test('images come in the order ComfyUI ran the nodes, not in the order of the node ids', () => {
   const { records, problems } = collect(
     `{"10":{"images":[{"filename":"b.png","subfolder":"x","type":"output"},{"filename":"c.mp4","subfolder":"","type":"input"}]},
       "9":{"images":[{"filename":"a.png","subfolder":"","type":"output"}],"animated":[true]}}`,
@@ -22,7 +22,7 @@ test('images come in the order ComfyUI ran the nodes, not in the order of their 
   expect(problems).toEqual([]);
 });
 
-test('previews are skipped in silence, even without a filename', () => {
+test('previews are skipped without a problem, even those without a filename', () => {
   expect(collect('{"1":{"images":[{"type":"temp"},{"filename":"t.png","type":"temp"}]}}')).toEqual({
     records: [],
     texts: [],
@@ -30,7 +30,7 @@ test('previews are skipped in silence, even without a filename', () => {
   });
 });
 
-test('outputs that hold nothing to return are no problem', () => {
+test('outputs without files are not a problem', () => {
   for (const outputs of [
     '{"1":{"images":[]}}',
     '{"1":{"gifs":[{"filename":"a.mp4"}]}}',
@@ -57,14 +57,14 @@ test('one malformed entry costs only itself', () => {
   ]);
 });
 
-test('no outputs at all are a problem, unless something else already went wrong', () => {
+test('an empty history is a problem, unless the prompt failed anyway', () => {
   for (const outputs of [undefined, '{}']) {
     expect(collect(outputs).problems).toEqual(['No outputs found in history for prompt p1.']);
     expect(collect(outputs, 'failed').problems).toEqual([]);
   }
 });
 
-test('a file under any key is a file, however deep a custom node puts it', () => {
+test('files of custom nodes are found under any key and in nested lists and objects', () => {
   const file = (name: string) => `{"filename":"${name}","subfolder":"s","type":"output"}`;
   const { records, problems } = collect(
     `{"5":{"gifs":[${file('a.mp4')}],"3d":${file('b.glb')},"x":[[${file('c.wav')}]],"y":{"z":[${file('d.json')}]},
@@ -81,20 +81,20 @@ test('a file under any key is a file, however deep a custom node puts it', () =>
   expect(problems).toEqual([]);
 });
 
-test('a file a node shows twice comes once, where clients look for it', () => {
+test('a file that a node lists twice is returned once, under images if it is there', () => {
   const file = '{"filename":"a.mp4","subfolder":"","type":"output"}';
   const { records } = collect(`{"5":{"video":[${file}],"gifs":[${file}],"images":[${file}]}}`);
   expect(records.map(({ key }) => key)).toEqual(['images']);
 });
 
-test('previews under other keys, and what names no folder of ComfyUI, are no files to return', () => {
+test('previews under other keys and entries without a known folder are skipped', () => {
   const { records, problems } = collect(
     '{"5":{"audio":[{"filename":"a.flac","type":"temp"},{"filename":"b.flac","type":"cloud"},{"filename":"","type":"output"}]}}',
   );
   expect({ records, problems }).toEqual({ records: [], problems: [] });
 });
 
-test('texts come by node and key, and what describes a file is none', () => {
+test('texts are collected by node and key, without the texts that describe files', () => {
   const { texts } = collect(
     '{"7":{"text":["a","b"],"tags":[["c"]],"string":"d"},"8":{"gifs":[{"filename":"a.mp4","type":"output","format":"x"}],"images":["no"],"n":[1]}}',
   );

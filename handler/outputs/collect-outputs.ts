@@ -1,21 +1,28 @@
 import type { PromptOutcome } from '../../lib/comfy/backend.ts';
-import type { OutputRecord } from './artifact.ts';
-import { ALL_SAVED, type OutputChoice } from './output-choice.ts';
-import { recordsOf } from './output-records.ts';
-import { textsOf, type OutputText } from './output-texts.ts';
+import type { JsonText } from '../../lib/json.ts';
+import { fileKey, type OutputRecord } from './artifact.ts';
+import { ALL_SAVED, type OutputChoice } from './choose-outputs.ts';
 
-export interface Collected {
+/** A text that a node has made. */
+export interface OutputText {
+  readonly nodeId: string;
+  /** The key in the node's output: `text`, `string`, `tags`, ... */
+  readonly key: string;
+  readonly text: string;
+}
+
+export interface CollectedOutputs {
   readonly records: readonly OutputRecord[];
   readonly texts: readonly OutputText[];
-  /** What could not be collected, in the order it was met. */
+  /** One text per entry that could not be used, in order. */
   readonly problems: readonly string[];
 }
 
-/** What a prompt left behind, in the order of ComfyUI's history: nodes as executed, then what each of them shows. */
+/** The outputs of a prompt, in the order of ComfyUI's history: by node as executed, then by position within the node. */
 export function collectOutputs(
   { outputs, promptId, ending }: Pick<PromptOutcome, 'outputs' | 'promptId' | 'ending'>,
   choice: OutputChoice = ALL_SAVED,
-): Collected {
+): CollectedOutputs {
   const nodes = outputs?.entries() ?? [];
   if (nodes.length === 0) {
     const missing = `No outputs found in history for prompt ${promptId}.`;
@@ -29,3 +36,75 @@ export function collectOutputs(
     problems: collected.flatMap(({ problems }) => problems),
   };
 }
+
+/**
+ * The files of one node: first its `images`, then files under other keys. A file listed twice is returned once. An entry
+ * of `images` without a filename is a problem; other keys may hold anything, so entries without one are skipped.
+ */
+export function recordsOf(
+  nodeId: string,
+  output: JsonText,
+  { includeTemp, isWanted }: OutputChoice = ALL_SAVED,
+): Pick<CollectedOutputs, 'records' | 'problems'> {
+  if (!isWanted(nodeId)) return { records: [], problems: [] };
+  const records: OutputRecord[] = [];
+  const problems: string[] = [];
+  for (const entry of output.get('images')?.items() ?? []) {
+    const { filename, subfolder = '', type = 'output' } = fileFields(entry);
+    if (type === 'temp' && !includeTemp) continue;
+    if (filename) records.push({ nodeId, key: 'images', filename, subfolder, type });
+    else problems.push(`Skipping image in node ${nodeId} due to missing filename: ${shorten(entry.text)}`);
+  }
+  const seen = new Set(records.map(fileKey));
+  for (const [key, value] of output.entries()) {
+    if (key === 'images') continue;
+    for (const entry of objectsWithFilename(value, FILE_NESTING)) {
+      const { filename, subfolder = '', type = '' } = fileFields(entry);
+      if (!filename || !FOLDERS.has(type) || (type === 'temp' && !includeTemp)) continue;
+      const record = { nodeId, key, filename, subfolder, type };
+      if (!seen.has(fileKey(record))) records.push(record);
+      seen.add(fileKey(record));
+    }
+  }
+  return { records, problems };
+}
+
+/** All strings in a node's output, also those in lists. Strings inside objects describe files or views. */
+function textsOf(nodeId: string, output: JsonText): OutputText[] {
+  const collect = (value: JsonText, depth: number): string[] => {
+    if (value.kind === 'string') return [String(value.value())];
+    return depth === 0 ? [] : value.items().flatMap((item) => collect(item, depth - 1));
+  };
+  return output
+    .entries()
+    .filter(([key]) => key !== 'images')
+    .flatMap(([key, value]) => collect(value, TEXT_NESTING).map((text) => ({ nodeId, key, text })));
+}
+
+/** Custom nodes list their files under keys of their own, in lists or objects. */
+function objectsWithFilename(value: JsonText, depth: number): JsonText[] {
+  if (value.get('filename')) return [value];
+  if (depth === 0) return [];
+  const children = [...value.items(), ...value.entries().map(([, member]) => member)];
+  return children.flatMap((child) => objectsWithFilename(child, depth - 1));
+}
+
+/** The fields that are strings. */
+function fileFields(entry: JsonText): { filename?: string; subfolder?: string; type?: string } {
+  const fields = ['filename', 'subfolder', 'type'].flatMap((name) => {
+    const member = entry.get(name);
+    return member?.kind === 'string' ? [[name, String(member.value())] as const] : [];
+  });
+  return Object.fromEntries(fields);
+}
+
+const shorten = (text: string) => (text.length > 300 ? `${text.slice(0, 300)}...` : text);
+
+/** The folders that `/view` reads from (`folder_paths.py`, `get_directory_by_type`). */
+const FOLDERS: ReadonlySet<string> = new Set(['output', 'input', 'temp']);
+
+/** Lists are usual; the deepest files seen in custom nodes are `[{"files": [{...}]}]`. */
+const FILE_NESTING = 3;
+
+/** A list, and lists within it: ComfyUI wraps the output of each item of a batch. */
+const TEXT_NESTING = 2;

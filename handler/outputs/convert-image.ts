@@ -1,33 +1,33 @@
 import { openAsBlob } from 'node:fs';
 import { extname } from 'node:path';
-import type { Metadata, Sharp } from 'sharp';
+import type { Exif, Metadata, Sharp } from 'sharp';
+import type { OutputOptions } from '../request/output-options.ts';
 import type { Artifact } from './artifact.ts';
-import { comfyExif } from './convert-metadata.ts';
-import type { Conversion, Format } from './conversion.ts';
+
+/** `output.convert`: the form that images are converted to. */
+export type Conversion = NonNullable<OutputOptions['convert']>;
+
+type Format = 'webp' | 'jpeg' | 'png' | 'avif' | 'gif';
 
 export interface ConvertLimits {
-  /** Of a picture as it came. */
+  /** Size of the file before conversion. */
   readonly maxBytes: number;
-  /** Of all frames together. */
+  /** Pixels of all frames together. */
   readonly maxPixels: number;
   readonly timeoutMs: number;
 }
 
-export interface Converted {
-  readonly artifact: Artifact;
-  /** What was lost although the picture is there. */
-  readonly problem?: string;
-}
-
 /**
- * One picture in another form, in a new file. sharp works in threads of its own.
- * @throws Error saying why the picture cannot be converted; nothing that moves is made to stand still.
+ * Converts one image into a new file at `newPath`. sharp works in its own threads. An animation is never reduced to a
+ * still image.
+ * @returns the new artifact; `loss` says what could not be kept.
+ * @throws Error saying why the image cannot be converted.
  */
 export async function convertImage(
   artifact: Artifact,
   conversion: Conversion,
   { newPath, limits }: { readonly newPath: () => Promise<string>; readonly limits: ConvertLimits },
-): Promise<Converted> {
+): Promise<{ readonly artifact: Artifact; readonly loss?: string }> {
   const { content, filename } = artifact;
   if (content.size > limits.maxBytes)
     throw new Error(`it has ${content.size} bytes, more than the ${limits.maxBytes} allowed`);
@@ -36,27 +36,30 @@ export async function convertImage(
   const options = { animated: true, limitInputPixels: limits.maxPixels };
   const metadata = await sharp(source, options).metadata();
   const format = targetFormat(artifact, conversion, metadata);
-  const { exif, problem } = comfyExif(metadata, format, conversion);
+  const { exif, loss } = exifFor(metadata, format, conversion);
 
-  const picture = sharp(source, options).timeout({ seconds: Math.ceil(limits.timeoutMs / 1000) });
+  const image = sharp(source, options).timeout({ seconds: Math.ceil(limits.timeoutMs / 1000) });
   const path = await newPath();
-  if (conversion.keepMetadata) picture.keepMetadata();
-  if (exif) picture.withExifMerge(exif);
-  await encode(prepare(picture, conversion, { format, metadata }), format, conversion).toFile(path);
+  if (conversion.keepMetadata) image.keepMetadata();
+  if (exif) image.withExifMerge(exif);
+  transform(image, conversion, { format, metadata });
+  await encode(image, format, conversion).toFile(path);
   return {
     artifact: {
       ...artifact,
       content: await openAsBlob(path),
-      filename: renamed(filename, format),
+      filename: withExtension(filename, format),
       mediaType: `image/${format}`,
     },
-    ...(problem === undefined ? {} : { problem }),
+    ...(loss === undefined ? {} : { loss }),
   };
 }
 
-/** @throws Error for a picture whose frames the target cannot hold, or sharp does not read. */
+/** @throws Error when sharp cannot write the format, or the format cannot hold all frames. */
 function targetFormat({ mediaType }: Artifact, { format }: Conversion, metadata: Metadata): Format {
-  const target = format ?? ownFormat(metadata);
+  const isAvif = metadata.format === 'heif' && metadata.compression === 'av1';
+  const own = isAvif ? 'avif' : WRITABLE.find((known) => known === metadata.format);
+  const target = format ?? own;
   if (target === undefined) throw new Error(`${mediaType} cannot be written; choose a format`);
   if (mediaType === 'image/apng') throw new Error('the frames of an animated PNG would be lost');
   const isAnimated = (metadata.pages ?? 1) > 1;
@@ -65,62 +68,83 @@ function targetFormat({ mediaType }: Artifact, { format }: Conversion, metadata:
   return target;
 }
 
-function ownFormat({ format, compression }: Metadata): Format | undefined {
-  if (format === 'heif') return compression === 'av1' ? 'avif' : undefined;
-  return WRITTEN.find((known) => known === format);
-}
-
-interface Target {
-  readonly format: Format;
-  readonly metadata: Metadata;
-}
-
-/** Turned upright first, because the note that says how to turn it may go. */
-function prepare(picture: Sharp, conversion: Conversion, { format, metadata }: Target): Sharp {
-  if ((metadata.orientation ?? 1) > 1) picture.autoOrient();
-  const { maxWidth: width, maxHeight: height } = conversion;
+/** Rotates first, because the EXIF tag with the orientation may be dropped. */
+function transform(
+  image: Sharp,
+  { maxWidth: width, maxHeight: height }: Conversion,
+  { format, metadata }: { readonly format: Format; readonly metadata: Metadata },
+): void {
+  if ((metadata.orientation ?? 1) > 1) image.autoOrient();
   if (width !== undefined || height !== undefined)
-    picture.resize({
+    image.resize({
       ...(width === undefined ? {} : { width }),
       ...(height === undefined ? {} : { height }),
       fit: 'inside',
       withoutEnlargement: true,
     });
-  if (format === 'jpeg') picture.flatten({ background: 'white' });
-  if (format === 'png' && metadata.depth === 'ushort') picture.toColourspace('rgb16');
-  return picture;
+  if (format === 'jpeg') image.flatten({ background: 'white' });
+  if (format === 'png' && metadata.depth === 'ushort') image.toColourspace('rgb16');
 }
 
-/** PNG and GIF have no quality: sharp would take it as leave to drop colours. */
-function encode(picture: Sharp, format: Format, { quality, lossless }: Conversion): Sharp {
-  const asked = quality === undefined ? {} : { quality };
+/** PNG and GIF get no quality: sharp would reduce their colours. */
+function encode(image: Sharp, format: Format, { quality, lossless }: Conversion): Sharp {
+  const options = quality === undefined ? {} : { quality };
   switch (format) {
     case 'webp':
-      return picture.webp({ ...asked, lossless: lossless ?? false });
+      return image.webp({ ...options, lossless: lossless ?? false });
     case 'avif':
-      return picture.avif({ ...asked, lossless: lossless ?? false });
+      return image.avif({ ...options, lossless: lossless ?? false });
     case 'jpeg':
-      return picture.jpeg(lossless ? { quality: 100, chromaSubsampling: '4:4:4' } : asked);
+      return image.jpeg(lossless ? { quality: 100, chromaSubsampling: '4:4:4' } : options);
     case 'png':
-      return picture.png();
+      return image.png();
     case 'gif':
-      return picture.gif();
+      return image.gif();
   }
 }
 
-/** `a.png` → `a.webp`; a name that says the right thing already stays. */
-function renamed(filename: string, format: Format): string {
-  const ending = extname(filename);
-  if (ENDINGS[format].includes(ending.toLowerCase())) return filename;
-  return `${ending === '' ? filename : filename.slice(0, -ending.length)}${ENDINGS[format][0]}`;
+/** `a.png` → `a.webp`; a name with a fitting extension stays. */
+function withExtension(filename: string, format: Format): string {
+  const extension = extname(filename);
+  if (EXTENSIONS[format].includes(extension.toLowerCase())) return filename;
+  return `${extension === '' ? filename : filename.slice(0, -extension.length)}${EXTENSIONS[format][0]}`;
 }
 
-const WRITTEN: readonly Format[] = ['webp', 'jpeg', 'png', 'gif'];
+/** The formats sharp can write, beside AVIF, by its own names. */
+const WRITABLE: readonly Format[] = ['webp', 'jpeg', 'png', 'gif'];
 
-const ENDINGS: Readonly<Record<Format, readonly [string, ...string[]]>> = {
+const EXTENSIONS: Readonly<Record<Format, readonly [string, ...string[]]>> = {
   webp: ['.webp'],
   jpeg: ['.jpg', '.jpeg'],
   png: ['.png'],
   avif: ['.avif'],
   gif: ['.gif'],
 };
+
+/**
+ * ComfyUI writes `prompt` and `workflow` as texts into its PNG files. A PNG keeps them. In WebP, JPEG and AVIF they go
+ * where ComfyUI itself puts them in WebP (`comfy_extras/nodes_images.py`, `SaveAnimatedWEBP`), so that its editor can
+ * open the file: the prompt into the EXIF tag Model, the workflow into Make.
+ */
+function exifFor(
+  { comments = [] }: Metadata,
+  format: Format,
+  { keepMetadata }: Conversion,
+): { readonly exif?: Exif; readonly loss?: string } {
+  if (!keepMetadata || format === 'png' || comments.length === 0) return {};
+  const texts = new Map(comments.map(({ keyword, text }) => [keyword, text]));
+  const tags = Object.entries(EXIF_TAGS).flatMap(([keyword, tag]) => {
+    const text = texts.get(keyword);
+    return text === undefined ? [] : [[tag, `${keyword}:${text}`] as const];
+  });
+  const bytes = tags.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0);
+  if (format !== 'gif' && bytes <= MAX_EXIF_BYTES)
+    return bytes === 0 ? {} : { exif: { IFD0: Object.fromEntries(tags) } };
+  const why = format === 'gif' ? 'GIF has no place for it' : `EXIF holds ${MAX_EXIF_BYTES}`;
+  return { loss: `its metadata of ${bytes} bytes was left out: ${why}` };
+}
+
+const EXIF_TAGS = { prompt: 'Model', workflow: 'Make' } as const;
+
+/** JPEG keeps EXIF in one segment of 64 KB, and the library that writes EXIF has this limit for every format. */
+const MAX_EXIF_BYTES = 60_000;

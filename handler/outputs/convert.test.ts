@@ -1,13 +1,11 @@
 import { crc32 } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { silentLog } from '../../lib/comfy/test-comfy.ts';
 import type { Artifact } from './artifact.ts';
 import { Converter } from './convert.ts';
-import type { Conversion } from './conversion.ts';
-import { openWorkFolder } from '../work-folder.ts';
+import type { Conversion } from './convert-image.ts';
+import { openTestScope } from '../test/rigs/test-scope.ts';
 
-const signal = new AbortController().signal;
 const limits = { conversions: 2, maxBytes: 10_000_000, maxPixels: 1_000_000, timeoutMs: 60_000 };
 const plain = { width: 64, height: 32, channels: 4, background: '#ff000080' } as const;
 const png = () => sharp({ create: plain }).png().toBuffer();
@@ -17,14 +15,12 @@ function artifact(bytes: Uint8Array, filename = 'a.png', mediaType = 'image/png'
   return { ...place, filename, mediaType, content: new Blob([bytes]) };
 }
 
-/** Converts one file, and reads what came of it. */
+/** Converts one file and reads the converted one. */
 async function convert(source: Artifact, conversion: Conversion, bounds = limits) {
-  await using folder = openWorkFolder(silentLog);
-  const job = { newPath: folder.newPath, signal };
-  const { artifacts, problems } = await new Converter(bounds).convert([source], conversion, job);
-  const [made] = artifacts;
+  await using scope = openTestScope();
+  const [made] = await new Converter(bounds).convert([source], conversion, scope);
   const bytes = Buffer.from(await made!.content.arrayBuffer());
-  return { made: made!, bytes, problems };
+  return { made: made!, bytes, problems: scope.problems };
 }
 
 /** A PNG as ComfyUI writes it: with its texts right after the header. */
@@ -58,7 +54,7 @@ test.each([
   ['png', 'a.png', 'image/png'],
   ['avif', 'a.avif', 'image/avif'],
 ] as const)(
-  'a picture becomes %s, with the name and the type that go with it',
+  'an image is converted to %s, with the fitting file name and media type',
   async (...expected) => {
     const [format, filename, mediaType] = expected;
     const { made, bytes, problems } = await convert(artifact(await png()), { format });
@@ -68,7 +64,7 @@ test.each([
   },
 );
 
-test('a picture is made to fit, never larger, and keeps its shape and its own form', async () => {
+test('an image is scaled down to fit, never up, and keeps its proportions and its format', async () => {
   const smaller = await convert(artifact(await png()), { maxWidth: 48, maxHeight: 8 });
   expect(await sharp(smaller.bytes).metadata()).toMatchObject({
     format: 'png',
@@ -79,14 +75,14 @@ test('a picture is made to fit, never larger, and keeps its shape and its own fo
   expect(await sharp(same.bytes).metadata()).toMatchObject({ width: 64, height: 32 });
 });
 
-test('without losses every pixel is the one it was', async () => {
+test('lossless conversion keeps every pixel', async () => {
   const source = await png();
   const { bytes } = await convert(artifact(source), { format: 'webp', lossless: true });
   const pixels = (file: Buffer) => sharp(file).raw().toBuffer();
   expect((await pixels(bytes)).equals(await pixels(source))).toBe(true);
 });
 
-test('an animation stays one, frame by frame, and is not cut down to a still picture', async () => {
+test('an animation keeps all frames and is never reduced to a still image', async () => {
   const gif = artifact(await animation(), 'a.gif', 'image/gif');
   const moving = await convert(gif, { format: 'webp', maxWidth: 32 });
   expect(moving.made.filename).toBe('a.webp');
@@ -103,7 +99,7 @@ test('an animation stays one, frame by frame, and is not cut down to a still pic
 
 const workflow = { prompt: '{"3":{"seed":7}}', workflow: '{"nodes":[]}' };
 
-test('what ComfyUI wrote into a picture goes, unless it is to stay', async () => {
+test('metadata of ComfyUI is dropped unless keepMetadata is set', async () => {
   const source = artifact(await pngWith(workflow));
   const stripped = await convert(source, { format: 'png' });
   expect((await sharp(stripped.bytes).metadata()).comments).toBeUndefined();
@@ -115,7 +111,7 @@ test('what ComfyUI wrote into a picture goes, unless it is to stay', async () =>
 });
 
 test.each(['webp', 'jpeg', 'avif'] as const)(
-  'metadata moves into the EXIF of %s, where ComfyUI looks for it',
+  'metadata is moved into the EXIF tags of %s that ComfyUI reads',
   async (format) => {
     const source = artifact(await pngWith(workflow));
     const { bytes, problems } = await convert(source, { format, keepMetadata: true });
@@ -126,7 +122,7 @@ test.each(['webp', 'jpeg', 'avif'] as const)(
   },
 );
 
-test('metadata too large for EXIF is left out, and that is said', async () => {
+test('metadata too large for EXIF is left out with a problem', async () => {
   const source = artifact(await pngWith({ prompt: 'x'.repeat(70_000) }));
   const { made, problems } = await convert(source, { format: 'webp', keepMetadata: true });
   expect(made.filename).toBe('a.webp');
@@ -136,11 +132,11 @@ test('metadata too large for EXIF is left out, and that is said', async () => {
 });
 
 test.each([
-  ['is none', Buffer.from('no picture'), limits, /unsupported image format/],
+  ['is not an image', Buffer.from('no picture'), limits, /unsupported image format/],
   ['is cut off', 'half', limits, /./],
   ['has too many bytes', 'whole', { ...limits, maxBytes: 10 }, /more than the 10 allowed/],
   ['has too many pixels', 'whole', { ...limits, maxPixels: 100 }, /exceeds pixel limit/],
-])('a picture that %s comes as it was, with the reason', async (_case, kind, bounds, reason) => {
+])('an image that %s is returned unchanged, with the reason', async (_case, kind, bounds, reason) => {
   const whole = await png();
   const source =
     typeof kind === 'string' ? whole.subarray(0, kind === 'half' ? 60 : undefined) : kind;
@@ -153,17 +149,16 @@ test.each([
   expect(problems[0]).toMatch(reason);
 });
 
-test('what is no picture, and everything when nothing is asked for, is not touched', async () => {
+test('other files, and all files when no conversion is asked for, are returned unchanged', async () => {
   const video = artifact(Buffer.from('video'), 'a.mp4', 'video/mp4');
   expect((await convert(video, { format: 'webp' })).made).toBe(video);
   const broken = artifact(Buffer.from('no picture'));
   expect((await convert(broken, {})).made).toBe(broken);
 });
 
-test('a job that is aborted does not wait for pictures that have not begun', async () => {
-  await using folder = openWorkFolder(silentLog);
+test('a stopped job does not wait for images whose conversion has not begun', async () => {
   const reason = new Error('stopped');
-  const job = { newPath: folder.newPath, signal: AbortSignal.abort(reason) };
+  await using scope = openTestScope(AbortSignal.abort(reason));
   const files = [artifact(await png())];
-  await expect(new Converter(limits).convert(files, { format: 'webp' }, job)).rejects.toBe(reason);
+  await expect(new Converter(limits).convert(files, { format: 'webp' }, scope)).rejects.toBe(reason);
 });

@@ -1,12 +1,12 @@
 import pLimit from 'p-limit';
 import type { Config } from '../../lib/config.ts';
 import { describeError, isError } from '../../lib/errors.ts';
+import type { JobScope } from '../job-scope.ts';
 import type { Artifact } from './artifact.ts';
-import type { Conversion } from './conversion.ts';
-import { convertImage, type Converted, type ConvertLimits } from './convert-image.ts';
+import { convertImage, type Conversion, type ConvertLimits } from './convert-image.ts';
 
 export interface ConverterSettings extends ConvertLimits {
-  /** Pictures converted side by side, of all jobs together. */
+  /** Images converted in parallel, of all jobs together. */
   readonly conversions: number;
 }
 
@@ -19,12 +19,7 @@ export function converterSettings(config: Config): ConverterSettings {
   };
 }
 
-export interface ConvertedAll {
-  readonly artifacts: readonly Artifact[];
-  readonly problems: readonly string[];
-}
-
-/** Converts pictures for all jobs of this worker, so that its bounds hold however many jobs there are. */
+/** Converts images for all jobs of this worker, so that its limits hold for any number of jobs. */
 export class Converter {
   readonly #limits: ConvertLimits;
   readonly #limit: ReturnType<typeof pLimit>;
@@ -34,46 +29,37 @@ export class Converter {
     this.#limit = pLimit(conversions);
   }
 
-  /** In order. What is no picture stays as it is, and so does a picture that cannot be converted, with a problem. */
+  /**
+   * The artifacts with their images converted, in the same order. Other files stay as they are. So does an image that
+   * cannot be converted, and the job gets a problem.
+   */
   async convert(
     artifacts: readonly Artifact[],
     conversion: Conversion | undefined,
-    job: { readonly newPath: () => Promise<string>; readonly signal: AbortSignal },
-  ): Promise<ConvertedAll> {
-    if (conversion === undefined || Object.keys(conversion).length === 0)
-      return { artifacts, problems: [] };
+    scope: JobScope,
+  ): Promise<readonly Artifact[]> {
+    if (conversion === undefined || Object.keys(conversion).length === 0) return artifacts;
+    const { signal, newScratchPath: newPath } = scope;
     const converted = await Promise.all(
-      artifacts.map((artifact) => this.#limit(() => this.#convertOne(artifact, conversion, job))),
+      artifacts.map((artifact) =>
+        this.#limit(async () => {
+          const { mediaType, filename } = artifact;
+          const isImage = mediaType.startsWith('image/') && mediaType !== 'image/svg+xml';
+          if (signal.aborted || !isImage) return { artifact };
+          try {
+            const done = await convertImage(artifact, conversion, { newPath, limits: this.#limits });
+            const { loss } = done;
+            return { ...done, problem: loss && `Converted ${filename}, but ${loss}` };
+          } catch (error) {
+            const [why] = isError(error) ? describeError(error).split('\n', 1) : [String(error)];
+            const problem = `Could not convert ${filename}, it comes as it was: ${why}`;
+            return { artifact, problem };
+          }
+        }),
+      ),
     );
-    job.signal.throwIfAborted();
-    return {
-      artifacts: converted.map(({ artifact }) => artifact),
-      problems: converted.flatMap(({ problem }) => problem ?? []),
-    };
-  }
-
-  async #convertOne(
-    artifact: Artifact,
-    conversion: Conversion,
-    { newPath, signal }: { readonly newPath: () => Promise<string>; readonly signal: AbortSignal },
-  ): Promise<Converted> {
-    if (signal.aborted || !isPicture(artifact)) return { artifact };
-    try {
-      const done = await convertImage(artifact, conversion, { newPath, limits: this.#limits });
-      if (done.problem === undefined) return done;
-      return { ...done, problem: `Converted ${artifact.filename}, but ${done.problem}` };
-    } catch (error) {
-      const why = isError(error) ? firstLine(describeError(error)) : String(error);
-      return {
-        artifact,
-        problem: `Could not convert ${artifact.filename}, it comes as it was: ${why}`,
-      };
-    }
+    signal.throwIfAborted();
+    scope.problems.push(...converted.flatMap(({ problem }) => problem ?? []));
+    return converted.map(({ artifact }) => artifact);
   }
 }
-
-/** Drawings made of lines are not pixels yet, and stay what they are. */
-const isPicture = ({ mediaType }: Artifact) =>
-  mediaType.startsWith('image/') && mediaType !== 'image/svg+xml';
-
-const firstLine = (text: string) => text.split('\n', 1)[0] ?? text;

@@ -2,59 +2,57 @@ import pLimit from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
-import type { Logger } from '../../lib/log.ts';
-import type { Artifact, OutputRecord } from './artifact.ts';
-import { ALL_SAVED, type OutputChoice } from './output-choice.ts';
-import { mediaTypeOfFile } from './output-media.ts';
-import { placeOf, recordsOf } from './output-records.ts';
+import type { JobScope } from '../job-scope.ts';
+import { fileKey, mediaTypeOfFile, type Artifact, type OutputRecord } from './artifact.ts';
+import type { OutputChoice } from './choose-outputs.ts';
+import { recordsOf } from './collect-outputs.ts';
 
-export interface Fetched {
+export interface FetchedArtifacts {
   readonly artifacts: readonly Artifact[];
+  /** One text per file that could not be fetched, in order. */
   readonly problems: readonly string[];
 }
 
-export interface FetchParts {
+interface FetchOptions {
   readonly comfy: Pick<ComfyBackend, 'fetchFile'>;
+  /** Parallel downloads. */
   readonly transfers: number;
-  readonly log: Logger;
-  /** Where a file goes that is not held in memory. */
-  readonly newPath: () => Promise<string>;
   readonly choice?: OutputChoice;
+  readonly scope: JobScope;
 }
 
 /**
- * Fetches the files of one prompt. Those a node announces are fetched while later nodes still run; {@link collect} waits for
- * the ones that count and fetches what nobody announced. Disposed, it ends what is still on its way.
+ * Fetches the files of one prompt. A file that a node announces is fetched while later nodes still run; {@link fetchAll}
+ * waits for those and fetches the others. Disposing aborts all downloads.
  */
 export class ArtifactFetcher implements AsyncDisposable {
-  readonly #parts: FetchParts;
-  readonly #choice: OutputChoice;
-  readonly #ended = new AbortController();
+  readonly #options: FetchOptions;
+  readonly #disposed = new AbortController();
   readonly #signal: AbortSignal;
   readonly #limit: ReturnType<typeof pLimit>;
-  readonly #files = new Map<string, Promise<Blob>>();
-  #heldBytes = 0;
+  readonly #downloads = new Map<string, Promise<Blob>>();
+  #bytesInMemory = 0;
 
-  constructor(parts: FetchParts, signal: AbortSignal) {
-    this.#parts = parts;
-    this.#choice = parts.choice ?? ALL_SAVED;
-    this.#signal = AbortSignal.any([signal, this.#ended.signal]);
-    this.#limit = pLimit(parts.transfers);
+  constructor(options: FetchOptions) {
+    this.#options = options;
+    this.#signal = AbortSignal.any([options.scope.signal, this.#disposed.signal]);
+    this.#limit = pLimit(options.transfers);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await Promise.allSettled(this.#files.values());
+    this.#disposed.abort();
+    await Promise.allSettled(this.#downloads.values());
   }
 
-  /** A node has made `output`. A file announced twice has been written twice, and is fetched again. */
+  /** To be called when a node has made `output`. A file announced twice was written twice, so it is fetched again. */
   announce(nodeId: string, output: JsonText): void {
-    for (const record of recordsOf(nodeId, output, this.#choice).records) void this.#start(record);
+    const { records } = recordsOf(nodeId, output, this.#options.choice);
+    for (const record of records) void this.#startDownload(record);
   }
 
-  /** All files of `records`, in their order; a file that cannot be had is a problem, not an end. */
-  async collect(records: readonly OutputRecord[]): Promise<Fetched> {
-    const fetched = await Promise.all(records.map((record) => this.#collectOne(record)));
+  /** All files of `records`, in order. A file that cannot be fetched is a problem, not an error. */
+  async fetchAll(records: readonly OutputRecord[]): Promise<FetchedArtifacts> {
+    const fetched = await Promise.all(records.map((record) => this.#fetchOne(record)));
     this.#signal.throwIfAborted();
     return {
       artifacts: fetched.filter((one) => typeof one !== 'string'),
@@ -62,39 +60,37 @@ export class ArtifactFetcher implements AsyncDisposable {
     };
   }
 
-  async #collectOne(record: OutputRecord): Promise<Artifact | string> {
-    const failed = `Failed to fetch image data for ${record.filename} from /view endpoint.`;
+  /** @returns the artifact, or why it could not be fetched, in words that clients match on. */
+  async #fetchOne(record: OutputRecord): Promise<Artifact | string> {
     try {
-      const announced = this.#files.get(placeOf(record));
-      const content = await (announced?.catch(() => this.#start(record)) ?? this.#start(record));
+      const announced = this.#downloads.get(fileKey(record));
+      const content = await (announced?.catch(() => this.#startDownload(record)) ??
+        this.#startDownload(record));
       return { ...record, content, mediaType: await mediaTypeOfFile(content, record.filename) };
     } catch (error) {
-      return `${failed} Cause: ${describeError(error)}`;
+      return `Failed to fetch image data for ${record.filename} from /view endpoint. Cause: ${describeError(error)}`;
     }
   }
 
-  #start(record: OutputRecord): Promise<Blob> {
-    const file = this.#limit(() => this.#fetch(record));
-    // Awaited in collect, and tried once more there; until then a failure must not end the process.
-    file.catch((error: unknown) =>
-      this.#parts.log.debug(
-        { err: error, filename: record.filename },
-        'A file could not be fetched',
-      ),
+  #startDownload(record: OutputRecord): Promise<Blob> {
+    const { comfy, scope } = this.#options;
+    const download = this.#limit(async () => {
+      const memoryBytes = this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
+      const { newScratchPath: newPath } = scope;
+      const content = await comfy.fetchFile(record, { signal: this.#signal, newPath, memoryBytes });
+      if (content.size <= memoryBytes) this.#bytesInMemory += content.size;
+      return content;
+    });
+    // fetchAll awaits the download and tries once more; until then a failure must not be an unhandled rejection.
+    download.catch((error: unknown) =>
+      scope.log.debug({ err: error, filename: record.filename }, 'An announced file could not be fetched'),
     );
-    this.#files.set(placeOf(record), file);
-    return file;
-  }
-
-  async #fetch(record: OutputRecord): Promise<Blob> {
-    const memoryBytes = this.#heldBytes < JOB_MEMORY_BYTES ? FILE_MEMORY_BYTES : 0;
-    const { comfy, newPath } = this.#parts;
-    const content = await comfy.fetchFile(record, { signal: this.#signal, newPath, memoryBytes });
-    if (content.size <= memoryBytes) this.#heldBytes += content.size;
-    return content;
+    this.#downloads.set(fileKey(record), download);
+    return download;
   }
 }
 
-/** The largest file held in memory, and how much a job holds before everything goes to the disk. */
-const FILE_MEMORY_BYTES = 8 * 1024 * 1024;
-const JOB_MEMORY_BYTES = 64 * 1024 * 1024;
+/** Larger files go to the scratch folder. */
+const MAX_FILE_BYTES_IN_MEMORY = 8 * 1024 * 1024;
+/** When a job holds this much in memory, all further files go to the scratch folder. */
+const MAX_JOB_BYTES_IN_MEMORY = 64 * 1024 * 1024;

@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import { InputLeases } from '../inputs/input-leases.ts';
+import { JobFolders } from './job-folder.ts';
+
+const openFolders = () => {
+  const root = () => Promise.resolve(undefined);
+  const comfy = { inputFolder: root, outputFolder: root };
+  return new JobFolders({ comfy, mode: 'auto', leases: new InputLeases() });
+};
+
+test('the first run of a job has the same folder on every worker, and each later run has its own', () => {
+  const folders = openFolders();
+  expect(folders.nextPath('a-u1')).toBe('jobs/a-u1');
+  expect(folders.nextPath('b-u1')).toBe('jobs/b-u1');
+  expect(folders.nextPath('a-u1')).toBe('jobs/a-u1.2');
+  expect(folders.nextPath('a-u1')).toBe('jobs/a-u1.3');
+  expect(openFolders().nextPath('a-u1')).toBe('jobs/a-u1');
+});
+
+test.each([
+  '',
+  '..',
+  '../x',
+  'a/b',
+  'a\\b',
+  '%width%',
+  'a"b',
+  '.a',
+  '-a',
+  'ä',
+  'a.2',
+  'x'.repeat(101),
+])('the job id %j gives a folder name without special meaning to paths, ComfyUI or JSON', (jobId) => {
+  expect(openFolders().nextPath(jobId)).toMatch(/^jobs\/[0-9a-f]{32}$/);
+});

@@ -1,0 +1,57 @@
+import type { ComfyBackend, PromptOutcome } from '../../lib/comfy/backend.ts';
+import { isError } from '../../lib/errors.ts';
+import type { JobScope } from '../job-scope.ts';
+import { fileKey, type Artifact, type OutputRecord } from './artifact.ts';
+
+/** What a run of a workflow gave, as far as it shows whether the cache was stale. */
+interface RunResult {
+  readonly outcome: PromptOutcome;
+  readonly records: readonly OutputRecord[];
+  readonly artifacts: readonly Artifact[];
+}
+
+/**
+ * Runs a workflow, and runs it once more without ComfyUI's cache if a result came from the cache but its file is gone.
+ * While other prompts run or wait, the cache is not cleared, because they may rely on it: the first result stands.
+ */
+export async function rerunIfCacheIsStale<T extends RunResult>(
+  run: () => Promise<T>,
+  options: {
+    readonly comfy: Pick<ComfyBackend, 'hasFile' | 'clearCache'>;
+    readonly scope: JobScope;
+  },
+): Promise<T> {
+  const { comfy, scope } = options;
+  const { signal, log } = scope;
+  const first = await run();
+  try {
+    const missing = await findMissing(first, comfy, signal);
+    if (missing === undefined) return first;
+    const { filename } = missing;
+    if (!(await comfy.clearCache(signal))) {
+      log.warn({ filename }, 'A cached file is gone; ComfyUI is too busy to make it again');
+      return first;
+    }
+    log.warn({ filename }, 'A cached file is gone; the workflow is run again');
+    return await run();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isError(error)) throw error;
+    log.warn({ err: error }, 'A cached file is gone, and could not be made again');
+    return first;
+  }
+}
+
+/** A file that could not be fetched, whose node was not executed, and that ComfyUI does not have. */
+async function findMissing(
+  { outcome, records, artifacts }: RunResult,
+  comfy: Pick<ComfyBackend, 'hasFile'>,
+  signal: AbortSignal,
+): Promise<OutputRecord | undefined> {
+  if (outcome.ending !== 'succeeded') return undefined;
+  const fetched = new Set(artifacts.map(fileKey));
+  const isCached = ({ nodeId }: OutputRecord) => !(nodeId in outcome.timings.nodes);
+  const lost = records.filter((record) => isCached(record) && !fetched.has(fileKey(record)));
+  for (const record of lost) if (!(await comfy.hasFile(record, signal))) return record;
+  return undefined;
+}
