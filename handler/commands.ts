@@ -7,7 +7,7 @@ import type { Job } from '../lib/queues/queue.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import { main, type MainOptions } from './main.ts';
-import type { Timings } from './stopwatch.ts';
+import type { Timings } from './job-scope.ts';
 
 type Environment = MainOptions['environment'];
 

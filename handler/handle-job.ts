@@ -1,35 +1,37 @@
 import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
-import { describeError, isWorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import type { Storage } from '../lib/storage/storage.ts';
-import { Cleanup, type CleanupParts } from './job-folder/cleanup.ts';
-import type { Converter } from './outputs/convert.ts';
+import { checkWorkflow } from './check-workflow.ts';
 import { deliver } from './delivery/deliver.ts';
 import { planDelivery } from './delivery/delivery-plan.ts';
-import { InputLeases } from './inputs/input-leases.ts';
-import type { ImageLimits } from './inputs/input-look.ts';
-import { startDeadline } from './job-deadline.ts';
-import { parseInput } from './request/job-input.ts';
-import { madeAgain } from './job-folder/made-again.ts';
-import { chooseOutputs } from './outputs/output-choice.ts';
-import { describeFiles } from './outputs/output-details.ts';
-import { toOutputs } from './outputs/output-items.ts';
-import { resolveWorkflow } from './resolve-workflow.ts';
-import { ResultReporter } from './result-report.ts';
-import { toFailure, toJobResult, toResult } from './result.ts';
-import { runWorkflow } from './run-workflow.ts';
-import { Stopwatch, type Timings } from './stopwatch.ts';
 import type { UploadSettings } from './delivery/upload-settings.ts';
-import { openWorkFolder } from './work-folder.ts';
+import type { ImageLimits } from './inputs/check-input.ts';
+import { InputLeases } from './inputs/input-leases.ts';
+import { stageInputs } from './inputs/stage-inputs.ts';
+import { JobFolders, type JobFolder } from './job-folder/job-folder.ts';
+import { JobScope, timeoutOf, type Timings } from './job-scope.ts';
+import { chooseOutputs, type OutputChoice } from './outputs/choose-outputs.ts';
+import { collectOutputs } from './outputs/collect-outputs.ts';
+import type { Converter } from './outputs/convert.ts';
+import { describeFiles } from './outputs/describe-files.ts';
+import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
+import { groupOutputs } from './outputs/group-outputs.ts';
+import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
+import { parseInput, type JobInput } from './request/job-input.ts';
+import { resolveWorkflow } from './resolve-workflow.ts';
+import { describeRun, toFailure, toResult } from './result.ts';
 
-export interface JobParts {
+/** Settings of the job line, and what it shares with the rest of the worker. */
+export interface JobLineOptions {
   readonly comfy: ComfyBackend;
+  /** The worker's own bucket. */
   readonly storage?: Storage;
-  /** Sent with workflows whose job brings no key of its own. */
+  /** Key for ComfyUI's API nodes, used when a job brings none. */
   readonly apiKey?: JsonText;
-  /** Uploads or downloads side by side. */
+  /** Parallel uploads, and parallel downloads, of one job. */
   readonly transfers: number;
   readonly maxResultBytes: number;
   readonly uploads: UploadSettings;
@@ -37,96 +39,152 @@ export interface JobParts {
   readonly converter: Converter;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
-  /** Whether what a job leaves on ComfyUI's disk is removed. */
-  readonly cleanupMode: CleanupParts['mode'];
+  /** Whether a job's files are removed from ComfyUI's disk. */
+  readonly cleanupMode: Config['CLEANUP'];
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string;
-  /** Whether a workflow is looked at before ComfyUI gets it. */
+  /** Check workflows before ComfyUI gets them. */
   readonly preflight: boolean;
-  /** The ComfyUI behind this worker is the embedded stand-in: results say so. */
+  /** ComfyUI is the embedded simulation; results say so. */
   readonly simulated?: boolean;
-  /** Told how long each stretch of a job took, when its result is ready. */
+  /** Called when a job's outputs are delivered. */
   readonly onTimings?: (jobId: string, timings: Timings) => void;
 }
 
-interface LineParts extends JobParts {
+interface JobLine extends JobLineOptions {
   readonly leases: InputLeases;
-  readonly cleanup: Cleanup;
-  readonly reporter: ResultReporter;
+  readonly jobFolders: JobFolders;
+  /** Prompts run since the worker started. */
+  promptsRun: number;
 }
 
-/** The job line with its parts. Its one `catch` turns whatever went wrong into a result. */
-export function createJobHandler(jobParts: JobParts): Handler {
-  const { comfy, cleanupMode: mode } = jobParts;
+/** The handler that runs ComfyUI workflows. */
+export function createJobHandler(options: JobLineOptions): Handler {
   const leases = new InputLeases();
-  const cleanup = new Cleanup({ comfy, leases, mode });
-  const parts = { ...jobParts, leases, cleanup, reporter: new ResultReporter(comfy) };
-  return async (job, context) => {
-    using deadline = startDeadline(job, context.signal, parts.jobTimeoutMs);
-    try {
-      const result = await runJob(job, context, { parts, signal: deadline.signal });
-      return result;
-    } catch (error) {
-      if (context.signal.aborted) throw error;
-      logFailure(error, context);
-      return toFailure(error);
-    }
-  };
+  const { comfy, cleanupMode: mode } = options;
+  const jobFolders = new JobFolders({ comfy, leases, mode });
+  const line = { ...options, leases, jobFolders, promptsRun: 0 };
+  return (job, context) => handleJob(job, context, line);
 }
 
-/** A job's whole way. No step knows the next one; all take the signal, which is aborted when the job is stopped or late. */
-async function runJob(
-  job: Job,
-  context: JobContext,
-  { parts, signal }: { readonly parts: LineParts; readonly signal: AbortSignal },
-): Promise<JobResult> {
-  const { comfy } = parts;
-  const { log } = context;
-  const watch = new Stopwatch();
+/**
+ * Runs one job. Its only `catch` turns an error into a failed result.
+ * @throws the reason of `context.signal` when the job was stopped; a stopped job has no result.
+ */
+async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<JobResult> {
+  const { signal, log } = context;
+  const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
+  await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs });
+  try {
+    return await runJob(job, { line, context, scope });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return toFailure(error, log);
+  }
+}
 
+interface Steps {
+  readonly line: JobLine;
+  readonly context: JobContext;
+  readonly scope: JobScope;
+}
+
+/** The whole line: from the input of a job to its result. Each step takes the job's scope, and none knows the next. */
+async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobResult> {
+  const { comfy } = line;
+  const { signal } = scope;
   const input = parseInput(job.input);
-  await using delivery = await planDelivery({ job, input }, parts);
+  await using delivery = await planDelivery({ job, input }, line);
   await comfy.waitUntilReady(signal);
-  watch.lap('ready');
+  scope.endPhase('ready');
 
-  const { workflow, randomized } = await resolveWorkflow(input, { ...parts, signal });
+  const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal });
   const choice = chooseOutputs(workflow, input.output);
-  await using folder = openWorkFolder(log);
-  const { newPath } = folder;
-  await using jobFiles = await parts.cleanup.begin(job.jobId, { workflow, signal, log });
-  const run = () =>
-    runWorkflow({ input, choice, jobFiles, newPath }, context, { ...parts, watch, signal });
-  const { outcome, collected, fetched } = await madeAgain(run, { comfy, log, signal });
+  await using jobFolder = line.jobFolders.open(scope);
+  const ownWorkflow = await jobFolder.redirectSaves(workflow);
+  const run = () => runWorkflow(ownWorkflow, { input, choice, jobFolder, line, context, scope });
+  const { outcome, records, texts, artifacts, problems } = await rerunIfCacheIsStale(run, {
+    comfy,
+    scope,
+  });
+  scope.problems.push(...problems);
 
-  const { convert, groupBy, details, expect } = input.output;
-  const artifacts = jobFiles.asSent(fetched.artifacts);
-  const converted = await parts.converter.convert(artifacts, convert, { newPath, signal });
-  if (convert) watch.lap('converted');
+  const { convert, details: wantsDetails, expect, groupBy } = input.output;
+  const originals = jobFolder.withOriginalSubfolders(artifacts);
+  const converted = await line.converter.convert(originals, convert, scope);
+  if (convert) scope.endPhase('converted');
 
   const delivered = await deliver(
-    converted.artifacts,
-    { jobId: job.jobId, signal, besides: collected.texts },
+    converted,
+    { jobId: job.jobId, signal, besides: texts },
     delivery,
   );
-  const problems = [collected, fetched, converted, delivered].flatMap((step) => step.problems);
-  const counts = { files: delivered.files.length, problems: problems.length };
-  log.info({ ...counts, ms: watch.lap('delivered') }, 'Files delivered');
-  parts.onTimings?.(job.jobId, watch.timings);
+  const { files } = delivered;
+  scope.problems.push(...delivered.problems);
+  const counts = { files: files.length, problems: scope.problems.length };
+  scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
+  line.onTimings?.(job.jobId, scope.timings);
 
-  const described = details ? await describeFiles(delivered.files, { choice, signal }) : [];
-  const outputs = toOutputs(delivered.files, collected.texts, { groupBy, details: described });
-  const result = {
-    ...toResult(outcome, { outputs, problems, expect }),
-    ...(randomized && { randomized }),
-    ...(details && (await parts.reporter.report(outcome, watch.timings, signal))),
-    ...(parts.simulated && { simulated: true }),
-  };
-  const code = outcome.ending === 'interrupted' ? 'comfy.interrupted' : 'comfy.execution_failed';
-  return toJobResult(result, code);
+  const details = wantsDetails ? await describeFiles(files, { choice, signal }) : [];
+  const outputs = groupOutputs(files, texts, { groupBy, details });
+  const isColdStart = line.promptsRun <= 1;
+  return toResult(outcome, {
+    outputs,
+    problems: scope.problems,
+    expect,
+    made: { records: records.length, fetched: artifacts.length },
+    extras: {
+      ...(randomized && { randomized }),
+      ...(wantsDetails && (await describeRun(outcome, { comfy, scope, isColdStart }))),
+      ...(line.simulated && { simulated: true }),
+    },
+  });
 }
 
-function logFailure(error: unknown, { log }: JobContext): void {
-  if (isWorkerError(error))
-    log.warn({ code: error.code, reason: describeError(error) }, 'Job failed');
-  else log.error({ err: error }, 'Job failed unexpectedly');
+/** The middle of the line: from the input files of a job to its artifacts. May be run twice for one job. */
+async function runWorkflow(
+  workflow: JsonText,
+  steps: Steps & {
+    readonly input: JobInput;
+    readonly choice: OutputChoice;
+    readonly jobFolder: JobFolder;
+  },
+) {
+  const { input, choice, jobFolder, line, context, scope } = steps;
+  const { comfy } = line;
+  const { signal, log } = scope;
+  using staged = await stageInputs(input, workflow, { ...line, jobFolder, scope });
+  log.info({ files: staged.count, ms: scope.endPhase('staged') }, 'Inputs staged');
+  if (line.preflight) await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict });
+
+  await using fetcher = new ArtifactFetcher({ ...line, choice, scope });
+  const letNextJobRun = () => {
+    staged.releaseLease();
+    context.releaseSlot();
+  };
+  const outcome = await comfy.runPrompt(
+    {
+      workflow: staged.workflow,
+      apiKey: input.apiKey ?? line.apiKey,
+      extraPnginfo: input.extraPnginfo,
+      strict: input.output.strict,
+    },
+    {
+      signal,
+      log,
+      onProgress: (progress) => context.progress(progress),
+      onPreview: context.preview,
+      onOutput: (nodeId, output) => fetcher.announce(nodeId, output),
+      onEnded: letNextJobRun,
+    },
+  );
+  letNextJobRun();
+  line.promptsRun++;
+  const { promptId, ending } = outcome;
+  log.info({ promptId, ending, ms: scope.endPhase('executed') }, 'Prompt ended');
+
+  const { records, texts, problems } = collectOutputs(outcome, choice);
+  const fetched = await fetcher.fetchAll(records);
+  scope.endPhase('fetched');
+  return { outcome, records, texts, ...fetched, problems: [...problems, ...fetched.problems] };
 }

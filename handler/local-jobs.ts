@@ -5,7 +5,7 @@ import type { Config } from '../lib/config.ts';
 import type { Logger } from '../lib/log.ts';
 import { LocalQueue } from '../lib/queues/local/local-queue.ts';
 import { startEmbeddedComfy } from './embedded-comfy.ts';
-import type { JobParts } from './handle-job.ts';
+import type { JobLineOptions } from './handle-job.ts';
 import { startJobs, type Jobs } from './start-jobs.ts';
 
 export interface LocalJobsOptions {
@@ -15,7 +15,7 @@ export interface LocalJobsOptions {
   readonly simulate?: boolean;
   /** Jobs that may be in the queue; a thousand when left out. */
   readonly capacity?: number;
-  readonly onTimings?: JobParts['onTimings'];
+  readonly onTimings?: JobLineOptions['onTimings'];
 }
 
 /** A worker on a queue in memory. */

@@ -6,7 +6,7 @@ import { never, openComfy, silentLog } from '../lib/comfy/test-comfy.ts';
 import { JsonText } from '../lib/json.ts';
 import { PROBE_NODES } from '../lib/simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { checkWorkflow } from './preflight.ts';
+import { checkWorkflow } from './check-workflow.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 
 async function open() {
@@ -106,7 +106,7 @@ const EDITOR = {
   },
 };
 
-test('a workflow in API format stays as it was sent, and ComfyUI is asked nothing', async () => {
+test('a workflow in API format is not changed, and ComfyUI is not asked', async () => {
   const comfy = { describeNodes: () => Promise.reject(new Error('asked')) };
   const sent = JsonText.parse(API);
   expect((await resolveWorkflow({ workflow: sent }, { comfy, signal: never })).workflow.text).toBe(
@@ -118,7 +118,7 @@ test('a workflow in API format stays as it was sent, and ComfyUI is asked nothin
   );
 });
 
-test('a workflow as the editor saves it is converted, overridden, passes preflight, and runs', async () => {
+test('a workflow in the editor format is converted, overridden, checked and run', async () => {
   await using rig = await open();
   const options = { comfy: rig.comfy, signal: never };
   const overrides = JsonText.parse('{"Keep.filename_prefix":"changed"}');
@@ -141,19 +141,22 @@ test('a workflow is opened by name', async () => {
   await rm(folder, { recursive: true });
 });
 
-test.each(['[]', '7', 'true'])('%s is no workflow, and the menu to use is named', async (text) => {
-  const comfy = { describeNodes: () => Promise.resolve(undefined) };
-  const resolving = resolveWorkflow({ workflow: JsonText.parse(text) }, { comfy, signal: never });
-  await expect(resolving).rejects.toThrow(/Workflow > Export \(API\)/);
-});
+test.each(['[]', '7', 'true'])(
+  '%s is refused with the menu entry that exports a workflow',
+  async (text) => {
+    const comfy = { describeNodes: () => Promise.resolve(undefined) };
+    const resolving = resolveWorkflow({ workflow: JsonText.parse(text) }, { comfy, signal: never });
+    await expect(resolving).rejects.toThrow(/Workflow > Export \(API\)/);
+  },
+);
 
-test('without word from ComfyUI the editor format is refused with the menu to use', async () => {
+test('the editor format is refused when ComfyUI does not describe its nodes', async () => {
   const comfy = { describeNodes: () => Promise.resolve(undefined) };
   const resolving = resolveWorkflow({ workflow: JsonText.of(EDITOR) }, { comfy, signal: never });
   await expect(resolving).rejects.toThrow(/\/object_info.*Workflow > Export \(API\)/);
 });
 
-test('a random seed is one the node takes', async () => {
+test('a random seed is within the limits of its node', async () => {
   await using rig = await open();
   const workflow = JsonText.parse('{"1":{"class_type":"ProbeSampler","inputs":{"seed":1}}}');
   const overrides = JsonText.parse('{"1.seed":"randomize"}');
@@ -180,7 +183,7 @@ const save = (from: string) => ({
   _meta: { title: 'Keep' },
 });
 
-test('all that is wrong is told at once, in the words of a rejection by ComfyUI', async () => {
+test('all problems are reported at once, worded like a rejection by ComfyUI', async () => {
   const checking = check({
     '1': image({ width: 0 }),
     '2': { class_type: 'ImageInvrt', inputs: { image: ['1', 0] } },
@@ -202,7 +205,7 @@ Available checkpoint models: sdxl.safetensors`,
   );
 });
 
-test('a prompt that would kill the executor is refused, and the next one runs', async () => {
+test('a workflow that would crash the executor is refused, and the next one passes', async () => {
   await using rig = await open();
   const options = { comfy: rig.comfy, signal: never };
   const poisoned = JsonText.of({ '1': image({ bogus: ['999', 0] }), '2': save('1') });
@@ -214,7 +217,7 @@ test('a prompt that would kill the executor is refused, and the next one runs', 
   ).resolves.toBeUndefined();
 });
 
-test('a model that came after the worker first looked is found', async () => {
+test('a model installed after the first check is found', async () => {
   await using rig = await open();
   const options = { comfy: rig.comfy, signal: never };
   const loading = (name: string) =>
@@ -246,7 +249,7 @@ test('a model that came after the worker first looked is found', async () => {
   ).rejects.toThrow(/ckpt_name "gone.safetensors" is not installed/);
 });
 
-test('when ComfyUI does not tell about its nodes, only what surely kills it is refused', async () => {
+test('when ComfyUI does not describe its nodes, only what certainly crashes it is refused', async () => {
   await using rig = await open();
   const silent = {
     describeNodes: () => Promise.resolve(undefined),
@@ -260,7 +263,7 @@ test('when ComfyUI does not tell about its nodes, only what surely kills it is r
   ).rejects.toThrow(/Node 1 \(Nope\): has no inputs object/);
 });
 
-test('a workflow without output is told what to add', async () => {
+test('a workflow without an output node is refused with the node to add', async () => {
   await expect(check({ '1': image() })).rejects.toThrow(
     /add one that saves or previews, for example SaveImage/,
   );

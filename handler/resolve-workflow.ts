@@ -5,7 +5,7 @@ import { editorClassTypes, fromEditor } from '../lib/workflow/editor/from-editor
 import { classTypesOf, recognise } from '../lib/workflow/graph.ts';
 import { openWorkflow } from '../lib/workflow/named/named.ts';
 import { applyOverrides } from '../lib/workflow/overrides.ts';
-import type { JobInput, NamedWorkflow } from './request/job-input.ts';
+import type { JobInput } from './request/job-input.ts';
 
 export interface ResolveOptions {
   readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
@@ -15,74 +15,72 @@ export interface ResolveOptions {
 }
 
 export interface ResolvedWorkflow {
-  /** In API format, unless it is something only ComfyUI can judge. As it was sent, but for what the job says to change. */
+  /** In API format, or something that only ComfyUI can judge. The text is the caller's, except for overridden values. */
   readonly workflow: JsonText;
-  /** What `"randomize"` became, by `node id.input`; undefined when nothing was. */
+  /** The values that replaced `"randomize"`, by `node id.input`; undefined when there are none. */
   readonly randomized?: Readonly<Record<string, string>>;
 }
 
 /**
- * The workflow a job means: looked up if it was named, converted if it is in the editor's format, with the job's overrides.
+ * Opens a workflow that is called by name, converts one in the editor's format, and applies the job's overrides.
  * @throws WorkerError with a code of `workflow.*`
  */
 export async function resolveWorkflow(
-  { workflow: sent, overrides }: Pick<JobInput, 'workflow' | 'overrides'>,
+  input: Pick<JobInput, 'workflow' | 'overrides'>,
   options: ResolveOptions,
 ): Promise<ResolvedWorkflow> {
-  const workflow = await toApiFormat(await lookUp(sent, options), options);
+  const { comfy, signal } = options;
+  const workflow = await toApiFormat(await openSent(input.workflow, options), options);
+  const { overrides } = input;
   if (!overrides) return { workflow };
-  const bounds = await boundsFor(workflow, overrides, options);
-  const { randomized, ...overridden } = applyOverrides(workflow, overrides, bounds);
+  // Random seeds must be within the limits of their nodes. No other override needs the node classes.
+  const hasRandom = overrides.text.includes('"randomize"');
+  const infos = hasRandom
+    ? await comfy.describeNodes(classTypesOf(workflow), { signal })
+    : undefined;
+  const { randomized, ...overridden } = applyOverrides(workflow, overrides, infos);
   return Object.keys(randomized).length > 0 ? { ...overridden, randomized } : overridden;
 }
 
-async function lookUp(
-  sent: JsonText | NamedWorkflow,
+async function openSent(
+  sent: JobInput['workflow'],
   { workflowsDir, signal }: ResolveOptions,
 ): Promise<JsonText> {
   if (sent instanceof JsonText) return sent;
-  const text = JsonText.maybeParse(sent.name); // some clients send the workflow as a text of JSON
+  const text = JsonText.maybeParse(sent.name); // some clients send the workflow as a string of JSON
   if (text?.kind === 'object') return text;
   if (workflowsDir !== undefined) return openWorkflow(workflowsDir, sent, signal);
   throw new WorkerError(
     'workflow.name_unknown',
-    `Expected input.workflow to be a workflow, got the text ${shown(sent.name)}; this worker keeps no workflows that could be called by name (WORKFLOWS_DIR is not set)`,
+    `Expected input.workflow to be a workflow, got the text ${quote(sent.name)}; this worker keeps no workflows that could be called by name (WORKFLOWS_DIR is not set)`,
   );
 }
 
-async function toApiFormat(sent: JsonText, options: ResolveOptions): Promise<JsonText> {
+async function toApiFormat(sent: JsonText, { comfy, signal }: ResolveOptions): Promise<JsonText> {
   const recognised = recognise(sent);
   switch (recognised.kind) {
     case 'api':
     case 'unclear':
       return recognised.workflow;
-    case 'editor':
-      return convert(recognised.workflow, options);
+    case 'editor': {
+      const classTypes = editorClassTypes(recognised.workflow);
+      const infos = await comfy.describeNodes(classTypes, { signal });
+      if (infos) return fromEditor(recognised.workflow, infos);
+      throw new WorkerError(
+        'workflow.unconvertible',
+        "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
+      );
+    }
     case 'neither':
       throw new WorkerError(
         'workflow.unreadable',
-        `Expected input.workflow to be what Workflow > Export (API) in ComfyUI's menu writes, got ${shown(sent.text)}`,
+        `Expected input.workflow to be what Workflow > Export (API) in ComfyUI's menu writes, got ${quote(sent.text)}`,
       );
   }
 }
 
-async function convert(file: JsonText, { comfy, signal }: ResolveOptions): Promise<JsonText> {
-  const infos = await comfy.describeNodes(editorClassTypes(file), { signal });
-  if (infos) return fromEditor(file, infos);
-  throw new WorkerError(
-    'workflow.unconvertible',
-    "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
-  );
+function quote(text: string): string {
+  return JSON.stringify(text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}...` : text);
 }
 
-/** Random seeds must be ones the nodes take; nothing else of an override depends on its class. */
-function boundsFor(workflow: JsonText, overrides: JsonText, { comfy, signal }: ResolveOptions) {
-  if (!overrides.text.includes('"randomize"')) return undefined;
-  return comfy.describeNodes(classTypesOf(workflow), { signal });
-}
-
-function shown(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
-}
-
-const SHOWN = 60;
+const MAX_QUOTE = 60;

@@ -1,10 +1,16 @@
 import { expect, test } from '@jest/globals';
+import { silentLog } from '../lib/comfy/test-comfy.ts';
 import type { PromptOutcome } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
-import { toJobError } from '../lib/queues/queue.ts';
+import type { JobResult } from '../lib/queues/queue.ts';
 import { toFailure, toResult } from './result.ts';
 
 const item = { filename: 'a.png', type: 'base64', data: 'AAAA' } as const;
+const video = { filename: 'v.mp4', type: 'base64', data: 'AA' } as const;
+const text = { nodeId: '1', key: 'text', text: 'a' } as const;
+const ITEM = JSON.stringify(item);
+const VIDEO = JSON.stringify(video);
+const TEXT = JSON.stringify(text);
 
 const outcome = (ending: PromptOutcome['ending'], ...problems: string[]): PromptOutcome => ({
   promptId: 'p1',
@@ -14,124 +20,140 @@ const outcome = (ending: PromptOutcome['ending'], ...problems: string[]): Prompt
   timings: { queuedMs: 0, startedMs: 0, endedMs: 0, readMs: 0, executionMs: undefined, nodes: {} },
 });
 
+/** A result as RunPod's clients read it, with the keys in order. */
+const asPosted = ({ output, error }: JobResult) =>
+  JSON.stringify({ output, error: error?.message });
+
 test.each([
-  [
-    'images',
-    outcome('succeeded'),
-    [item],
-    [],
-    '{"images":[{"filename":"a.png","type":"base64","data":"AAAA"}]}',
-  ],
+  ['images', outcome('succeeded'), { images: [item] }, [], `{"output":{"images":[${ITEM}]}}`],
   [
     'images and problems',
     outcome('failed', 'p'),
-    [item],
+    { images: [item] },
     ['q'],
-    '{"images":[{"filename":"a.png","type":"base64","data":"AAAA"}],"errors":["p","q"]}',
+    `{"output":{"images":[${ITEM}],"errors":["p","q"]}}`,
   ],
   [
-    'nothing, and no problem',
+    'no files and no problems',
     outcome('succeeded'),
+    { images: [] },
     [],
-    [],
-    '{"status":"success_no_images","images":[]}',
+    '{"output":{"status":"success_no_images","images":[]}}',
   ],
   [
-    'nothing but problems',
+    'problems without files',
     outcome('failed', 'p'),
-    [],
+    { images: [] },
     ['q'],
-    '{"error":"Job processing failed","details":["p","q"]}',
+    '{"output":{"details":["p","q"]},"error":"Job processing failed"}',
   ],
   [
     'an interrupted prompt',
     outcome('interrupted', 'w', 'cut'),
-    [item],
+    { images: [item] },
     ['q'],
-    '{"error":"cut","details":["w","q"],"images":[{"filename":"a.png","type":"base64","data":"AAAA"}]}',
+    `{"output":{"details":["w","q"],"images":[${ITEM}]},"error":"cut"}`,
   ],
   [
     'an interrupted prompt without images',
     outcome('interrupted', 'cut'),
-    [],
+    { images: [] },
     [],
     '{"error":"cut"}',
   ],
-])('the result of %s, keys in order', (_case, ended, items, problems, text) => {
-  expect(JSON.stringify(toResult(ended, { outputs: { images: items }, problems }))).toBe(text);
+  [
+    'a video alone',
+    outcome('succeeded'),
+    { images: [], videos: [video] },
+    [],
+    `{"output":{"images":[],"videos":[${VIDEO}]}}`,
+  ],
+  [
+    'a text alone',
+    outcome('succeeded'),
+    { images: [], texts: [text] },
+    [],
+    `{"output":{"images":[],"texts":[${TEXT}]}}`,
+  ],
+  [
+    'a video and a problem',
+    outcome('failed', 'p'),
+    { images: [], videos: [video] },
+    [],
+    `{"output":{"images":[],"videos":[${VIDEO}],"errors":["p"]}}`,
+  ],
+  [
+    'a text, which does not make up for a failure',
+    outcome('failed', 'p'),
+    { images: [], texts: [text] },
+    [],
+    `{"output":{"details":["p"],"texts":[${TEXT}]},"error":"Job processing failed"}`,
+  ],
+  [
+    'an interrupted prompt with a video and a text',
+    outcome('interrupted', 'p'),
+    { images: [], videos: [video], texts: [text] },
+    [],
+    `{"output":{"videos":[${VIDEO}],"texts":[${TEXT}]},"error":"p"}`,
+  ],
+])('the result of %s, keys in order', (_case, ended, outputs, problems, posted) => {
+  expect(asPosted(toResult(ended, { outputs, problems }))).toBe(posted);
 });
 
-test('an error of ours keeps its text and details, and nothing else', () => {
+test.each([
+  ['an interrupted prompt', outcome('interrupted', 'cut'), 0, 0, 'comfy.interrupted'],
+  ['a failed prompt', outcome('failed', 'p'), 1, 0, 'comfy.execution_failed'],
+  ['a prompt without outputs', outcome('succeeded'), 0, 0, 'comfy.execution_failed'],
+  ['files that could not be fetched', outcome('succeeded'), 1, 0, 'comfy.request_failed'],
+  ['files that could not be stored', outcome('succeeded'), 1, 1, 'storage.upload_failed'],
+] as const)('the error code of %s', (_case, ended, records, fetched, code) => {
+  const made = { records, fetched };
+  const { error } = toResult(ended, { outputs: { images: [] }, problems: ['q'], made });
+  expect(error?.code).toBe(code);
+});
+
+test('an error of the worker gives its code, text and details, and nothing else', () => {
   const error = new WorkerError('input.upload_failed', 'Failed', {
     details: ['a'],
     cause: new Error('secret path'),
   });
-  expect(toFailure(error)).toEqual({
-    error: toJobError('input.upload_failed', 'Failed'),
+  const code = 'input.upload_failed';
+  expect(toFailure(error, silentLog)).toEqual({
     output: { details: ['a'] },
+    error: { code, message: 'Failed', retryable: true, owner: 'caller' },
   });
-  expect(toFailure(new WorkerError('comfy.unreachable', 'down'))).toEqual({
-    error: toJobError('comfy.unreachable', 'down'),
+  expect(asPosted(toFailure(new WorkerError('comfy.unreachable', 'down'), silentLog))).toBe(
+    '{"error":"down"}',
+  );
+});
+
+test('an unexpected error is reported without its stack', () => {
+  const { output, error } = toFailure(new TypeError('x is not a function'), silentLog);
+  expect(output).toBeUndefined();
+  expect(error).toMatchObject({
+    code: 'worker.unexpected',
+    message: 'An unexpected error occurred: x is not a function',
   });
 });
 
-test('an unexpected error is told without stack', () => {
-  expect(toFailure(new TypeError('x is not a function'))).toEqual({
-    error: toJobError('worker.unexpected', 'An unexpected error occurred: x is not a function'),
-  });
-});
-
-const video = { filename: 'v.mp4', type: 'base64', data: 'AA' } as const;
-const text = { nodeId: '1', key: 'text', text: 'a' } as const;
-
-test.each([
-  ['a video alone', 'succeeded', { images: [], videos: [video] }, '{"images":[],"videos":[V]}'],
-  ['a text alone', 'succeeded', { images: [], texts: [text] }, '{"images":[],"texts":[T]}'],
-  [
-    'a video and a problem',
-    'failed',
-    { images: [], videos: [video] },
-    '{"images":[],"videos":[V],"errors":["p"]}',
-  ],
-  [
-    'a text does not make up for a failure',
-    'failed',
-    { images: [], texts: [text] },
-    '{"error":"Job processing failed","details":["p"],"texts":[T]}',
-  ],
-  [
-    'an interrupted prompt',
-    'interrupted',
-    { images: [], videos: [video], texts: [text] },
-    '{"error":"p","videos":[V],"texts":[T]}',
-  ],
-] as const)(
-  'what else a workflow makes comes beside images: %s',
-  (_case, ending, outputs, json) => {
-    const ended = ending === 'succeeded' ? outcome(ending) : outcome(ending, 'p');
-    const expected = json.replace('V', JSON.stringify(video)).replace('T', JSON.stringify(text));
-    expect(JSON.stringify(toResult(ended, { outputs, problems: [] }))).toBe(expected);
-  },
-);
-
-test('fewer than expected is a failure that says what came, and hands it over', () => {
+test('fewer outputs than expected are a failure that lists them and returns them', () => {
   const outputs = { images: [item], videos: [video] };
   const result = toResult(outcome('succeeded'), {
     outputs,
     problems: ['q'],
     expect: { images: 2, videos: 1, texts: 1 },
   });
-  expect(result).toEqual({
-    error: 'Expected 2 images, 1 video, 1 text; what came is 1 image (a.png), 1 video (v.mp4)',
-    details: ['q'],
-    ...outputs,
-  });
+  expect(result).toMatchObject({ error: { code: 'output.too_few' } });
+  expect(result.error?.message).toBe(
+    'Expected 2 images, 1 video, 1 text; what came is 1 image (a.png), 1 video (v.mp4)',
+  );
+  expect(result.output).toEqual({ details: ['q'], ...outputs });
 });
 
-test('as many as expected, or more, is a success', () => {
+test('as many outputs as expected, or more, are a success', () => {
   const outputs = { images: [item, item] };
-  const expect_ = { images: 1, videos: 0 };
-  expect(toResult(outcome('succeeded'), { outputs, problems: [], expect: expect_ })).toEqual(
-    outputs,
-  );
+  const expected = { images: 1, videos: 0 };
+  expect(toResult(outcome('succeeded'), { outputs, problems: [], expect: expected })).toEqual({
+    output: outputs,
+  });
 });

@@ -1,78 +1,126 @@
-import type { PromptOutcome } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
 import { toJobError, type JobResult } from '../lib/queues/queue.ts';
+import { VERSION } from '../lib/version.ts';
+import type { JobScope } from './job-scope.ts';
+import { describeMissing, withoutEmpty, type Outputs } from './outputs/group-outputs.ts';
 import type { OutputOptions } from './request/output-options.ts';
-import { maybeMissing } from './outputs/output-expect.ts';
-import { present, type Outputs } from './outputs/output-items.ts';
-import type { ResultReport } from './result-report.ts';
 
-/**
- * What a handler returns for a job. `errors` goes with outputs, `details` with `error`; the runtime moves `error` beside
- * `output`, which is what makes the platform count the job as failed.
- */
-export type Result = Partial<ResultReport> & {
-  /** What `"randomize"` became, by `node id.input`. */
+/** Members of the result beside the outputs. */
+interface Extras extends Partial<RunDetails> {
+  /** The values that replaced `"randomize"` in overrides, by `node id.input`. */
   readonly randomized?: Readonly<Record<string, string>>;
-} & (
-    | (Outputs & { readonly errors?: readonly string[] })
-    | { readonly status: 'success_no_images'; readonly images: readonly [] }
-    | ({ readonly error: string; readonly details?: readonly string[] } & Partial<Outputs>)
-  );
+  /** ComfyUI is the embedded simulation. */
+  readonly simulated?: true;
+}
 
 export interface ResultParts {
   readonly outputs: Outputs;
-  /** What went wrong after the prompt had ended, in order. */
+  /** Problems after the prompt had ended, in order. */
   readonly problems: readonly string[];
   readonly expect?: OutputOptions['expect'];
+  /** Files that ComfyUI has made, and how many of them were fetched. */
+  readonly made?: { readonly records: number; readonly fetched: number };
+  readonly extras?: Extras;
 }
 
-/** The shapes clients know; see `docs/switching.md`. */
-export function toResult(outcome: PromptOutcome, parts: ResultParts): Result {
-  const { outputs, problems, expect } = parts;
-  if (outcome.ending === 'interrupted') return interrupted(outcome.problems, parts);
-  const errors = [...outcome.problems, ...problems];
-  const missing = maybeMissing(outputs, expect);
-  if (missing !== undefined) return failed(missing, errors, outputs);
-  if (hasFiles(outputs) || (outputs.texts && errors.length === 0))
-    return { ...outputs, ...present({ errors }) };
-  if (errors.length > 0) return failed('Job processing failed', errors, outputs);
-  return { status: 'success_no_images', images: [] };
-}
-
-/** Never a success: somebody cut the work short. What was saved before is handed over all the same. */
-function interrupted(
-  outcomeProblems: readonly string[],
-  { outputs, problems }: ResultParts,
-): Result {
-  const error = outcomeProblems.at(-1) ?? 'Workflow execution interrupted';
-  return failed(error, [...outcomeProblems.slice(0, -1), ...problems], outputs);
-}
-
-function failed(error: string, details: readonly string[], outputs: Outputs): Result {
-  return { error, ...present({ details }), ...present(outputs) };
-}
-
-/** Texts alone do not make up for a workflow that failed. */
-function hasFiles({ images, videos, audio, files }: Outputs): boolean {
-  return [images, videos, audio, files].some((some) => some !== undefined && some.length > 0);
-}
-
-/** Splits what the job comes to into output and error. `code` is that of the error. */
-export function toJobResult(result: Result, code: ErrorCode): JobResult {
-  if (!('error' in result) || !result.error) return { output: result };
-  const { error, ...output } = result;
-  return {
-    ...(Object.keys(output).length > 0 && { output }),
-    error: toJobError(code, error),
+/** The result of a prompt that has ended, in the shapes clients know: see `docs/switching.md`. */
+export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult {
+  const { outputs, expect, made = { records: 0, fetched: 0 }, extras = {} } = parts;
+  const errors = [...outcome.problems, ...parts.problems];
+  const failed = (code: ErrorCode, message: string, details: readonly string[]): JobResult => {
+    const output = { ...withoutEmpty({ details }), ...withoutEmpty(outputs), ...extras };
+    const error = toJobError(code, message);
+    return Object.keys(output).length > 0 ? { output, error } : { error };
   };
+
+  // Never a success, because the work was cut short. Files saved before are still returned.
+  if (outcome.ending === 'interrupted') {
+    const message = outcome.problems.at(-1) ?? 'Workflow execution interrupted';
+    const details = [...outcome.problems.slice(0, -1), ...parts.problems];
+    return failed('comfy.interrupted', message, details);
+  }
+  const missing = describeMissing(outputs, expect);
+  if (missing !== undefined) return failed('output.too_few', missing, errors);
+
+  const { images, videos = [], audio = [], files = [], texts } = outputs;
+  const hasFiles = [images, videos, audio, files].some((group) => group.length > 0);
+  // Texts alone do not make up for a workflow that failed.
+  if (hasFiles || (texts && errors.length === 0))
+    return { output: { ...outputs, ...withoutEmpty({ errors }), ...extras } };
+  if (errors.length === 0)
+    return { output: { status: 'success_no_images', images: [], ...extras } };
+  return failed(codeOfLoss(outcome, made), 'Job processing failed', errors);
 }
 
-/** An error on the line, as the caller sees it: the text, never a stack or a path. */
-export function toFailure(error: unknown): JobResult {
+/** Where the files were lost: in ComfyUI, on the way from there, or on the way to a store. */
+function codeOfLoss(
+  { ending }: PromptOutcome,
+  { records, fetched }: { readonly records: number; readonly fetched: number },
+): ErrorCode {
+  if (ending === 'failed' || records === 0) return 'comfy.execution_failed';
+  return fetched === 0 ? 'comfy.request_failed' : 'storage.upload_failed';
+}
+
+/** The result of a job that ended with an error. Callers get its text and details, never a stack or a path. */
+export function toFailure(error: unknown, log: Logger): JobResult {
   if (!isWorkerError(error)) {
+    log.error({ err: error }, 'Job failed unexpectedly');
     const text = `An unexpected error occurred: ${describeError(error)}`;
     return { error: toJobError('worker.unexpected', text) };
   }
   const { code, message, details } = error;
+  log.warn({ code, reason: describeError(error) }, 'Job failed');
   return { error: toJobError(code, message), ...(details && { output: { details } }) };
 }
+
+/** What `output.details` adds to the result. All times are in milliseconds. */
+interface RunDetails {
+  readonly timings: {
+    /** `cold`: the first prompt since this worker started, which usually has models to load. */
+    readonly start: 'cold' | 'warm';
+    /** Waiting for ComfyUI to answer. */
+    readonly readyMs: number;
+    /** Putting input files into ComfyUI. */
+    readonly stagedMs: number;
+    /** Waiting in ComfyUI's queue. */
+    readonly queuedMs: number;
+    readonly executingMs: number;
+    /** By node id. Cached nodes are missing. */
+    readonly nodes: Readonly<Record<string, number>>;
+    readonly fetchedMs: number;
+    readonly convertedMs: number;
+    readonly deliveredMs: number;
+  };
+  readonly versions: { readonly worker: string; readonly comfyui?: string };
+}
+
+export async function describeRun(
+  { timings }: Pick<PromptOutcome, 'timings'>,
+  options: {
+    readonly comfy: Pick<ComfyBackend, 'version'>;
+    readonly scope: JobScope;
+    readonly isColdStart: boolean;
+  },
+): Promise<RunDetails> {
+  const { comfy, scope, isColdStart } = options;
+  const comfyVersion = await comfy.version(scope.signal);
+  const phases = scope.timings;
+  return {
+    timings: {
+      start: isColdStart ? 'cold' : 'warm',
+      readyMs: phases.ready ?? 0,
+      stagedMs: phases.staged ?? 0,
+      queuedMs: round(Math.max(0, timings.startedMs - timings.queuedMs)),
+      executingMs: round(timings.endedMs - timings.startedMs),
+      nodes: timings.nodes,
+      fetchedMs: phases.fetched ?? 0,
+      convertedMs: phases.converted ?? 0,
+      deliveredMs: phases.delivered ?? 0,
+    },
+    versions: { worker: VERSION, ...(comfyVersion && { comfyui: comfyVersion }) },
+  };
+}
+
+const round = (ms: number) => Math.round(ms * 10) / 10;

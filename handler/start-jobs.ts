@@ -10,8 +10,8 @@ import type { JobQueue } from '../lib/queues/queue.ts';
 import { startWorker, type DeliverySettings, type Worker } from '../lib/worker/worker.ts';
 import { openStorage } from '../lib/storage/open-storage.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
-import { createJobHandler, type JobParts } from './handle-job.ts';
-import { imageLimits } from './inputs/input-settings.ts';
+import { createJobHandler, type JobLineOptions } from './handle-job.ts';
+import { imageLimits } from './inputs/check-input.ts';
 import { uploadSettings } from './delivery/upload-settings.ts';
 
 export interface JobsOptions {
@@ -20,7 +20,7 @@ export interface JobsOptions {
   readonly queue: JobQueue;
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
   /** What a caller inside this process (the demo, a test) adds to the parts of a job. */
-  readonly extra?: Pick<JobParts, 'simulated' | 'onTimings'>;
+  readonly extra?: Pick<JobLineOptions, 'simulated' | 'onTimings'>;
 }
 
 /** A worker with everything its jobs need. Disposed, it ends at once; `worker.stop()` lets it finish. */

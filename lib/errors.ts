@@ -160,6 +160,12 @@ export const ERROR_KINDS = {
     '`output.delivery` asks for a place that neither the job names nor the worker has.',
     'Nothing is run.',
   ),
+  'output.too_few': kind(
+    'caller',
+    true,
+    'Fewer files or texts were made than `output.expect` asks for.',
+    'The job fails; all outputs are returned beside the error.',
+  ),
   'job.timeout': kind(
     'caller',
     true,

@@ -8,7 +8,7 @@ import { relative, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { startLocalJobs } from '../handler/local-jobs.ts';
-import type { Timings } from '../handler/stopwatch.ts';
+import type { Timings } from '../handler/job-scope.ts';
 import { imagesOf } from '../lib/cli/images.ts';
 import { maybeStep, ProgressBar } from '../lib/cli/progress-bar.ts';
 import { describePhases, kilobytes, shapeOf } from '../lib/cli/report.ts';

@@ -72,7 +72,8 @@ export async function stageInputs(
     const missing = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
     const details = await uploadInputs(missing, { comfy, limit, signal });
     if (details.length > 0) {
-      const files = input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
+      const files =
+        input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
       throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
     }
     lease.markStored();
@@ -103,15 +104,13 @@ async function replaceLinks(
 }
 
 /** The files a job writes and may read in the input folder. */
-function useOf(
-  inputs: readonly (LoadedInput | InputProblem)[],
-  workflow: JsonText,
-): InputUse {
+function useOf(inputs: readonly (LoadedInput | InputProblem)[], workflow: JsonText): InputUse {
   const loaded = inputs.filter((one) => 'content' in one);
   const texts = loaded.flatMap(({ maskOf }) => maskOf?.filename ?? []);
   const collectTexts = (value: unknown): void => {
     if (typeof value === 'string') texts.push(value);
-    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(collectTexts);
+    else if (typeof value === 'object' && value !== null)
+      Object.values(value).forEach(collectTexts);
   };
   collectTexts(workflow.value());
   // The file ComfyUI stores for a mask depends on the image it belongs to.

@@ -30,6 +30,9 @@ test.each([
   'ä',
   'a.2',
   'x'.repeat(101),
-])('the job id %j gives a folder name without special meaning to paths, ComfyUI or JSON', (jobId) => {
-  expect(openFolders().nextPath(jobId)).toMatch(/^jobs\/[0-9a-f]{32}$/);
-});
+])(
+  'the job id %j gives a folder name without special meaning to paths, ComfyUI or JSON',
+  (jobId) => {
+    expect(openFolders().nextPath(jobId)).toMatch(/^jobs\/[0-9a-f]{32}$/);
+  },
+);

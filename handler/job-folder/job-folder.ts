@@ -51,9 +51,7 @@ export class JobFolders {
     if (this.#runs.size > REMEMBERED_JOBS && oldest !== undefined) this.#runs.delete(oldest);
     // Job ids that might mean something to a path, to ComfyUI (`%width%`) or to JSON are hashed.
     const isSafe = /^[a-z0-9][\w-]{0,99}$/i.test(jobId);
-    const name = isSafe
-      ? jobId
-      : createHash('sha256').update(jobId).digest('hex').slice(0, 32);
+    const name = isSafe ? jobId : createHash('sha256').update(jobId).digest('hex').slice(0, 32);
     return runs === 1 ? `jobs/${name}` : `jobs/${name}.${runs}`;
   }
 }
@@ -112,7 +110,10 @@ export class JobFolder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { folder, ownInputs, scope } = this.#options;
     const warn = (name: string, error: unknown) =>
-      scope.log.warn({ err: error, name }, "A job's files could not be removed from ComfyUI's disk");
+      scope.log.warn(
+        { err: error, name },
+        "A job's files could not be removed from ComfyUI's disk",
+      );
     if (this.#outputRoot !== undefined)
       await removeWithin(this.#outputRoot, folder).catch((error: unknown) => warn(folder, error));
     await ownInputs.remove(this.#inputNames, warn);

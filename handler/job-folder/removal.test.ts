@@ -22,11 +22,14 @@ test('a folder is removed with its content, and nothing beside it', async () => 
   expect(await readdir(join(place.root, 'jobs'))).toEqual(['11']);
 });
 
-test.each(['nothing', 'no/thing', 'jobs/1/b.png'])('removing %s, which does not exist, does nothing', async (path) => {
-  await using place = await openPlace();
-  await removeWithin(place.root, path);
-  expect(await readdir(join(place.root, 'jobs/1'))).toEqual(['a.png']);
-});
+test.each(['nothing', 'no/thing', 'jobs/1/b.png'])(
+  'removing %s, which does not exist, does nothing',
+  async (path) => {
+    await using place = await openPlace();
+    await removeWithin(place.root, path);
+    expect(await readdir(join(place.root, 'jobs/1'))).toEqual(['a.png']);
+  },
+);
 
 test('links inside a folder are removed, and their targets are kept', async () => {
   await using place = await openPlace();

@@ -32,8 +32,11 @@ test.each([
   ['audio', 'audio/flac', 'audio', 'audio'],
   ['images', 'audio/flac', 'images', 'audio'],
   ['3d', 'model/gltf-binary', 'files', 'files'],
-] as const)('a file under the key %s with the type %s is grouped into %s, or by media type into %s', (...expected) => {
-  const [key, mediaType, byKey, byMediaType] = expected;
-  expect(groupOf({ key, mediaType })).toBe(byKey);
-  expect(groupOf({ key, mediaType }, 'mediaType')).toBe(byMediaType);
-});
+] as const)(
+  'a file under the key %s with the type %s is grouped into %s, or by media type into %s',
+  (...expected) => {
+    const [key, mediaType, byKey, byMediaType] = expected;
+    expect(groupOf({ key, mediaType })).toBe(byKey);
+    expect(groupOf({ key, mediaType }, 'mediaType')).toBe(byMediaType);
+  },
+);

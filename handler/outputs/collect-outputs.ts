@@ -50,16 +50,23 @@ export function recordsOf(
   const records: OutputRecord[] = [];
   const problems: string[] = [];
   for (const entry of output.get('images')?.items() ?? []) {
-    const { filename, subfolder = '', type = 'output' } = fileFields(entry);
+    const filename = entry.get('filename')?.asString();
+    const subfolder = entry.get('subfolder')?.asString() ?? '';
+    const type = entry.get('type')?.asString() ?? 'output';
     if (type === 'temp' && !includeTemp) continue;
     if (filename) records.push({ nodeId, key: 'images', filename, subfolder, type });
-    else problems.push(`Skipping image in node ${nodeId} due to missing filename: ${shorten(entry.text)}`);
+    else
+      problems.push(
+        `Skipping image in node ${nodeId} due to missing filename: ${shorten(entry.text)}`,
+      );
   }
   const seen = new Set(records.map(fileKey));
   for (const [key, value] of output.entries()) {
     if (key === 'images') continue;
     for (const entry of objectsWithFilename(value, FILE_NESTING)) {
-      const { filename, subfolder = '', type = '' } = fileFields(entry);
+      const filename = entry.get('filename')?.asString();
+      const subfolder = entry.get('subfolder')?.asString() ?? '';
+      const type = entry.get('type')?.asString() ?? '';
       if (!filename || !FOLDERS.has(type) || (type === 'temp' && !includeTemp)) continue;
       const record = { nodeId, key, filename, subfolder, type };
       if (!seen.has(fileKey(record))) records.push(record);
@@ -72,7 +79,8 @@ export function recordsOf(
 /** All strings in a node's output, also those in lists. Strings inside objects describe files or views. */
 function textsOf(nodeId: string, output: JsonText): OutputText[] {
   const collect = (value: JsonText, depth: number): string[] => {
-    if (value.kind === 'string') return [String(value.value())];
+    const text = value.asString();
+    if (text !== undefined) return [text];
     return depth === 0 ? [] : value.items().flatMap((item) => collect(item, depth - 1));
   };
   return output
@@ -87,15 +95,6 @@ function objectsWithFilename(value: JsonText, depth: number): JsonText[] {
   if (depth === 0) return [];
   const children = [...value.items(), ...value.entries().map(([, member]) => member)];
   return children.flatMap((child) => objectsWithFilename(child, depth - 1));
-}
-
-/** The fields that are strings. */
-function fileFields(entry: JsonText): { filename?: string; subfolder?: string; type?: string } {
-  const fields = ['filename', 'subfolder', 'type'].flatMap((name) => {
-    const member = entry.get(name);
-    return member?.kind === 'string' ? [[name, String(member.value())] as const] : [];
-  });
-  return Object.fromEntries(fields);
 }
 
 const shorten = (text: string) => (text.length > 300 ? `${text.slice(0, 300)}...` : text);

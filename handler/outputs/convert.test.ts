@@ -136,18 +136,21 @@ test.each([
   ['is cut off', 'half', limits, /./],
   ['has too many bytes', 'whole', { ...limits, maxBytes: 10 }, /more than the 10 allowed/],
   ['has too many pixels', 'whole', { ...limits, maxPixels: 100 }, /exceeds pixel limit/],
-])('an image that %s is returned unchanged, with the reason', async (_case, kind, bounds, reason) => {
-  const whole = await png();
-  const source =
-    typeof kind === 'string' ? whole.subarray(0, kind === 'half' ? 60 : undefined) : kind;
-  const file = artifact(source);
-  const { made, problems } = await convert(file, { format: 'webp' }, bounds);
-  expect(made).toBe(file);
-  expect(problems).toEqual([
-    expect.stringMatching(/^Could not convert a\.png, it comes as it was: /),
-  ]);
-  expect(problems[0]).toMatch(reason);
-});
+])(
+  'an image that %s is returned unchanged, with the reason',
+  async (_case, kind, bounds, reason) => {
+    const whole = await png();
+    const source =
+      typeof kind === 'string' ? whole.subarray(0, kind === 'half' ? 60 : undefined) : kind;
+    const file = artifact(source);
+    const { made, problems } = await convert(file, { format: 'webp' }, bounds);
+    expect(made).toBe(file);
+    expect(problems).toEqual([
+      expect.stringMatching(/^Could not convert a\.png, it comes as it was: /),
+    ]);
+    expect(problems[0]).toMatch(reason);
+  },
+);
 
 test('other files, and all files when no conversion is asked for, are returned unchanged', async () => {
   const video = artifact(Buffer.from('video'), 'a.mp4', 'video/mp4');
@@ -160,5 +163,7 @@ test('a stopped job does not wait for images whose conversion has not begun', as
   const reason = new Error('stopped');
   await using scope = openTestScope(AbortSignal.abort(reason));
   const files = [artifact(await png())];
-  await expect(new Converter(limits).convert(files, { format: 'webp' }, scope)).rejects.toBe(reason);
+  await expect(new Converter(limits).convert(files, { format: 'webp' }, scope)).rejects.toBe(
+    reason,
+  );
 });

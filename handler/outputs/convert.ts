@@ -45,11 +45,14 @@ export class Converter {
         this.#limit(async () => {
           const { mediaType, filename } = artifact;
           const isImage = mediaType.startsWith('image/') && mediaType !== 'image/svg+xml';
-          if (signal.aborted || !isImage) return { artifact };
+          if (signal.aborted || !isImage) return { artifact, problem: undefined };
           try {
-            const done = await convertImage(artifact, conversion, { newPath, limits: this.#limits });
-            const { loss } = done;
-            return { ...done, problem: loss && `Converted ${filename}, but ${loss}` };
+            const done = await convertImage(artifact, conversion, {
+              newPath,
+              limits: this.#limits,
+            });
+            const problem = done.loss && `Converted ${filename}, but ${done.loss}`;
+            return { artifact: done.artifact, problem };
           } catch (error) {
             const [why] = isError(error) ? describeError(error).split('\n', 1) : [String(error)];
             const problem = `Could not convert ${filename}, it comes as it was: ${why}`;

@@ -2,10 +2,10 @@ import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../lib/json.ts';
-import { never, openComfy, silentLog } from '../../lib/comfy/test-comfy.ts';
+import { openComfy } from '../../lib/comfy/test-comfy.ts';
 import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { ArtifactFetcher } from './fetch-artifacts.ts';
-import { openWorkFolder } from '../work-folder.ts';
+import { openTestScope } from '../test/rigs/test-scope.ts';
 
 const LARGE = Buffer.alloc(9 * 1024 * 1024, 'video');
 const GIF = Buffer.from('GIF89a\x01\x00\x01\x00\x80\x00\x00', 'latin1');
@@ -14,9 +14,8 @@ async function startSetup() {
   const parts = new AsyncDisposableStack();
   const simulator = parts.use(await startComfySimulator({ speed: Infinity }));
   const comfy = parts.use(openComfy(simulator.url));
-  const folder = parts.use(openWorkFolder(silentLog));
-  const start = (signal = never) =>
-    new ArtifactFetcher({ comfy, transfers: 2, log: silentLog, newPath: folder.newPath }, signal);
+  const scope = parts.use(openTestScope());
+  const start = () => new ArtifactFetcher({ comfy, transfers: 2, scope });
   const keep = async (filename: string, bytes: Buffer) => {
     const form = new FormData();
     form.append('image', new File([bytes], filename));
@@ -25,21 +24,21 @@ async function startSetup() {
     expect(answer.status).toBe(200);
     return { nodeId: '1', key: 'gifs', filename, subfolder: '', type: 'output' };
   };
-  const path = dirname(await folder.newPath());
+  const path = dirname(await scope.newScratchPath());
   return {
-    folder: { path, dispose: () => folder[Symbol.asyncDispose]() },
+    folder: { path, dispose: () => scope[Symbol.asyncDispose]() },
     start,
     keep,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 
-test('a large file arrives whole without ever being in memory, and goes when its job is over', async () => {
+test('a large file is fetched to the scratch folder, and removed with it', async () => {
   await using setup = await startSetup();
   const large = await setup.keep('large.mp4', LARGE);
   const small = await setup.keep('small.bin', GIF);
   await using fetcher = setup.start();
-  const { artifacts, problems } = await fetcher.collect([large, small]);
+  const { artifacts, problems } = await fetcher.fetchAll([large, small]);
   expect(problems).toEqual([]);
   expect(artifacts.map(({ mediaType }) => mediaType)).toEqual(['video/mp4', 'image/gif']);
   const [first, second] = artifacts;
@@ -50,11 +49,11 @@ test('a large file arrives whole without ever being in memory, and goes when its
   await expect(readdir(setup.folder.path)).rejects.toThrow(/ENOENT/);
 });
 
-test('a file that is not there is told by name, and costs only itself', async () => {
+test('a missing file is a problem with its name, and the others are fetched', async () => {
   await using setup = await startSetup();
   const kept = await setup.keep('kept.gif', GIF);
   await using fetcher = setup.start();
-  const { artifacts, problems } = await fetcher.collect([{ ...kept, filename: 'gone.gif' }, kept]);
+  const { artifacts, problems } = await fetcher.fetchAll([{ ...kept, filename: 'gone.gif' }, kept]);
   expect(artifacts.map(({ filename }) => filename)).toEqual(['kept.gif']);
   expect(problems).toEqual([
     expect.stringMatching(
@@ -63,12 +62,12 @@ test('a file that is not there is told by name, and costs only itself', async ()
   ]);
 });
 
-test('a job that ends early leaves no download behind', async () => {
+test('disposing aborts the downloads that are still running', async () => {
   await using setup = await startSetup();
   const large = await setup.keep('large.mp4', LARGE);
   const fetcher = setup.start();
   fetcher.announce('1', JsonText.of({ gifs: [large] }));
   await fetcher[Symbol.asyncDispose]();
   expect(await readdir(setup.folder.path)).toEqual([]);
-  await expect(fetcher.collect([large])).rejects.toMatchObject({ name: 'AbortError' });
+  await expect(fetcher.fetchAll([large])).rejects.toMatchObject({ name: 'AbortError' });
 });

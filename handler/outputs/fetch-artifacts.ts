@@ -75,7 +75,8 @@ export class ArtifactFetcher implements AsyncDisposable {
   #startDownload(record: OutputRecord): Promise<Blob> {
     const { comfy, scope } = this.#options;
     const download = this.#limit(async () => {
-      const memoryBytes = this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
+      const memoryBytes =
+        this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
       const { newScratchPath: newPath } = scope;
       const content = await comfy.fetchFile(record, { signal: this.#signal, newPath, memoryBytes });
       if (content.size <= memoryBytes) this.#bytesInMemory += content.size;
@@ -83,7 +84,10 @@ export class ArtifactFetcher implements AsyncDisposable {
     });
     // fetchAll awaits the download and tries once more; until then a failure must not be an unhandled rejection.
     download.catch((error: unknown) =>
-      scope.log.debug({ err: error, filename: record.filename }, 'An announced file could not be fetched'),
+      scope.log.debug(
+        { err: error, filename: record.filename },
+        'An announced file could not be fetched',
+      ),
     );
     this.#downloads.set(fileKey(record), download);
     return download;

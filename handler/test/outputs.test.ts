@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import type { Group } from '../outputs/output-media.ts';
+import type { Group } from '../outputs/group-outputs.ts';
 import { pictures, sampling, startRig } from './rigs/test-rig.ts';
 
 /** What comes out of a workflow, and how callers choose: the whole line, against the embedded ComfyUI. */

@@ -7,7 +7,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import sharp from 'sharp';
 import type { Artifact } from '../../handler/outputs/artifact.ts';
 import { Converter, converterSettings } from '../../handler/outputs/convert.ts';
-import { openWorkFolder } from '../../handler/work-folder.ts';
+import { JobScope } from '../../handler/job-scope.ts';
 import { readConfig } from '../../lib/config.ts';
 import { createLog } from '../../lib/log.ts';
 import { summarize } from './statistics.ts';
@@ -22,7 +22,12 @@ interface Round {
   readonly longestStallMs: number;
 }
 
-await using folder = openWorkFolder(await createLog({ level: 'warn', format: 'pretty' }));
+await using scope = new JobScope({
+  jobId: 'bench',
+  signal: new AbortController().signal,
+  log: await createLog({ level: 'warn', format: 'pretty' }),
+  timeoutMs: 3_600_000,
+});
 const settings = converterSettings(readConfig({}));
 const converter = new Converter(settings);
 const artifacts = await makePictures();
@@ -52,9 +57,8 @@ async function measure(): Promise<Round> {
 }
 
 async function convertAll(): Promise<void> {
-  const job = { newPath: folder.newPath, signal: new AbortController().signal };
-  const { problems } = await converter.convert(artifacts, { format: 'webp' }, job);
-  if (problems.length > 0) throw new Error(problems.join('\n'));
+  await converter.convert(artifacts, { format: 'webp' }, scope);
+  if (scope.problems.length > 0) throw new Error(scope.problems.join('\n'));
 }
 
 /** Noise over a soft ground: harder than most pictures, so that nobody is flattered. */

@@ -1,0 +1,51 @@
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import { WorkerError } from '../lib/errors.ts';
+import type { JsonText } from '../lib/json.ts';
+import { fatalNodes, preflight } from '../lib/workflow/check/preflight.ts';
+import { classTypesOf } from '../lib/workflow/graph.ts';
+
+export interface CheckOptions {
+  readonly comfy: Pick<ComfyBackend, 'describeNodes' | 'nodeClassNames' | 'rejection'>;
+  readonly signal: AbortSignal;
+  /** Also refuse a workflow that ComfyUI might accept, or accept in part. */
+  readonly strict?: boolean;
+}
+
+/**
+ * Refuses a workflow that ComfyUI would certainly refuse or crash on, with all its problems at once. When ComfyUI does not
+ * describe its nodes, only what crashes it whatever the nodes are is refused.
+ * @throws WorkerError `comfy.rejected`
+ */
+export async function checkWorkflow(workflow: JsonText, options: CheckOptions): Promise<void> {
+  const { comfy, signal, strict = false } = options;
+  const known = await comfy.describeNodes(classTypesOf(workflow), { signal });
+  if (!known) {
+    const nodeErrors = fatalNodes(workflow);
+    if (nodeErrors.entries().length > 0)
+      throw await comfy.rejection(workflow, { nodeErrors }, signal);
+    return;
+  }
+  const first = preflight(workflow, known);
+  if (!first.isRefused && !(strict && first.classTypes.length > 0)) return;
+
+  // The descriptions may be from an earlier job. Models or nodes installed since then must not be refused.
+  const { classTypes } = first;
+  const fresh = await comfy.describeNodes(classTypes, { signal, fresh: true });
+  if (!fresh) return;
+  const unknown = classTypes.find((classType) => !fresh.has(classType));
+  const classNames = unknown === undefined ? [] : await comfy.nodeClassNames(signal);
+  const findings = preflight(workflow, new Map([...known, ...fresh]), classNames);
+  if (!findings.isRefused && !(strict && findings.classTypes.length > 0)) return;
+  if (findings.lacksOutput) {
+    throw new WorkerError(
+      'comfy.rejected',
+      'Prompt has no outputs:\n• No node gives anything out; add one that saves or previews, for example SaveImage',
+    );
+  }
+  // The headline is ComfyUI's own; clients match on it.
+  const headline =
+    unknown === undefined
+      ? {}
+      : { headline: `Cannot execute because node ${unknown} does not exist` };
+  throw await comfy.rejection(workflow, { nodeErrors: findings.nodeErrors, ...headline }, signal);
+}
