@@ -55,7 +55,7 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
       queue,
       handler,
       log,
-      concurrency: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+      slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
       progressIntervalMs: config.PROGRESS_INTERVAL_MS,
       maxResultBytes: config.RESULT_MAX_BYTES,
       ...(storage ? {} : { tooLargeHint: SET_A_BUCKET }),

@@ -82,7 +82,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       queue,
       handler: toHandler(options.handler),
       log,
-      concurrency: options.concurrency ?? 1,
+      slots: options.concurrency ?? 1,
       progressIntervalMs: 1,
       maxResultBytes: 200_000_000,
       delivery: { timeoutMs: 1000, backlog: 32, backlogBytes: 1e9, spoolDir },

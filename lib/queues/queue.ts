@@ -90,23 +90,6 @@ export interface EncodedResult {
   readonly freshWorker?: boolean;
 }
 
-/**
- * Size of a result in bytes: that of the JSON object `{"output":…,"error":"…","stopPod":true}` that RunPod receives.
- * `RESULT_MAX_BYTES` limits this size on every queue, so a job that fits here fits there.
- */
-export function resultBytes(
-  output: Pick<JsonBody, 'bytes'> | undefined,
-  { error, freshWorker = false }: Pick<JobResult, 'error' | 'freshWorker'>,
-): number {
-  const members = [
-    ...(output ? ['"output":'.length + output.bytes] : []),
-    ...(error ? ['"error":'.length + Buffer.byteLength(JSON.stringify(error.message))] : []),
-    ...(freshWorker ? ['"stopPod":true'.length] : []),
-  ];
-  const commas = Math.max(0, members.length - 1);
-  return members.reduce((sum, bytes) => sum + bytes, '{}'.length + commas);
-}
-
 /** One message about a job. A `result` ends the job; `progress` may come before it, any number of times. */
 export type JobUpdate =
   | { readonly kind: 'progress'; readonly value: JsonBody }

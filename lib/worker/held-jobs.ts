@@ -1,21 +1,23 @@
 import type { Job } from '../queues/queue.ts';
-import type { JobRun } from './job-run.ts';
+import { hasSlot, type JobRun } from './job-run.ts';
 
-export interface HeldJobsOptions {
-  readonly createRun: (job: Job) => JobRun;
+interface HeldJobsOptions {
+  /** Jobs that may run at once. */
+  readonly slots: number;
+  readonly createRun: (job: Job, onSlotReleased: () => void) => JobRun;
+  readonly onSlotReleased: () => void;
   /** Called when a job has come or gone. */
   readonly onChange: () => void;
-  /** Called after that with the id of one that has gone. */
+  /** Called after `onChange` with the id of a job that has gone. */
   readonly onEnd: (jobId: string) => void;
 }
 
-/** The jobs a worker has taken and not yet finished with: waiting for a place, running, or being delivered. */
+/** The jobs a worker has taken and not finished: waiting for a slot, running, or being delivered. */
 export class HeldJobs {
   readonly #options: HeldJobsOptions;
-  /** Beyond the room there was: a queue may give more than it was asked for. */
+  /** Jobs beyond the slots: a queue may return more than it was asked for. */
   readonly #waiting = new Map<string, Job>();
   readonly #runs = new Map<string, JobRun>();
-  #places = 1;
 
   constructor(options: HeldJobsOptions) {
     this.#options = options;
@@ -30,66 +32,67 @@ export class HeldJobs {
   }
 
   /** Slots that no job has or waits for. */
-  get free(): number {
-    return this.#places - this.#waiting.size - this.#count((run) => !run.isReleased);
+  get freeSlots(): number {
+    let free = this.#options.slots - this.#waiting.size;
+    for (const run of this.#runs.values()) if (hasSlot(run.state)) free--;
+    return free;
   }
 
-  /** Jobs that have given up their place and whose result is still to come. */
-  get finishing(): number {
-    return this.#count((run) => run.isReleased && !run.isDelivering);
+  /** Number and bytes of the results that are still to come from jobs without a slot. */
+  get unposted(): { readonly count: number; readonly bytes: number } {
+    let count = 0;
+    let bytes = 0;
+    for (const { state } of this.#runs.values()) {
+      if (state.kind !== 'slot released') continue;
+      count++;
+      bytes += state.resultBytes;
+    }
+    return { count, bytes };
   }
 
-  /** Whether anything is still to be done but posting results. */
+  /** False when nothing is left to do but to post results. */
   get areWorking(): boolean {
-    return this.#waiting.size > 0 || this.#count((run) => !run.isDelivering) > 0;
+    return this.#waiting.size > 0 || this.#runs.values().some((run) => run.isWorking);
   }
 
-  /** Starts the job, or lets it wait when all places are taken. */
+  /** Starts the job, or lets it wait while all slots are taken. */
   add(job: Job): void {
     this.#waiting.set(job.jobId, job);
     this.#options.onChange();
-    this.startWaiting();
+    this.#startWaiting();
   }
 
-  /** How many places there are from now on. What already runs is left alone. */
-  setPlaces(places: number): void {
-    this.#places = places;
-    this.startWaiting();
+  /** Stops the job. False when it is not held. */
+  stop(jobId: string, reason: string): boolean {
+    const run = this.#runs.get(jobId);
+    run?.stop(reason);
+    const wasWaiting = this.#waiting.delete(jobId);
+    if (wasWaiting) this.#forget(jobId);
+    return wasWaiting || run !== undefined;
   }
 
-  /** To be called when a place may have become free. */
-  startWaiting(): void {
+  #startWaiting(): void {
     for (const job of this.#waiting.values()) {
-      if (this.#count((run) => !run.isReleased) >= this.#places) return;
+      const freeSlots = this.freeSlots + this.#waiting.size;
+      if (freeSlots <= 0) return;
       this.#waiting.delete(job.jobId);
       void this.#run(job);
     }
   }
 
-  /** False when the job is not held. */
-  stop(jobId: string, why: string): boolean {
-    this.#runs.get(jobId)?.stop(why);
-    const waited = this.#waiting.delete(jobId);
-    if (waited) this.#ended(jobId);
-    return waited || this.#runs.has(jobId);
-  }
-
   async #run(job: Job): Promise<void> {
-    const run = this.#options.createRun(job);
+    const run = this.#options.createRun(job, () => {
+      this.#options.onSlotReleased();
+      this.#startWaiting();
+    });
     this.#runs.set(job.jobId, run);
     await run.run();
     this.#runs.delete(job.jobId);
-    this.#ended(job.jobId);
+    this.#forget(job.jobId);
   }
 
-  #ended(jobId: string): void {
+  #forget(jobId: string): void {
     this.#options.onChange();
     this.#options.onEnd(jobId);
-  }
-
-  #count(matches: (run: JobRun) => boolean): number {
-    let count = 0;
-    for (const run of this.#runs.values()) if (matches(run)) count++;
-    return count;
   }
 }

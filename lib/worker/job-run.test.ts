@@ -40,7 +40,7 @@ test('with refreshWorker no second job is under way when the platform is asked t
   await using started = await TestWorker.start(sim.env, {
     handler: obey,
     refreshWorker: true,
-    concurrency: 3,
+    slots: 3,
   });
   const jobIds = [sim.submit({ returns: 1 }), sim.submit({ returns: 2 })];
   await started.worker.done;
@@ -113,7 +113,7 @@ test('W38 a stopped job is told within a second, nothing is posted for it, and i
       void gate.handler(job);
     });
   };
-  await using started = await TestWorker.start(sim.env, { handler, concurrency: 2 });
+  await using started = await TestWorker.start(sim.env, { handler, slots: 2 });
   sim.submit(1, { id: 'j1' });
   sim.submit(2, { id: 'j2' });
   await gate.started.count(2);
@@ -131,7 +131,7 @@ test('W38 a stopped job is told within a second, nothing is posted for it, and i
 test('W39 a stop for a job that waits for a place: it never starts', async () => {
   await using sim = await startRunpodSimulator({ stopHoldMs: 1 });
   const gate = new Gate();
-  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, slots: 2 });
   const text = '[{"id":"a","input":1},{"id":"b","input":2},{"id":"c","input":3}]';
   sim.faults.next('job-take-batch', { status: 200, text });
   await gate.started.count(2);

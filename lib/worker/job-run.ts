@@ -1,153 +1,166 @@
 import type { Clock } from '../clock.ts';
 import { describeError, WorkerError } from '../errors.ts';
+import { measureJson } from '../json-body.ts';
 import type { Logger } from '../log.ts';
+import type { EncodedResult, Handler, Job, JobQueue, JobResult } from '../queues/queue.ts';
 import { settlesWithin } from '../waiting.ts';
 import type { Outbox } from './outbox.ts';
 import { Progress } from './progress.ts';
-import {
-  resultBytes,
-  type Handler,
-  type Job,
-  type JobContext,
-  type JobQueue,
-  type JobResult,
-} from '../queues/queue.ts';
-import { measureJson } from '../json-body.ts';
-import { encodeResult, toThrownResult, type ResultLimit } from './result.ts';
+import { encodeResult, resultBytes, toThrownResult, type ResultLimit } from './result.ts';
 
-/** What all runs of a worker share. */
-export interface JobRunParts {
+interface JobRunOptions {
   readonly queue: Pick<JobQueue, 'post' | 'previewListener'>;
   readonly handler: Handler;
   readonly outbox: Outbox;
   readonly clock: Clock;
+  /** The job's own log. */
+  readonly log: Logger;
   readonly progressIntervalMs: number;
   readonly limit: ResultLimit;
+  /** Every result asks for a fresh worker. */
   readonly refreshWorker: boolean;
-  /** Called once, when the job's place is free. */
-  readonly onRelease: () => void;
+  /** Called once, when the job's slot is free. */
+  readonly onSlotReleased: () => void;
+}
+
+/** `resultBytes` is 0 until the handler has returned. */
+export type RunState =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'slot released'; readonly resultBytes: number }
+  | { readonly kind: 'delivering' }
+  | { readonly kind: 'stopped'; readonly hasSlot: boolean }
+  | { readonly kind: 'over' };
+
+export function hasSlot(state: RunState): boolean {
+  return state.kind === 'running' || (state.kind === 'stopped' && state.hasSlot);
 }
 
 /**
  * One job, from its start until its result is delivered.
  *
- *     running ── release() or settled ──► place is free ── progress ended ──► delivering ──► over
- *        └────── stop() ── settled, or grace is over ──► place is free, nothing posted ──────► over
+ *     running ── releaseSlot(), or the handler returned ──► slot released ── progress ended ──► delivering ──► over
+ *        │                                                       │                                             ▲
+ *        └── stop() ──────────────────────► stopped ◄────────────┘                                             │
+ *                                              └── the handler returned, or its grace is over; no result ──────┘
  */
 export class JobRun {
   readonly #job: Job;
-  readonly #parts: JobRunParts;
+  readonly #options: JobRunOptions;
   readonly #log: Logger;
-  readonly #stopping = new AbortController();
+  readonly #abort = new AbortController();
   readonly #stopped = Promise.withResolvers<undefined>();
   readonly #progress: Progress;
-  #isReleased = false;
-  #isDelivering = false;
+  #state: RunState = { kind: 'running' };
 
-  constructor(job: Job, parts: JobRunParts & { readonly log: Logger }) {
+  constructor(job: Job, options: JobRunOptions) {
+    const { clock, log, queue, progressIntervalMs: intervalMs } = options;
     this.#job = job;
-    this.#parts = parts;
-    this.#log = parts.log;
-    this.#progress = new Progress({
-      clock: parts.clock,
-      intervalMs: parts.progressIntervalMs,
-      post: (value, signal) => this.#postProgress(value, signal),
-    });
+    this.#options = options;
+    this.#log = log;
+    const post = async (progress: unknown, signal: AbortSignal) => {
+      try {
+        const value = measureJson(progress ?? null).encode();
+        await queue.post(job.jobId, { kind: 'progress', value }, { signal });
+      } catch (error) {
+        log.debug({ reason: describeError(error) }, 'A progress post failed and is skipped');
+      }
+    };
+    this.#progress = new Progress({ clock, intervalMs, post });
   }
 
-  /** The place is free for another job. */
-  get isReleased(): boolean {
-    return this.#isReleased;
+  get state(): RunState {
+    return this.#state;
   }
 
-  /** The result is in the outbox. */
-  get isDelivering(): boolean {
-    return this.#isDelivering;
+  /** False when nothing is left to do but to post the result. */
+  get isWorking(): boolean {
+    return this.#state.kind !== 'delivering' && this.#state.kind !== 'over';
   }
 
   /** Aborts the handler. From now on nothing is posted for the job. */
-  stop(why: string): void {
-    if (this.#stopping.signal.aborted) return;
-    this.#stopping.abort(
-      new WorkerError('job.stopped', `Job ${this.#job.jobId} was stopped: ${why}`),
-    );
+  stop(reason: string): void {
+    if (this.#abort.signal.aborted) return;
+    const { jobId } = this.#job;
+    this.#abort.abort(new WorkerError('job.stopped', `Job ${jobId} was stopped: ${reason}`));
+    if (this.isWorking) this.#become({ kind: 'stopped', hasSlot: hasSlot(this.#state) });
     this.#stopped.resolve(undefined);
-    this.#parts.outbox.drop(this.#job.jobId);
+    this.#options.outbox.drop(jobId);
   }
 
-  /** Never rejects. */
+  /** Resolves when the job is over; never rejects. */
   async run(): Promise<void> {
-    const startedAt = this.#parts.clock.now();
+    const { clock, limit, refreshWorker } = this.#options;
+    const startedAt = clock.now();
     this.#log.info('Started.');
-    const result = await this.#untilSettledOrStopped();
-    this.#release();
-    await this.#progress.end();
-    if (result && !this.#isStopped) await this.#deliver(result, startedAt);
-    else this.#log.info('Job stopped.');
-  }
-
-  /** A handler that ignores its signal is waited for no longer than a moment; what it returns later is not looked at. */
-  async #untilSettledOrStopped(): Promise<JobResult | undefined> {
-    const working = this.#callHandler();
-    await Promise.race([working, this.#stopped.promise]);
-    if (!this.#isStopped) return working;
-    const stillPosting = this.#progress.end();
-    await settlesWithin(working, { ms: STOP_GRACE_MS, clock: this.#parts.clock });
-    await stillPosting;
-    return undefined;
+    const handling = this.#callHandler();
+    const returned = await Promise.race([handling, this.#stopped.promise]);
+    if (returned && !this.#isStopped) {
+      const freshWorker = refreshWorker || returned.freshWorker;
+      const result = encodeResult({ ...returned, ...(freshWorker && { freshWorker }) }, limit);
+      this.#releaseSlot(resultBytes(result.output, result));
+      await this.#progress.end();
+      await this.#deliver(result, startedAt);
+    } else {
+      // A handler that ignores its signal keeps its slot for a moment only; its late result is not used.
+      const progressEnded = this.#progress.end();
+      await settlesWithin(handling, { ms: STOP_GRACE_MS, clock });
+      await progressEnded;
+      this.#log.info('Job stopped.');
+    }
+    this.#become({ kind: 'over' });
   }
 
   async #callHandler(): Promise<JobResult> {
+    const preview = this.#options.queue.previewListener?.(this.#job.jobId);
     try {
-      return await this.#parts.handler(this.#job, this.#context());
+      return await this.#options.handler(this.#job, {
+        signal: this.#abort.signal,
+        log: this.#log,
+        progress: (value) => this.#progress.update(value),
+        ...(preview && { preview }),
+        releaseSlot: () => this.#releaseSlot(0),
+      });
     } catch (error) {
       if (!this.#isStopped) this.#log.error({ err: error }, 'The handler threw');
       return toThrownResult(error);
     }
   }
 
-  #context(): JobContext {
-    const preview = this.#parts.queue.previewListener?.(this.#job.jobId);
-    return {
-      ...(preview && { preview }),
-      signal: this.#stopping.signal,
-      log: this.#log,
-      progress: (value) => this.#progress.update(value),
-      releaseSlot: () => this.#release(),
-    };
-  }
-
-  async #deliver(result: JobResult, startedAt: number): Promise<void> {
-    const { outbox, clock, limit, refreshWorker } = this.#parts;
+  async #deliver(result: EncodedResult, startedAt: number): Promise<void> {
+    if (this.#isStopped) {
+      this.#log.info('Job stopped.');
+      return;
+    }
+    const { outbox, clock } = this.#options;
     const ranMs = clock.now() - startedAt;
-    const encoded = encodeResult({ ...result, ...(refreshWorker && { freshWorker: true }) }, limit);
-    const bytes = resultBytes(encoded.output, encoded);
-    const { jobId } = this.#job;
-    this.#isDelivering = true;
-    const fate = await outbox.deliver({ jobId, result: encoded, bytes, log: this.#log });
+    this.#become({ kind: 'delivering' });
+    const fate = await outbox.deliver({ jobId: this.#job.jobId, result, log: this.#log });
     const postMs = clock.now() - startedAt - ranMs;
-    this.#log.info({ fate, failed: result.error !== undefined, bytes, ranMs, postMs }, 'Finished.');
+    const bytes = resultBytes(result.output, result);
+    const failed = result.error !== undefined;
+    this.#log.info({ fate, failed, bytes, ranMs, postMs }, 'Finished.');
   }
 
-  async #postProgress(output: unknown, signal: AbortSignal): Promise<void> {
-    try {
-      const value = measureJson(output ?? null).encode();
-      await this.#parts.queue.post(this.#job.jobId, { kind: 'progress', value }, { signal });
-    } catch (error) {
-      this.#log.debug({ reason: describeError(error) }, 'A progress post failed and is left out');
+  #releaseSlot(bytes: number): void {
+    const { kind } = this.#state;
+    if (kind === 'stopped') this.#become({ kind, hasSlot: false });
+    else if (kind === 'running' || bytes > 0) {
+      this.#become({ kind: 'slot released', resultBytes: bytes });
     }
   }
 
-  get #isStopped(): boolean {
-    return this.#stopping.signal.aborted;
+  /** The only place where the state changes. */
+  #become(next: RunState): void {
+    const last = this.#state;
+    this.#log.debug({ from: last.kind, to: next.kind }, 'The state of the job changed');
+    this.#state = next;
+    if (hasSlot(last) && !hasSlot(next)) this.#options.onSlotReleased();
   }
 
-  #release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#parts.onRelease();
+  get #isStopped(): boolean {
+    return this.#abort.signal.aborted;
   }
 }
 
-/** How long a stopped handler keeps its place. */
+/** How long a stopped handler keeps its slot. */
 const STOP_GRACE_MS = 5000;

@@ -1,206 +1,229 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../clock.ts';
 import { describeError, isWorkerError } from '../errors.ts';
+import { retry, RETRY_POLICIES } from '../http/retry.ts';
 import type { Logger } from '../log.ts';
+import type { EncodedResult, JobQueue } from '../queues/queue.ts';
 import { Notifier, settlesWithin } from '../waiting.ts';
-import { postUntilAccepted, type Failure } from './delivery.ts';
-import { resultBytes, type EncodedResult, type JobQueue } from '../queues/queue.ts';
-import type { Spool, SpooledResult } from './spool.ts';
+import { resultBytes, toRefusedResult, type ResultLimit } from './result.ts';
+import type { Spool } from './spool.ts';
 
-export interface OutboxOptions {
+interface OutboxOptions {
   readonly queue: Pick<JobQueue, 'post'>;
   readonly spool: Spool;
   readonly clock: Clock;
-  /** How long posting a result is repeated. */
+  /** How long posting a result is retried. */
   readonly timeoutMs: number;
-  /** How many results, and how many bytes of them, may wait. */
+  /** Results, and bytes of them, at which the outbox is full. */
   readonly backlog: number;
   readonly backlogBytes: number;
-  /** What is posted instead of a result that the platform refused for good. */
-  readonly toRefusedResult: (bytes: number, reason: string) => EncodedResult;
+  /** Named in the failure that replaces a refused result. */
+  readonly limit: ResultLimit;
   /** Called when a result has come or gone. */
   readonly onChange: () => void;
 }
 
-export interface Parcel extends SpooledResult {
+/** A result on its way to the queue. */
+interface Parcel {
+  readonly jobId: string;
+  readonly result: EncodedResult;
   /** The job's own log. */
   readonly log: Logger;
-  /** It comes from disk, where it stays until its fate is known. */
+  /** The result was read from the spool; its file is removed when it is delivered. */
   readonly isOnDisk?: boolean;
 }
 
 /**
- * What became of a result. `delivered`: the platform has it. `refused`: it has a small failure instead. `kept`: it is on
- * disk for the next start. `lost`: it was unwanted, or could not even be written to disk.
+ * `delivered`: the queue has the result. `refused`: it has a small failure instead. `kept`: the result is on disk for the
+ * next start. `lost`: nobody wanted it, or it could not even be written to disk.
  */
 export type Fate = 'delivered' | 'refused' | 'kept' | 'lost';
 
 /**
- * Results on their way to the platform. Each is posted at once, beside the others, and again until the platform has it. What
- * has failed once is also on disk, so that it survives the worker.
+ * Results that are being posted. Each is posted at once, beside the others, and retried until the queue has it. After a
+ * first failure it is also on disk, so that it survives the worker.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
-  /** Uplinks are narrow: more posts side by side would only make each of them slower. */
-  readonly #lane = pLimit(8);
-  readonly #queue: Pick<JobQueue, 'post'>;
-  readonly #sendings = new Map<string, Sending>();
+  readonly #deliveries = new Map<string, Delivery>();
+  /** Uplinks are narrow: more posts at once would only make each of them slower. */
+  readonly #postSlots = pLimit(8);
   readonly #changed = new Notifier();
   #bytes = 0;
   #isAborted = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    this.#queue = { post: (...post) => this.#lane(() => options.queue.post(...post)) };
   }
 
   /** Jobs whose result is not delivered yet. */
   get jobIds(): string[] {
-    return [...this.#sendings.keys()];
-  }
-
-  /** Whether results pile up, counting those of `coming` jobs that are about to end. */
-  isFull(coming: number): boolean {
-    const { backlog, backlogBytes } = this.#options;
-    return this.#sendings.size + coming >= backlog || this.#bytes >= backlogBytes;
+    return [...this.#deliveries.keys()];
   }
 
   has(jobId: string): boolean {
-    return this.#sendings.has(jobId);
+    return this.#deliveries.has(jobId);
+  }
+
+  /** Whether too many results wait, counting those of `unposted`: jobs that are about to end. */
+  isFull(unposted: { readonly count: number; readonly bytes: number } = NOTHING): boolean {
+    const { backlog, backlogBytes } = this.#options;
+    return (
+      this.#deliveries.size + unposted.count >= backlog ||
+      this.#bytes + unposted.bytes >= backlogBytes
+    );
   }
 
   /** Resolves when nothing more can be done for the result. Never rejects. */
   async deliver(parcel: Parcel): Promise<Fate> {
-    const sending = new Sending(parcel.isOnDisk ? parcel.result : undefined);
-    if (this.#isAborted) sending.abort();
-    this.#sendings.set(parcel.jobId, sending);
-    this.#bytes += parcel.bytes;
+    const { jobId, result } = parcel;
+    const bytes = resultBytes(result.output, result);
+    const delivery = new Delivery(parcel, this.#options.spool);
+    if (this.#isAborted) delivery.abort();
+    this.#deliveries.set(jobId, delivery);
+    this.#bytes += bytes;
     this.#options.onChange();
     try {
-      return await this.#send(parcel, sending);
+      return await this.#run(delivery);
     } finally {
-      this.#sendings.delete(parcel.jobId);
-      this.#bytes -= parcel.bytes;
+      this.#deliveries.delete(jobId);
+      this.#bytes -= bytes;
       this.#changed.notify();
       this.#options.onChange();
     }
   }
 
-  /** The platform does not want this job's result any more. */
+  /** The platform no longer wants the result of this job. */
   drop(jobId: string): void {
-    this.#sendings.get(jobId)?.drop();
+    const delivery = this.#deliveries.get(jobId);
+    if (!delivery) return;
+    delivery.isUnwanted = true;
+    delivery.abort();
   }
 
-  /** Waits for all results, but at most `graceMs`; what is left then stays on disk. */
+  /** Waits for all results, but at most `graceMs`; undelivered results stay on disk. */
   async close(graceMs: number): Promise<void> {
-    const { clock } = this.#options;
-    const emptied = this.#emptied();
-    const inTime = await settlesWithin(emptied, { ms: graceMs, clock });
+    const isEmpty = async () => {
+      while (this.#deliveries.size > 0) await this.#changed.notified();
+    };
+    const emptied = isEmpty();
+    const inTime = await settlesWithin(emptied, { ms: graceMs, clock: this.#options.clock });
     if (!inTime) this.abort();
     await emptied;
   }
 
-  /** Stops posting; what is not delivered yet, or comes later, stays on disk. */
+  /** Stops posting; results that are undelivered, or come later, stay on disk. */
   abort(): void {
     this.#isAborted = true;
-    for (const sending of this.#sendings.values()) sending.abort();
+    for (const delivery of this.#deliveries.values()) delivery.abort();
   }
 
-  async #emptied(): Promise<void> {
-    while (this.#sendings.size > 0) await this.#changed.notified();
-  }
-
-  async #send(parcel: Parcel, sending: Sending): Promise<Fate> {
-    try {
-      await this.#post(parcel, sending);
-      return await this.#forget(parcel, sending, 'delivered');
-    } catch (error) {
-      if (sending.isUnwanted) return this.#forget(parcel, sending, 'lost');
-      if (sending.signal.aborted) return this.#keep(parcel, sending);
-      if (isWorkerError(error, 'platform.job_unknown')) return this.#giveUp(parcel, sending, error);
-      if (isWorkerError(error, 'platform.post_refused')) {
-        return this.#sendRefusal(parcel, sending, error.message);
-      }
-      parcel.log.error({ reason: describeError(error) }, 'The result could not be posted in time');
-      return this.#keep(parcel, sending);
+  /** Posts the result, and a small failure in its place if the platform refuses it for good. */
+  async #run(delivery: Delivery): Promise<Fate> {
+    const { log, result } = delivery;
+    const error = await this.#post(delivery);
+    if (!error) return delivery.end('delivered');
+    if (delivery.isUnwanted) return delivery.end('lost');
+    if (delivery.signal.aborted) return delivery.keep();
+    if (isWorkerError(error, 'platform.job_unknown')) {
+      log.warn({ reason: error.message }, 'The result is given up: the job is gone');
+      return delivery.end('lost');
     }
+    if (isWorkerError(error, 'platform.post_refused')) {
+      const bytes = resultBytes(result.output, result);
+      const reason = error.message;
+      log.error({ reason, bytes }, 'The platform refused the result');
+      if (delivery.isRefusal) return delivery.end('lost');
+      delivery.refuse(toRefusedResult(bytes, { reason, ...this.#options.limit }));
+      const fate = await this.#run(delivery);
+      return fate === 'delivered' ? 'refused' : fate;
+    }
+    log.error({ reason: describeError(error) }, 'The result could not be posted in time');
+    return delivery.keep();
   }
 
-  async #post(parcel: Parcel, sending: Sending): Promise<void> {
-    await postUntilAccepted(parcel.jobId, parcel.result, {
-      queue: this.#queue,
-      clock: this.#options.clock,
-      timeoutMs: this.#options.timeoutMs,
-      signal: sending.signal,
-      onFailure: async ({ error, attempt, pauseMs }: Failure) => {
-        const level = attempt === 1 ? 'warn' : 'debug';
-        parcel.log[level](
-          { reason: error.message, attempt, pauseMs },
-          'Posting the result failed; it is repeated',
-        );
-        await this.#write(parcel, sending);
-      },
-    });
-  }
-
-  /** Says what happened in a body small enough for anybody. A refusal of that one is the end. */
-  async #sendRefusal(parcel: Parcel, sending: Sending, why: string): Promise<Fate> {
-    const { bytes, log } = parcel;
-    log.error({ reason: why, bytes }, 'The platform refused the result');
-    if (sending.isRefusal) return this.#forget(parcel, sending, 'lost');
-    sending.isRefusal = true;
-    const result = this.#options.toRefusedResult(bytes, why);
-    const refusal = { ...parcel, result, bytes: resultBytes(result.output, result) };
-    const fate = await this.#send(refusal, sending);
-    return fate === 'delivered' ? 'refused' : fate;
-  }
-
-  async #giveUp(parcel: Parcel, sending: Sending, error: Error): Promise<Fate> {
-    parcel.log.warn({ reason: error.message }, 'The result is given up: the job is gone');
-    return this.#forget(parcel, sending, 'lost');
-  }
-
-  async #keep(parcel: Parcel, sending: Sending): Promise<Fate> {
-    await this.#write(parcel, sending);
-    if (sending.onDisk !== parcel.result) return 'lost';
-    parcel.log.warn('The result is kept on disk and posted at the next start');
-    return 'kept';
-  }
-
-  async #write(parcel: Parcel, sending: Sending): Promise<void> {
-    if (sending.onDisk === parcel.result) return;
-    if (await this.#options.spool.keep(parcel)) sending.onDisk = parcel.result;
-  }
-
-  async #forget(parcel: Parcel, sending: Sending, fate: Fate): Promise<Fate> {
-    if (sending.onDisk) await this.#options.spool.remove(parcel.jobId);
-    return fate;
+  /** Posts until the queue has the result. Returns the error that ended the attempts, if any. */
+  async #post(delivery: Delivery): Promise<unknown> {
+    const { queue, clock, timeoutMs } = this.#options;
+    const { jobId, result, signal, log } = delivery;
+    const giveUpAt = clock.now() + timeoutMs;
+    const attempt = () =>
+      this.#postSlots(() => queue.post(jobId, { kind: 'result', result }, { signal }));
+    try {
+      await retry(attempt, {
+        policy: RETRY_POLICIES.postFailed,
+        clock,
+        signal,
+        isTransient: (error) => isWorkerError(error, 'platform.post_failed'),
+        retryAfterMs: (error) => (isWorkerError(error) ? error.retryAfterMs : undefined),
+        onRetry: async ({ error, attempt, delayMs }) => {
+          if (clock.now() + delayMs > giveUpAt) throw error;
+          const level = attempt === 1 ? 'warn' : 'debug';
+          const reason = describeError(error);
+          log[level]({ reason, attempt, delayMs }, 'Posting the result failed; it is retried');
+          await delivery.write();
+        },
+      });
+      return undefined;
+    } catch (error) {
+      return error;
+    }
   }
 }
 
-/** The sending of one result. */
-class Sending {
-  readonly #controller = new AbortController();
-  /** The result that is on disk now. */
-  onDisk: EncodedResult | undefined;
-  /** The failure that stands in for a refused result is on its way. */
+const NOTHING = { count: 0, bytes: 0 };
+
+/** The delivery of one result, and its copy on disk. */
+class Delivery {
+  readonly jobId: string;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  result: EncodedResult;
+  /** The result is the failure that replaces a refused one. */
   isRefusal = false;
   isUnwanted = false;
+  readonly #spool: Spool;
+  readonly #controller = new AbortController();
+  #onDisk: EncodedResult | undefined;
 
-  constructor(onDisk: EncodedResult | undefined) {
-    this.onDisk = onDisk;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  constructor({ jobId, result, log, isOnDisk = false }: Parcel, spool: Spool) {
+    this.jobId = jobId;
+    this.log = log;
+    this.signal = this.#controller.signal;
+    this.result = result;
+    this.#spool = spool;
+    if (isOnDisk) this.#onDisk = result;
   }
 
   abort(): void {
     this.#controller.abort();
   }
 
-  drop(): void {
-    this.isUnwanted = true;
-    this.abort();
+  /** Replaces the result by a failure, which asks for a fresh worker if the result did. */
+  refuse(failure: EncodedResult): void {
+    const { freshWorker } = this.result;
+    this.result = { ...failure, ...(freshWorker && { freshWorker }) };
+    this.isRefusal = true;
+  }
+
+  /** Writes the result to disk, unless it is there. */
+  async write(): Promise<void> {
+    const { jobId, result } = this;
+    if (this.#onDisk === result) return;
+    if (await this.#spool.keep({ jobId, result })) this.#onDisk = result;
+  }
+
+  /** Leaves the result on disk. */
+  async keep(): Promise<Fate> {
+    await this.write();
+    if (this.#onDisk !== this.result) return 'lost';
+    this.log.warn('The result is kept on disk and posted at the next start');
+    return 'kept';
+  }
+
+  /** Removes the result from disk. */
+  async end(fate: Fate): Promise<Fate> {
+    if (this.#onDisk) await this.#spool.remove(this.jobId);
+    return fate;
   }
 }

@@ -1,7 +1,7 @@
 import { describeError, isError } from '../errors.ts';
 import { withoutPaths } from '../http/redact.ts';
-import { measureJson } from '../json-body.ts';
-import { resultBytes, toJobError, type EncodedResult, type JobResult } from '../queues/queue.ts';
+import { measureJson, type JsonBody } from '../json-body.ts';
+import { toJobError, type EncodedResult, type JobResult } from '../queues/queue.ts';
 
 export interface ResultLimit {
   readonly maxBytes: number;
@@ -27,6 +27,23 @@ export function encodeResult(result: JobResult, { maxBytes, hint }: ResultLimit)
     const text = `The result cannot be written as JSON: ${describeError(error)}`;
     return { error: toJobError('result.unserializable', text), ...freshWorker };
   }
+}
+
+/**
+ * Size of a result in bytes: that of the JSON object `{"output":…,"error":"…","stopPod":true}` that RunPod receives.
+ * `RESULT_MAX_BYTES` limits this size on every queue, so a job that fits here fits there.
+ */
+export function resultBytes(
+  output: Pick<JsonBody, 'bytes'> | undefined,
+  { error, freshWorker = false }: Pick<JobResult, 'error' | 'freshWorker'>,
+): number {
+  const members = [
+    ...(output ? ['"output":'.length + output.bytes] : []),
+    ...(error ? ['"error":'.length + Buffer.byteLength(JSON.stringify(error.message))] : []),
+    ...(freshWorker ? ['"stopPod":true'.length] : []),
+  ];
+  const commas = Math.max(0, members.length - 1);
+  return members.reduce((sum, bytes) => sum + bytes, '{}'.length + commas);
 }
 
 /** The result of a job whose handler threw. Neither message nor trace shows file paths of the server. */

@@ -6,14 +6,12 @@ import type { Clock } from '../clock.ts';
 import { describeError, ERROR_KINDS, errnoOf, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { JsonText } from '../json.ts';
-import { resultBytes, toJobError, type EncodedResult } from '../queues/queue.ts';
+import { toJobError, type EncodedResult } from '../queues/queue.ts';
 
 /** A result that could not be posted yet. */
 export interface SpooledResult {
   readonly jobId: string;
   readonly result: EncodedResult;
-  /** See `resultBytes`. */
-  readonly bytes: number;
 }
 
 /**
@@ -55,7 +53,7 @@ export class Spool {
   }
 
   /** What an earlier worker has left, one by one, each read when it is asked for. What is old or broken is removed. */
-  async *left(): AsyncGenerator<SpooledResult> {
+  async *leftovers(): AsyncGenerator<SpooledResult> {
     for (const name of await this.#names()) {
       const result = await this.#read(join(this.#dir, name));
       if (result) yield result;
@@ -138,8 +136,7 @@ function parseSpooled(content: Buffer): SpooledResult {
   const body = content.subarray(end + 1);
   const header: unknown = JSON.parse(content.toString('utf8', 0, end));
   const isOld = typeof header === 'object' && header !== null && !('version' in header);
-  const { jobId, result } = isOld ? readOldFormat(header, body) : readFormat2(header, body);
-  return { jobId, result, bytes: resultBytes(result.output, result) };
+  return isOld ? readOldFormat(header, body) : readFormat2(header, body);
 }
 
 function readFormat2(header: unknown, body: Buffer) {

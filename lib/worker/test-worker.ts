@@ -134,7 +134,7 @@ export class TestWorker implements AsyncDisposable {
     });
     this.worker = startWorker({
       queue: this.#queue,
-      concurrency: 1,
+      slots: 1,
       progressIntervalMs: 1000,
       maxResultBytes: 20_000_000,
       ...options,

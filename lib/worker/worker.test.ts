@@ -20,7 +20,7 @@ test('W01 an idle worker asks for one job, says that it holds none, and sends th
 test('W02 a worker with four free places asks for a batch of four', async () => {
   await using sim = await startRunpodSimulator();
   const asked = sim.nextTake();
-  await using _ = await TestWorker.start(sim.env, { handler: echo, concurrency: 4 });
+  await using _ = await TestWorker.start(sim.env, { handler: echo, slots: 4 });
   const take = await asked;
   expect(take.path).toBe('/v2/simulated/job-take-batch/simulated-pod');
   expect(take.query).toEqual({ gpu: 'Simulated GPU', batch_size: '4', job_in_progress: '0' });
@@ -29,7 +29,7 @@ test('W02 a worker with four free places asks for a batch of four', async () => 
 test('W03 with four places and one job running, three more are asked for', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
-  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 4 });
+  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, slots: 4 });
   const asked = sim.nextTake((take) => take.query.job_in_progress === '1');
   const jobId = sim.submit(1);
   expect((await asked).query.batch_size).toBe('3');
@@ -40,7 +40,7 @@ test('W03 with four places and one job running, three more are asked for', async
 test('W04 with two places and one job running, one more is asked for, not a batch', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
-  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  await using _ = await TestWorker.start(sim.env, { handler: gate.handler, slots: 2 });
   const asked = sim.nextTake((take) => take.query.job_in_progress === '1');
   const jobId = sim.submit(1);
   expect((await asked).route).toBe('job-take');
@@ -150,7 +150,7 @@ test('W14 a batch with an item without id: the others run and the worker stays u
   const ran: string[] = [];
   sim.faults.next('job-take-batch', { status: 200, text });
   const handler = (job: Job) => void ran.push(job.jobId);
-  await using started = await TestWorker.start(sim.env, { handler, concurrency: 3 });
+  await using started = await TestWorker.start(sim.env, { handler, slots: 3 });
   await sim.until(() => sim.posts.length === 2);
   await sim.result(sim.submit(1, { id: 'later' }));
   expect(ran).toEqual(['a', 'c', 'later']);
@@ -162,7 +162,7 @@ test('a batch larger than the room is run, as places become free', async () => {
   const text = '[{"id":"a","input":1},{"id":"b","input":2},{"id":"c","input":3}]';
   const gate = new Gate();
   sim.faults.next('job-take-batch', { status: 200, text });
-  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, slots: 2 });
   await gate.started.count(2);
   expect(started.worker.jobIds).toEqual(['c', 'a', 'b']);
   expect(gate.started.all).toEqual(['a', 'b']);
@@ -215,7 +215,7 @@ test('a job that releases its place is followed by the next one before its own r
 test('W60 a job that is delivered twice while it runs is run once and has one result', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
-  await using started = await TestWorker.start(sim.env, { handler: gate.handler, concurrency: 2 });
+  await using started = await TestWorker.start(sim.env, { handler: gate.handler, slots: 2 });
   const jobId = sim.submit(1, { id: 'twin' });
   sim.submit(1, { id: 'twin' });
   await started.lines.first((line) => line.level === 'WARN');

@@ -1,67 +1,60 @@
+import { once } from 'node:events';
 import { systemClock, type Clock } from '../clock.ts';
-import { describeError } from '../errors.ts';
+import { describeError, isWorkerError } from '../errors.ts';
+import { Backoff, RETRY_POLICIES } from '../http/retry.ts';
 import { jobLog, type Logger } from '../log.ts';
-import { Notifier, settlesWithin } from '../waiting.ts';
+import { toJobError, type Handler, type Job, type JobQueue, type Taken } from '../queues/queue.ts';
+import { Notifier, pause, settlesWithin } from '../waiting.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { JobRun } from './job-run.ts';
-import { Leftovers } from './leftovers.ts';
 import { Outbox } from './outbox.ts';
-import {
-  resultBytes,
-  toJobError,
-  type Handler,
-  type Job,
-  type JobQueue,
-  type Taken,
-} from '../queues/queue.ts';
-import { encodeResult, toRefusedResult, type ResultLimit } from './result.ts';
+import { encodeResult, type ResultLimit } from './result.ts';
 import { Spool } from './spool.ts';
-import { takeJobs } from './take-loop.ts';
 
 export interface WorkerOptions {
   readonly queue: JobQueue;
   readonly handler: Handler;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Slots for jobs. A job holds one from the moment it is taken until it releases it or ends. */
-  readonly concurrency: number;
-  /** Least time between two progress posts of a job; 0 posts none. */
+  /** Jobs that may run at once. A job has a slot from the moment it starts until it releases it or ends. */
+  readonly slots: number;
+  /** Shortest time between two progress posts of a job; 0 turns progress off. */
   readonly progressIntervalMs: number;
   /** Largest result that is posted, in bytes of JSON. */
   readonly maxResultBytes: number;
-  /** What can be done about a result that is too large; ends the message. */
+  /** Advice for a result that is too large; ends the message. */
   readonly tooLargeHint?: string;
   readonly delivery: DeliverySettings;
   /**
-   * The result asks for a fresh worker, and this one takes no more jobs after its first. There is one place then,
-   * whatever `concurrency` says: the platform would stop the worker under a second job.
+   * Every result asks for a fresh worker, and this one takes no more jobs after its first. There is one slot then,
+   * whatever `slots` says: the platform would stop the worker under a second job.
    */
   readonly refreshWorker?: boolean;
-  /** Told of the jobs held, whenever they change: for the heartbeat. */
+  /** Called with the ids of all jobs held whenever they change; the heartbeat sends them. */
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
 }
 
 export interface DeliverySettings {
-  /** How long posting a result is repeated. */
+  /** How long posting a result is retried. */
   readonly timeoutMs: number;
-  /** Results, and bytes of them, that may wait to be posted before taking pauses. */
+  /** Undelivered results, and bytes of them, at which no more jobs are taken. */
   readonly backlog: number;
   readonly backlogBytes: number;
-  /** Where undelivered results are kept for the next start. */
+  /** Folder that keeps undelivered results for the next start. */
   readonly spoolDir: string;
   /** How long a stopping worker waits for its last results to be posted; 30 s when left out. */
   readonly drainMs?: number;
 }
 
-/** Begins to take and run jobs, and posts what an earlier worker has left undelivered. */
+/** Starts to take and run jobs, and posts the results that an earlier worker left undelivered. */
 export function startWorker(options: WorkerOptions): Worker {
   return new Worker(options);
 }
 
 /**
- * Takes jobs while there is room, runs them, and sees their results off.
+ * Takes jobs while slots are free, runs them, and delivers their results.
  *
- *     taking ── stop() ──► handing over ── 300 ms ──► finishing ── no job runs ──► draining ── posted, or on disk ──► done
+ *     taking ── stop() ──► last poll ── 300 ms ──► finishing ── no job runs ──► draining ── posted, or on disk ──► done
  */
 export class Worker implements AsyncDisposable {
   /** Resolves when the worker has ended and nothing of it is left running. */
@@ -70,58 +63,72 @@ export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #limit: ResultLimit;
+  readonly #spool: Spool;
   readonly #outbox: Outbox;
   readonly #jobs: HeldJobs;
-  readonly #leftovers: Leftovers;
   readonly #changed = new Notifier();
+  /** Aborted by `stop`: no more jobs are taken, delays are cut short. */
   readonly #stopping = new AbortController();
-  readonly #stopped = Promise.withResolvers<undefined>();
+  /** Aborted when the open poll has to end. */
   readonly #polling = new AbortController();
+  /** Aborted when no job is held any more. */
   readonly #finished = new AbortController();
+  /** Jobs taken while the results on disk are still being read. */
+  #takenEarly: Set<string> | undefined = new Set();
 
   constructor(options: WorkerOptions) {
-    const { log, clock = systemClock, delivery } = options;
+    const { queue, handler, log, delivery, refreshWorker = false } = options;
+    const { clock = systemClock, progressIntervalMs } = options;
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
-    const spool = new Spool({ dir: delivery.spoolDir, log, clock });
-    this.#outbox = this.#createOutbox(spool);
-    this.#leftovers = new Leftovers({
-      spool,
-      outbox: this.#outbox,
-      log,
-      isHeld: (jobId) => this.#isHeld(jobId),
-      room: () => this.#outboxRoom(),
+    const limit = { maxBytes: options.maxResultBytes, hint: options.tooLargeHint };
+    this.#limit = limit;
+    this.#spool = new Spool({ dir: delivery.spoolDir, log, clock });
+    const outbox = new Outbox({
+      ...delivery,
+      queue,
+      clock,
+      spool: this.#spool,
+      limit,
+      onChange: () => this.#onJobsChange(),
     });
+    this.#outbox = outbox;
+    const run = { queue, handler, outbox, clock, progressIntervalMs, limit, refreshWorker };
     this.#jobs = new HeldJobs({
-      createRun: (job) => this.#createRun(job),
-      onChange: () => this.#changedJobs(),
-      onEnd: (jobId) => options.queue.jobEnded?.(jobId),
+      slots: refreshWorker ? 1 : options.slots,
+      createRun: (job, onSlotReleased) =>
+        new JobRun(job, { ...run, log: jobLog(log, job), onSlotReleased }),
+      onSlotReleased: () => {
+        if (refreshWorker) this.stop();
+        this.#changed.notify();
+      },
+      onChange: () => this.#onJobsChange(),
+      onEnd: (jobId) => queue.jobEnded?.(jobId),
     });
-    this.#jobs.setPlaces(options.refreshWorker ? 1 : options.concurrency);
     this.done = this.#live();
   }
 
-  /** Jobs held: waiting for a place, running, or with a result that is not delivered. */
+  /** Jobs held: waiting for a slot, running, or with an undelivered result. */
   get jobIds(): readonly string[] {
     return [...new Set([...this.#jobs.jobIds, ...this.#outbox.jobIds])];
   }
 
-  /** Results that are not delivered yet. */
+  /** Number of results that are not delivered yet. */
   get undelivered(): number {
     return this.#outbox.jobIds.length;
   }
 
-  /** Takes no more jobs. The worker ends when those it has are done and their results posted or on disk. */
+  /** Takes no more jobs. The worker ends when the jobs it holds are done and their results posted or on disk. */
   stop(): void {
     if (this.#isStopping) return;
     this.#log.info({ held: this.jobIds.length }, 'No more jobs are taken');
     this.#stopping.abort();
-    this.#stopped.resolve(undefined);
     this.#changed.notify();
   }
 
-  /** Ends as soon as possible: what runs is aborted and nothing is posted for it; results on their way stay on disk. */
+  /** Ends as soon as possible: running jobs are aborted and get no result; undelivered results stay on disk. */
   kill(): void {
     this.stop();
     this.#polling.abort();
@@ -138,8 +145,14 @@ export class Worker implements AsyncDisposable {
 
   async #live(): Promise<void> {
     const stops = this.#watchStops();
-    const leftovers = this.#leftovers.post();
-    await this.#takeUntilStopped();
+    const leftovers = this.#postLeftovers();
+    const stopped = once(this.#stopping.signal, 'abort');
+    const taking = this.#takeJobs();
+    await Promise.race([taking, stopped]);
+    // A job that is already on its way cannot be handed back: the open poll gets a moment to bring it.
+    await settlesWithin(taking, { ms: LAST_POLL_MS, clock: this.#clock });
+    this.#polling.abort();
+    await taking;
     while (this.#jobs.areWorking) await this.#changed.notified();
     await this.#outbox.close(this.#options.delivery.drainMs ?? DRAIN_MS);
     while (this.#jobs.jobIds.length > 0) await this.#changed.notified();
@@ -148,71 +161,96 @@ export class Worker implements AsyncDisposable {
     this.#log.info('The worker has ended');
   }
 
-  /** Once stopped, the open poll gets a moment: a job that is already on its way cannot be handed back. */
-  async #takeUntilStopped(): Promise<void> {
-    const taking = takeJobs({
-      queue: this.#options.queue,
-      clock: this.#clock,
-      log: this.#log,
-      room: () => this.#room(),
-      isBusy: () => this.jobIds.length > 0,
-      accept: (taken) => this.#accept(taken),
-      stopping: this.#stopping.signal,
-      polling: this.#polling.signal,
-    });
-    await Promise.race([taking, this.#stopped.promise]);
-    await settlesWithin(taking, { ms: HAND_OVER_MS, clock: this.#clock });
-    this.#polling.abort();
-    await taking;
+  /**
+   * Polls as long as slots are free. A job never waits for a delay: the next poll begins the moment a slot is free, and
+   * right after a poll that the platform has held. Delays follow only a poll that failed or was answered at once without
+   * a job.
+   */
+  async #takeJobs(): Promise<void> {
+    const signal = this.#polling.signal;
+    const failed = new Backoff(RETRY_POLICIES.takeFailed);
+    const empty = new Backoff(RETRY_POLICIES.takeEmpty);
+    for (let limit = await this.#freeSlots(); limit > 0; limit = await this.#freeSlots()) {
+      const busy = this.jobIds.length > 0;
+      const startedAt = this.#clock.now();
+      let delayMs = 0;
+      try {
+        const taken = await this.#options.queue.take({ limit, busy, signal });
+        failed.reset();
+        const newJobs = taken.filter((one) => this.#accept(one));
+        const wasHeld = this.#clock.now() - startedAt >= HELD_POLL_MS;
+        if (newJobs.length > 0 || wasHeld) empty.reset();
+        else delayMs = empty.next();
+      } catch (error) {
+        if (signal.aborted) return;
+        const retryAfterMs = isWorkerError(error) ? error.retryAfterMs : undefined;
+        delayMs = Math.max(failed.next(), retryAfterMs ?? 0);
+        this.#log.warn({ reason: describeError(error), delayMs }, 'Taking jobs failed');
+      }
+      await pause(delayMs, { clock: this.#clock, signal: this.#stopping.signal });
+    }
   }
 
-  /** How many jobs may be taken now; waits until it is at least one, or 0 when the worker stops. */
-  async #room(): Promise<number> {
+  /** Waits until at least one job may be taken. 0 when the worker is stopped. */
+  async #freeSlots(): Promise<number> {
     while (!this.#isStopping) {
-      await Promise.resolve(); // a job that has just ended puts its result into the outbox first
-      const { free } = this.#jobs;
-      if (free > 0 && !this.#outbox.isFull(this.#jobs.finishing)) return free;
+      const { freeSlots, unposted } = this.#jobs;
+      if (freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
       await this.#changed.notified();
     }
     return 0;
   }
 
-  /** Whether there is a new job now. One that is held already is run once, and has one result. */
+  /** Starts a job that was taken. False when it is no job, or one that is held already: that one runs once. */
   #accept(taken: Taken): boolean {
     if (taken.kind === 'broken') {
-      this.#reject(taken.problem, taken.jobId);
+      const { jobId, problem } = taken;
+      const log = jobId === undefined ? this.#log : jobLog(this.#log, { jobId });
+      log.warn({ reason: problem }, 'The queue handed over something that is not a job');
+      if (jobId === undefined || this.#isHeld(jobId)) return false;
+      const result = encodeResult({ error: toJobError('input.missing', problem) }, this.#limit);
+      void this.#outbox.deliver({ jobId, result, log });
       return false;
     }
     const { job } = taken;
     if (this.#isHeld(job.jobId)) {
-      this.#log.warn({ requestId: job.jobId }, 'A job came that is already held; it is run once');
+      this.#log.warn({ requestId: job.jobId }, 'A job came that is already held; it runs once');
       return false;
     }
-    this.#leftovers.taken(job.jobId);
+    this.#takenEarly?.add(job.jobId);
     this.#jobs.add(job);
     return true;
   }
 
-  #reject(problem: string, jobId: string | undefined): void {
-    const log = jobId === undefined ? this.#log : jobLog(this.#log, { jobId });
-    log.warn({ reason: problem }, 'What was taken is not a job');
-    if (jobId === undefined || this.#isHeld(jobId)) return;
-    const result = encodeResult({ error: toJobError('input.missing', problem) }, this.#limit);
-    const bytes = resultBytes(result.output, result);
-    void this.#outbox.deliver({ jobId, result, bytes, log });
-  }
-
-  /** Waits until one more result may wait to be posted. False when the worker is stopped first. */
-  async #outboxRoom(): Promise<boolean> {
-    while (this.#outbox.isFull(0) && !this.#isStopping) await this.#changed.notified();
-    return !this.#isStopping;
+  /**
+   * Posts the results that an earlier worker left on disk, one by one. A job with one is not run again. If the job was
+   * taken before its old result is found, the job runs and the old result is dropped: posted later, it would contradict
+   * the new one.
+   */
+  async #postLeftovers(): Promise<void> {
+    for await (const { jobId, result } of this.#spool.leftovers()) {
+      while (this.#outbox.isFull() && !this.#isStopping) await this.#changed.notified();
+      if (this.#isStopping) return;
+      const log = jobLog(this.#log, { jobId });
+      if (this.#outbox.has(jobId)) continue; // the file may hold the new result already
+      if (this.#isHeld(jobId) || this.#takenEarly?.has(jobId)) {
+        await this.#spool.remove(jobId);
+        log.info('A result of an earlier worker is dropped: its job runs again');
+      } else {
+        log.info('A result of an earlier worker is posted');
+        void this.#outbox.deliver({ jobId, result, log, isOnDisk: true });
+      }
+    }
+    this.#takenEarly = undefined;
   }
 
   async #watchStops(): Promise<void> {
     const { signal } = this.#finished;
     try {
       for await (const jobIds of this.#options.queue.stops?.(signal) ?? []) {
-        for (const jobId of jobIds) this.#stopJob(jobId);
+        for (const jobId of jobIds) {
+          if (!this.#jobs.stop(jobId, 'the platform cancelled it')) this.#outbox.drop(jobId);
+        }
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -220,64 +258,22 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  #stopJob(jobId: string): void {
-    if (!this.#jobs.stop(jobId, 'the platform cancelled it')) this.#outbox.drop(jobId);
-  }
-
   #isHeld(jobId: string): boolean {
     return this.#jobs.has(jobId) || this.#outbox.has(jobId);
+  }
+
+  #onJobsChange(): void {
+    this.#changed.notify();
+    this.#options.onJobsChange?.(this.jobIds);
   }
 
   get #isStopping(): boolean {
     return this.#stopping.signal.aborted;
   }
-
-  #changedJobs(): void {
-    this.#changed.notify();
-    this.#options.onJobsChange?.(this.jobIds);
-  }
-
-  #createOutbox(spool: Spool): Outbox {
-    const { queue, delivery, refreshWorker = false } = this.#options;
-    return new Outbox({
-      ...delivery,
-      queue,
-      clock: this.#clock,
-      spool,
-      toRefusedResult: (bytes, reason) => ({
-        ...toRefusedResult(bytes, { reason, ...this.#limit }),
-        ...(refreshWorker && { freshWorker: true }),
-      }),
-      onChange: () => this.#changedJobs(),
-    });
-  }
-
-  #createRun(job: Job): JobRun {
-    const { queue, handler, progressIntervalMs, refreshWorker = false } = this.#options;
-    return new JobRun(job, {
-      queue,
-      handler,
-      outbox: this.#outbox,
-      clock: this.#clock,
-      log: jobLog(this.#log, job),
-      progressIntervalMs,
-      limit: this.#limit,
-      refreshWorker,
-      onRelease: () => this.#released(),
-    });
-  }
-
-  #released(): void {
-    if (this.#options.refreshWorker) this.stop();
-    this.#jobs.startWaiting();
-    this.#changed.notify();
-  }
-
-  get #limit(): ResultLimit {
-    return { maxBytes: this.#options.maxResultBytes, hint: this.#options.tooLargeHint };
-  }
 }
 
 /** How long a poll that is open when the worker stops may still bring a job. */
-const HAND_OVER_MS = 300;
+const LAST_POLL_MS = 300;
+/** A poll that took this long was held by the platform, which expects the next one at once. */
+const HELD_POLL_MS = 250;
 const DRAIN_MS = 30_000;

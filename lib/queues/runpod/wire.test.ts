@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { WorkerError } from '../../errors.ts';
 import { Base64, measureJson, toText } from '../../json-body.ts';
-import { encodeResult, toThrownResult } from '../../worker/result.ts';
-import { resultBytes, toJobError, type JobResult } from '../queue.ts';
+import { encodeResult, resultBytes, toThrownResult } from '../../worker/result.ts';
+import { toJobError, type JobResult } from '../queue.ts';
 import { toWireBody } from './wire.ts';
 
 const WORKER = { hostname: 'h', podId: 'p' };
