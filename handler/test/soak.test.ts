@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { SimulatorEvent } from '../../lib/simulator/comfy/event-log.ts';
-import type { Fault } from '../../lib/simulator/stand-ins/runpod/requests.ts';
+import type { RequestFault } from '../../lib/simulator/stand-ins/runpod/requests.ts';
 import { pictures, startRig } from './rigs/test-rig.ts';
 
 const JOBS = 1000;
@@ -47,7 +47,7 @@ function startFaults(rig: Awaited<ReturnType<typeof startRig>>, random: () => nu
   const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)] as T;
   const happens = (chance: number) => !counted.stopped && random() < chance && ++counted.count > 0;
 
-  const release = platform.faults.whenever(({ route }): Fault | undefined => {
+  const release = platform.faults.whenever(({ route }): RequestFault | undefined => {
     if (route === 'job-done' && happens(0.1)) return pick(POST_FAULTS);
     if (route === 'job-take' && happens(0.03)) return pick(TAKE_FAULTS);
     return undefined;
@@ -86,14 +86,14 @@ function startFaults(rig: Awaited<ReturnType<typeof startRig>>, random: () => nu
   }
 }
 
-const POST_FAULTS: readonly Fault[] = [
+const POST_FAULTS: readonly RequestFault[] = [
   { status: 500 },
   { status: 503 },
   { status: 429, headers: { 'retry-after': '0' } },
   'reset',
   'lose-answer',
 ];
-const TAKE_FAULTS: readonly Fault[] = [
+const TAKE_FAULTS: readonly RequestFault[] = [
   { status: 500 },
   { status: 429, headers: { 'retry-after': '0' } },
   'reset',

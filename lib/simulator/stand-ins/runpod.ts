@@ -3,7 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import { Faults, Reply, receive, toRecord, type RecordedRequest } from './runpod/requests.ts';
+import {
+  RequestFaults,
+  Reply,
+  receive,
+  toRecord,
+  type RecordedRequest,
+} from './runpod/requests.ts';
 import { Jobs, type SimulatedJob, type Violation } from './runpod/jobs.ts';
 import { Listener } from './listener.ts';
 import { cancelJob, answer, Stops, type Exchange, type Platform } from './runpod/routes.ts';
@@ -62,7 +68,7 @@ export interface RunpodSimulator extends AsyncDisposable {
   /** Resolves when `holds` returns true; it is checked now and after every request and answer. */
   until(holds: () => boolean): Promise<void>;
 
-  readonly faults: Faults;
+  readonly faults: RequestFaults;
   /** Closes all connections and refuses new ones until {@link up}. */
   down(): Promise<void>;
   up(): Promise<void>;
@@ -78,7 +84,7 @@ export async function startRunpodSimulator(
 
 class Simulator implements RunpodSimulator {
   readonly endpointId = 'simulated';
-  readonly faults = new Faults();
+  readonly faults = new RequestFaults();
   readonly takes: RecordedRequest[] = [];
   readonly posts: RecordedRequest[] = [];
   readonly pings: RecordedRequest[] = [];

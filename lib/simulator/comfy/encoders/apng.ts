@@ -1,8 +1,8 @@
-/** Animated PNG: the pictures of several PNGs of one kind in one file. PNG, third edition, section 11.3.6. */
+/** Animated PNG: combines several PNGs of the same size and format into one file. PNG, third edition, section 11.3.6. */
 
 import { crc32 } from 'node:zlib';
 
-/** `pngs` as sharp writes them, all of one size. Shown for `1 / fps` seconds each, again and again. */
+/** `pngs` are written by sharp and have one size. Each is shown for `1 / fps` seconds, in an endless loop. */
 export function encodeApng(pngs: readonly Buffer[], fps: number): Buffer {
   const [first = Buffer.alloc(0)] = pngs;
   const header = readChunks(first).find(({ type }) => type === 'IHDR')?.content ?? first;
@@ -20,7 +20,7 @@ export function encodeApng(pngs: readonly Buffer[], fps: number): Buffer {
   return Buffer.concat([SIGNATURE, chunk('IHDR', header), animation, ...frames, end]);
 }
 
-/** Sequence number, size, place, delay as a fraction; nothing is cleared or blended. */
+/** Sequence number, size, offset, delay as a fraction; no disposal, no blending. */
 function frameControl(header: Buffer, sequence: number, fps: number): Buffer {
   const delay = Buffer.alloc(4);
   delay.writeUInt16BE(Math.min(0xffff, Math.round(1000 / fps)));

@@ -1,4 +1,4 @@
-/** Bits into bytes, the highest first, with the variable-length codes of H.264. */
+/** Writes bits into bytes, most significant bit first, with the Exp-Golomb codes of H.264. */
 export class BitWriter {
   readonly #bytes: number[] = [];
   #free = 0;
@@ -9,7 +9,7 @@ export class BitWriter {
     return this;
   }
 
-  /** Exp-Golomb: as many zeros as the number has bits behind its first one, then the number. */
+  /** Unsigned Exp-Golomb: `value + 1` in binary, preceded by one zero less than it has bits. */
   golomb(...values: readonly number[]): this {
     for (const value of values) {
       const length = Math.floor(Math.log2(value + 1));
@@ -18,13 +18,13 @@ export class BitWriter {
     return this;
   }
 
-  /** Fills the last byte with zeros. */
+  /** Pads the last byte with zeros. */
   align(): this {
     this.#free = 0;
     return this;
   }
 
-  /** A one, and zeros up to the end of the byte. */
+  /** A one bit, then zeros up to the end of the byte. */
   stop(): this {
     return this.bits(1, 1).align();
   }

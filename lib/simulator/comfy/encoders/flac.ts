@@ -1,10 +1,10 @@
-/** FLAC without compression: samples as they are, or one value where a block is nothing else. RFC 9639. */
+/** FLAC without compression: verbatim blocks, and constant blocks for silence. RFC 9639. */
 
 import { BitWriter } from './bit-writer.ts';
 
 export interface Sound {
   readonly sampleRate: number;
-  /** 16 bits each; all channels are of one length. */
+  /** 16-bit samples by channel; all channels have the same length. */
   readonly channels: readonly Int16Array[];
 }
 
@@ -21,7 +21,7 @@ export function encodeFlac({ sampleRate, channels }: Sound): Buffer {
   return Buffer.concat([streamInfo(sampleRate, channels.length, length), ...frames]);
 }
 
-/** The only metadata there is; frame sizes and the checksum of the whole are not told. */
+/** The STREAMINFO block, the only metadata. Frame sizes and the MD5 sum are left unknown (zero). */
 function streamInfo(sampleRate: number, channels: number, length: number): Buffer {
   const bits = new BitWriter().bits(0x80, 8).bits(34, 24);
   bits.bits(BLOCK, 16).bits(BLOCK, 16).bits(0, 48).bits(sampleRate, 20);
@@ -36,7 +36,7 @@ function streamInfo(sampleRate: number, channels: number, length: number): Buffe
 function frame(channels: readonly Int16Array[], number: number): Buffer {
   const length = channels[0]?.length ?? 0;
   const bits = new BitWriter().bits(0xfff8, 16);
-  // block size in 16 bits at the end; sample rate as in the stream; 16 bits a sample
+  // block size in 16 bits at the end of the header; sample rate from STREAMINFO; 16 bits per sample
   bits
     .bits(0x7, 4)
     .bits(0, 4)
@@ -67,7 +67,7 @@ function u16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 255]);
 }
 
-/** Frame numbers are written as the code points of UTF-8. */
+/** Frame numbers are coded like code points in UTF-8. */
 const utf8 = (number: number) => Buffer.from(String.fromCodePoint(number));
 
 const CRC8 = { width: 8, polynomial: 0x07 };

@@ -53,7 +53,7 @@ function bounds(corners: Float32Array) {
   return { min: axes.map((all) => Math.min(...all)), max: axes.map((all) => Math.max(...all)) };
 }
 
-/** Chunks are as long as a multiple of four. */
+/** Pads a chunk to a multiple of four bytes. */
 function chunk(type: string, content: Buffer, filler: number): Buffer {
   const padding = Buffer.alloc((4 - (content.length % 4)) % 4, filler);
   const length = u32(content.length + padding.length);

@@ -1,6 +1,6 @@
 /**
- * H.264 without compression: every frame stands alone, and every macroblock carries its samples as they are (I_PCM).
- * Large, but any player shows it, and there is nothing to encode. ITU-T H.264, sections 7.3.2 and 7.3.5.
+ * H.264 without compression: every frame is a key frame, and every macroblock contains its raw samples (I_PCM). The file
+ * is large, but every player can show it. ITU-T H.264, sections 7.3.2 and 7.3.5.
  */
 
 import { BitWriter } from './bit-writer.ts';
@@ -10,9 +10,9 @@ export interface H264 {
   /** The parameter sets, without start codes. */
   readonly sequence: Buffer;
   readonly picture: Buffer;
-  /** A NAL unit for each frame, without start codes. */
+  /** One NAL unit per frame, without start codes. */
   readonly frames: readonly Buffer[];
-  /** Even numbers: colours are told for two pixels together. */
+  /** Even, because two pixels share their colour samples. */
   readonly width: number;
   readonly height: number;
 }
@@ -37,25 +37,25 @@ function sequenceSet(width: number, height: number): Buffer {
   const rows = Math.ceil(height / 16);
   const cut = [(16 * columns - width) / 2, (16 * rows - height) / 2] as const;
   const bits = new BitWriter().bits(PROFILE.idc, 8).bits(PROFILE.constraints, 8);
-  // id, length of frame numbers, order of output as coded, one reference frame
+  // id, length of frame numbers, output order equals coding order, one reference frame
   bits.bits(PROFILE.level, 8).golomb(0, 0, 2, 1).bits(0, 1);
   bits.golomb(columns - 1, rows - 1);
-  // whole frames, direct inference, the borders to cut off, no usability information
+  // frames only (no fields), direct inference, cropping, no VUI
   bits.bits(0b11, 2).bits(1, 1).golomb(0, cut[0], 0, cut[1]).bits(0, 1);
   return unit(0x67, bits.stop().toBytes());
 }
 
 function pictureSet(): Buffer {
   const bits = new BitWriter();
-  // ids; CAVLC; one slice group, no references; no weights; quantisation as it is
+  // ids; CAVLC; one slice group, no references; no weighted prediction; default quantisation
   bits.golomb(0, 0).bits(0, 2).golomb(0, 0, 0).bits(0, 3).golomb(0, 0, 0);
-  // slices say whether they are deblocked
+  // deblocking is controlled in the slice header
   return unit(0x68, bits.bits(0b100, 3).stop().toBytes());
 }
 
 function encodeFrame({ columns, rows, macroblocks }: YuvFrame, at: number): Buffer {
   const header = new BitWriter().golomb(0, 7, 0).bits(0, 4);
-  // two frames that stand alone in a row have different ids; no deblocking
+  // consecutive IDR frames must have different ids; no deblocking
   header
     .golomb(at % 2)
     .bits(0, 2)
@@ -73,16 +73,16 @@ function encodeFrame({ columns, rows, macroblocks }: YuvFrame, at: number): Buff
 const I_PCM = 25;
 const STOP = Buffer.from([0x80]);
 
-/** 16 by 16 of light, twice 8 by 8 of colour. */
+/** 16x16 luma samples and twice 8x8 chroma samples. */
 const BLOCK_BYTES = 256 + 64 + 64;
 
-/** Two zero bytes and a small one would look like a start code: a three is put between them. */
+/** Emulation prevention: a 3 is inserted where two zero bytes and a small byte would look like a start code. */
 function unit(type: number, payload: Buffer): Buffer {
   const escaped = payload.toString('latin1').replace(/\0\0(?=[\0-\x03])/g, '\0\0\x03');
   return Buffer.concat([Buffer.from([type]), Buffer.from(escaped, 'latin1')]);
 }
 
-/** A frame cut into macroblocks, each with its samples: 256 of light, 64 of blue, 64 of red. */
+/** The samples of each macroblock of a frame: 256 luma, 64 blue-difference, 64 red-difference. */
 export interface YuvFrame {
   readonly columns: number;
   readonly rows: number;
@@ -92,7 +92,7 @@ export interface YuvFrame {
 type Rgb = readonly [red: number, green: number, blue: number];
 type Size = Pick<ImageBatch, 'width' | 'height' | 'channels'>;
 
-/** BT.601 in the limited range, so that no sample is zero. Beyond the border its pixels are repeated. */
+/** BT.601 with limited range, so that no sample is zero. Border pixels are repeated outside the frame. */
 export function toYuv(size: Size, frame: Uint8Array): YuvFrame {
   const columns = Math.ceil(size.width / 16);
   const rows = Math.ceil(size.height / 16);

@@ -1,4 +1,4 @@
-/** An MP4 file with one video track. ISO/IEC 14496-12; times are in thousandths of a second. */
+/** An MP4 file with one video track. ISO/IEC 14496-12. The time unit is 1 ms. */
 
 import type { ImageBatch } from '../nodes/node.ts';
 import { encodeH264, PROFILE, type H264 } from './h264.ts';
@@ -13,7 +13,7 @@ export function encodeMp4(images: ImageBatch, fps: number): Buffer {
 interface Track {
   readonly samples: readonly Buffer[];
   readonly fps: number;
-  /** Where the first sample lies in the file. */
+  /** Offset of the first sample in the file. */
   readonly start: number;
 }
 
@@ -47,7 +47,7 @@ function media(video: H264, track: Track, duration: number): Buffer {
   );
 }
 
-/** All samples lie in one chunk, one behind the other. */
+/** All samples are in one chunk. */
 function sampleTable(video: H264, { samples, fps, start }: Track): Buffer {
   const sizes = samples.map((sample) => sample.length);
   return box(
@@ -98,5 +98,5 @@ const zeros = (count: number) => Buffer.alloc(count);
 
 const FILE_TYPE = box('ftyp', Buffer.from('isom'), u32(0x200), Buffer.from('isomiso2avc1mp41'));
 
-/** Shown as it is, neither turned nor scaled. */
+/** The identity matrix: neither rotated nor scaled. */
 const MATRIX = u32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000);

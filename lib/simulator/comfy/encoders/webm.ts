@@ -1,6 +1,6 @@
 /**
- * A WebM file. The frames of a lossy WebP picture are key frames of VP8, so sharp can encode a video of nothing but key
- * frames. Element ids are those of RFC 9559.
+ * A WebM file. A lossy WebP image contains a VP8 key frame, so sharp can encode a video that consists of key frames.
+ * Element ids are from RFC 9559.
  */
 
 import sharp from 'sharp';
@@ -16,7 +16,7 @@ export async function encodeWebm(images: ImageBatch, fps: number): Promise<Buffe
   ]);
 }
 
-/** The `VP8 ` chunk of a WebP file in its simple form: behind 20 bytes of headers, as long as the header says. */
+/** The `VP8 ` chunk of a WebP file in the simple format: after 20 bytes of headers, with the length in its header. */
 async function keyFrame(
   { width, height, channels }: ImageBatch,
   frame: Uint8Array,
@@ -58,7 +58,7 @@ function element(id: number, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([uint(id), size, content]);
 }
 
-/** As many bytes as it needs. */
+/** The number in as many bytes as it needs, big-endian. */
 function uint(value: number): Buffer {
   const digits = value.toString(16);
   return Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex');

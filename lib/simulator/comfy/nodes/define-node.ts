@@ -1,6 +1,6 @@
 /**
- * Nodes in a few lines: name, inputs, outputs, and what to do. ComfyUI's nodes are written in two ways, as plain classes
- * and with its newer schema, and `/object_info` shows which; so there are two builders.
+ * Short node definitions: name, inputs, outputs and behaviour. ComfyUI has two styles of nodes, plain classes and a newer
+ * schema, and `/object_info` differs between them; so there are two builders.
  */
 
 import type {
@@ -17,7 +17,7 @@ type Inputs = Readonly<Record<string, Input<unknown>>>;
 
 export interface Declaration<Required extends Inputs, Optional extends Inputs = Inputs> {
   readonly name: string;
-  /** The name in the editor's menu, where it is another one. */
+  /** The name in the editor's menu, if different from `name`. */
   readonly title?: string;
   /** ComfyUI's Python module. */
   readonly module: string;
@@ -25,10 +25,10 @@ export interface Declaration<Required extends Inputs, Optional extends Inputs = 
   readonly inputs: Required;
   readonly optional?: Optional;
   readonly hidden?: readonly string[];
-  /** Types of the output slots; an output is named as its type unless `outputNames` says otherwise. */
+  /** Types of the outputs; also their names, unless `outputNames` is given. */
   readonly outputs?: readonly string[];
   readonly outputNames?: readonly string[];
-  /** Shows or saves something: a root of the graph. */
+  /** An output node: it shows or saves something. */
   readonly shows?: true;
   readonly deprecated?: true;
   readonly experimental?: true;
@@ -40,10 +40,10 @@ export interface Declaration<Required extends Inputs, Optional extends Inputs = 
   readonly fingerprint?: NodeDefinition['fingerprint'];
 }
 
-/** A node as its entry in the registry. */
+/** An entry of the registry. */
 export type NamedNode = readonly [name: string, definition: NodeDefinition];
 
-/** A node that ComfyUI writes as a plain class. */
+/** A node that is a plain class in ComfyUI. */
 export function classNode<R extends Inputs, O extends Inputs>(node: Declaration<R, O>): NamedNode {
   return define(node, {
     describeInput: ({ type, options }, choices) => {
@@ -63,7 +63,7 @@ export function classNode<R extends Inputs, O extends Inputs>(node: Declaration<
   });
 }
 
-/** A node that ComfyUI writes with its newer schema. */
+/** A node that uses the newer schema in ComfyUI. */
 export function schemaNode<R extends Inputs, O extends Inputs>(node: Declaration<R, O>): NamedNode {
   return define(node, {
     describeInput: ({ type, options = {}, uploads }, choices) =>
@@ -158,7 +158,7 @@ function readInputs<R extends Inputs>(
   return Object.fromEntries(values) as Values<R>;
 }
 
-/** Those that were sent. */
+/** Only the optional inputs that were sent. */
 function readOptional<O extends Inputs>(
   declared: O | undefined,
   sent: Readonly<Record<string, unknown>>,

@@ -1,4 +1,4 @@
-/** Files a node may be given: names as a workflow writes them, and what there is. */
+/** Files that loader nodes read: names in workflows, and the choices of their inputs. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -17,7 +17,7 @@ export async function listInputFiles({ folders }: NodeHost): Promise<string[]> {
     .sort();
 }
 
-/** Of those, the ones whose names say they are of a kind. */
+/** Input files of a media kind, by file extension. */
 export async function listInputMedia(host: NodeHost, kind: MediaKind): Promise<string[]> {
   const names = await listInputFiles(host);
   return names.filter((name) => mime.getType(name)?.startsWith(`${kind}/`));
@@ -26,8 +26,8 @@ export async function listInputMedia(host: NodeHost, kind: MediaKind): Promise<s
 export type MediaKind = 'image' | 'video' | 'audio';
 
 /**
- * The path of `name` or `subfolder/name`, in the input folder unless it ends in ` [output]`, ` [temp]` or ` [input]`.
- * Undefined when that leads out of the folder: ComfyUI 0.8.0 would read such a file, later versions do not.
+ * The path of `name` or `subfolder/name` in the input folder, or in the one named by a suffix ` [output]`, ` [temp]` or
+ * ` [input]`. Undefined when it leads out of the folder. ComfyUI 0.8.0 would read such a file; later versions do not.
  */
 function locateInputFile(name: string, folders: Folders): string | undefined {
   const [, plain = name, type = 'input'] = /^(.*) \[(input|output|temp)\]$/s.exec(name) ?? [];
@@ -36,14 +36,14 @@ function locateInputFile(name: string, folders: Folders): string | undefined {
   return path.startsWith(folder + sep) ? path : undefined;
 }
 
-/** The path of a file that is known to exist; see {@link checkInputFile}. */
+/** The path of a file that {@link checkInputFile} has accepted. */
 export function inputFile(name: string, folders: Folders): string {
   const path = locateInputFile(name, folders);
   if (path === undefined) throw new Error(`Invalid file: ${name}`);
   return path;
 }
 
-/** ComfyUI's complaint about a file that is not there: `noun` is what it calls the file that `input` names. */
+/** ComfyUI's error for a missing file. `input` is the input's name, `noun` ComfyUI's word for the file. */
 export function checkInputFile(
   input: string,
   noun: MediaKind | 'latent',
@@ -56,7 +56,7 @@ export function checkInputFile(
   };
 }
 
-/** Changes when the file does. One that is gone only changes the text: reading it is where that becomes an error. */
+/** The file's hash. A missing file gives another text; reading it fails later, when the node runs. */
 export function hashInputFile(input: string): NonNullable<NodeDefinition['fingerprint']> {
   return async ({ [input]: name }, { folders }) => {
     const path = locateInputFile(String(name), folders);
@@ -65,7 +65,7 @@ export function hashInputFile(input: string): NonNullable<NodeDefinition['finger
   };
 }
 
-/** As {@link hashInputFile} for files too large to be read for it: changes with their time. */
+/** Like {@link hashInputFile} for large files: uses the modification time. */
 export function dateInputFile(input: string): NonNullable<NodeDefinition['fingerprint']> {
   return async ({ [input]: name }, { folders }) => {
     const path = locateInputFile(String(name), folders);

@@ -1,4 +1,4 @@
-/** The inputs a node declares: how `/object_info` describes them, and how the value that arrives is read. */
+/** Input declarations: their description in `/object_info`, and how a received value is read. */
 
 import type { Mesh } from '../encoders/glb.ts';
 import type { ImageBatch, NodeHost } from './node.ts';
@@ -21,11 +21,11 @@ export type Options = Readonly<Record<string, unknown>>;
 
 export interface Input<T> {
   readonly type: string;
-  /** Absent and empty differ: ComfyUI's older nodes leave the second element of the description out. */
+  /** Absent and empty differ: some of ComfyUI's nodes have no second element in the description. */
   readonly options?: Options | undefined;
-  /** That the editor may upload files to choose from: `video_upload`. Told behind the choices. */
+  /** Flags that let the editor upload files: `video_upload`. They follow the choices in the description. */
   readonly uploads?: Options;
-  /** What a combo offers; asked anew each time, because files come and go. */
+  /** The choices of a combo, evaluated each time, because files change. */
   readonly choices?: (host: NodeHost) => readonly string[] | Promise<readonly string[]>;
   readonly read: (value: unknown) => T;
 }
@@ -75,7 +75,7 @@ export const text = (options: Options): Input<string> => ({
   read: String,
 });
 
-/** Seeds go up to 2^64-1, beyond what a number holds. */
+/** Seeds go up to 2^64-1, too large for a number. */
 export const seed = (): Input<bigint> => ({
   type: 'INT',
   options: { default: 0, min: 0, max: MAX_SEED, control_after_generate: true },
@@ -99,13 +99,13 @@ export const hostChoice = (
   options?: Options,
 ): Input<string> => ({ type: 'COMBO', options, choices, read: String });
 
-/** Model files of one of ComfyUI's model folders, with further choices behind them. */
+/** Model files of one of ComfyUI's model folders, followed by the choices in `more`. */
 export const modelFile = (
   folder: string,
   { options, more = [] }: { readonly options?: Options; readonly more?: readonly string[] } = {},
 ): Input<string> => hostChoice(({ models }) => [...(models[folder] ?? []), ...more], options);
 
-/** Files of the input folder that a node of the newer kind loads, and lets the editor upload. */
+/** A file of the input folder, for nodes with the newer schema; the editor can upload it. */
 export const uploadedFile = (
   choices: NonNullable<Input<string>['choices']>,
   flag: 'video_upload' | 'audio_upload',

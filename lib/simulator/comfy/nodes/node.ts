@@ -1,8 +1,8 @@
 import { pyRepr, PythonError } from '../python/python-text.ts';
 
-/** What a node of the embedded ComfyUI is: its entry in `/object_info`, and what it does. */
+/** Node classes of the embedded ComfyUI: their entry in `/object_info` and their behaviour. */
 
-/** `[type, options]`, `[[choices], options]` or `["COMBO", {options}]`, as ComfyUI describes an input. */
+/** ComfyUI's description of an input: `[type, options]`, `[[choices], options]` or `["COMBO", {options}]`. */
 export type InputSpec = readonly [string | readonly unknown[], Readonly<Record<string, unknown>>?];
 
 /** An entry of `/object_info`, with ComfyUI's own key names and order. */
@@ -32,7 +32,7 @@ export interface Folders {
   readonly temp: string;
 }
 
-/** What a node may look at to describe or check itself. */
+/** The server's state that descriptions and checks of nodes depend on. */
 export interface NodeHost {
   readonly folders: Folders;
   /** Model files by folder name (`checkpoints`, `vae`, ...), file names only; they need not exist. */
@@ -42,24 +42,24 @@ export interface NodeHost {
 export interface NodeContext extends NodeHost {
   readonly nodeId: string;
   /**
-   * The whole workflow of the prompt, and `extra_data.extra_pnginfo`, for nodes that write metadata: the server gives
-   * `JsonText`, so that they are written as they came.
+   * The prompt's workflow and `extra_data.extra_pnginfo`, for nodes that write metadata. The server passes `JsonText`, so
+   * that they are written exactly as received.
    */
   readonly prompt: unknown;
   readonly extraPnginfo: unknown;
   /**
-   * Reports `value` of `max` steps, with a JPEG preview if there is one, and rejects when the prompt has been interrupted.
-   * Await it at every step, as a sampler's callback would be called.
+   * Reports `value` of `max` steps, with an optional JPEG preview. Rejects when the prompt has been interrupted. Samplers
+   * await it at every step.
    */
   progress(value: number, max: number, previewJpeg?: Uint8Array): Promise<void>;
-  /** Waits, scaled by the simulator's speed. */
+  /** Waits `ms` milliseconds, divided by the simulator's speed. */
   work(ms: number): Promise<void>;
 }
 
 export interface NodeResult {
   /** One value per output slot. */
   readonly outputs?: readonly unknown[];
-  /** What an output node shows: `{images: [{filename, subfolder, type}]}`. */
+  /** The `ui` output of an output node: `{images: [{filename, subfolder, type}]}`. */
   readonly ui?: Readonly<Record<string, readonly unknown[]>>;
 }
 
@@ -67,23 +67,23 @@ export interface NodeDefinition {
   /** A function, because choices (files, models) change while the server runs. */
   info(host: NodeHost): NodeInfo | Promise<NodeInfo>;
   /**
-   * What it throws fails the prompt. The error's name is the Python class callers are told: `RuntimeError`; a plain
-   * `Error` is told as `Exception`.
+   * An error it throws fails the prompt. Callers see the error's name as the Python class: `RuntimeError`. A plain
+   * `Error` is shown as `Exception`.
    */
   execute(
     inputs: Readonly<Record<string, unknown>>,
     context: NodeContext,
   ): NodeResult | Promise<NodeResult>;
-  /** ComfyUI's VALIDATE_INPUTS: a text is an error of the input named; checked instead of the combo's choices. */
+  /** ComfyUI's VALIDATE_INPUTS: returns error texts by input name. Replaces the check of a combo's choices. */
   validate?(
     inputs: Readonly<Record<string, unknown>>,
     host: NodeHost,
   ): Promise<Record<string, string>> | Record<string, string>;
-  /** ComfyUI's IS_CHANGED: when the text differs from the last run, the node is run again. */
+  /** ComfyUI's IS_CHANGED: the node runs again when the returned text differs from the last run. */
   fingerprint?(inputs: Readonly<Record<string, unknown>>, host: NodeHost): Promise<string> | string;
 }
 
-/** A batch of pictures of one size: RGB or RGBA, 8 bits, rows from top left. */
+/** A batch of images of one size: RGB or RGBA, 8 bits per channel, rows from the top left. */
 export interface ImageBatch {
   readonly width: number;
   readonly height: number;
@@ -97,14 +97,14 @@ export interface Catalogue {
   readonly host: NodeHost;
 }
 
-/** A node class with its description as of now: choices change while the server runs. */
+/** A node class with its current description. Choices change while the server runs. */
 export interface DescribedNode {
   readonly definition: NodeDefinition;
   readonly info: NodeInfo;
 }
 
-/** @throws PythonError for a class that is not there. */
-export async function describe(
+/** @throws PythonError for an unknown class. */
+export async function describeClasses(
   names: Iterable<string>,
   { nodes, host }: Catalogue,
 ): Promise<Map<string, DescribedNode>> {
@@ -116,10 +116,10 @@ export async function describe(
   return new Map(await Promise.all(described));
 }
 
-/** An output that stops every node it reaches, without failing the prompt (ComfyUI's `ExecutionBlocker`). */
+/** An output value that blocks all downstream nodes without failing the prompt (ComfyUI's `ExecutionBlocker`). */
 export interface Blocker {
   readonly blocked: true;
-  /** Told to the client as an `execution_error` of type `ExecutionBlocked`; without one, nobody hears of it. */
+  /** Sent to the client as an `execution_error` of type `ExecutionBlocked`. Without it, nothing is sent. */
   readonly message?: string;
 }
 
@@ -129,7 +129,7 @@ export function isBlocker(value: unknown): value is Blocker {
   );
 }
 
-/** Thrown by a node that takes the whole process with it, as a fault in a native library does. */
+/** Thrown by a node that crashes the whole process, like a segmentation fault in a native library. */
 export class ProcessCrash extends Error {
   override readonly name = 'ProcessCrash';
 }

@@ -1,6 +1,6 @@
 /**
- * How ComfyUI names what it saves (`folder_paths.get_save_image_path`): the prefix may lead into a subfolder, and a
- * counter goes on from the highest one found there, so that numbers of deleted files are used again.
+ * Names and metadata of saved files. ComfyUI's `folder_paths.get_save_image_path`: the prefix may contain a subfolder, and
+ * the counter continues after the highest number found there, so that numbers of deleted files are used again.
  */
 
 import { mkdir, readdir } from 'node:fs/promises';
@@ -11,10 +11,10 @@ import { JsonText } from '../../../json.ts';
 import type { NodeContext } from './node.ts';
 
 export interface OutputPlace {
-  /** Absolute path of the folder, which exists now. */
+  /** Absolute path; the folder exists. */
   readonly folder: string;
   readonly subfolder: string;
-  /** File names without extension, one for each call: `<name>_<counter>_`. */
+  /** The next file name without extension: `<name>_<counter>_`. */
   readonly nextName: (batchNumber: number) => string;
 }
 
@@ -26,8 +26,8 @@ export interface PlaceOptions {
 }
 
 /**
- * Looks for the place when a node runs, not earlier: others may save in between.
- * @throws PythonError when the prefix leads out of `outputFolder`; ComfyUI notices that only now, too.
+ * Call it when the node runs, not earlier: other nodes may save files in between.
+ * @throws PythonError when the prefix leads out of `outputFolder`. ComfyUI also checks this only now.
  */
 export async function findOutputPlace(
   outputFolder: string,
@@ -51,7 +51,7 @@ export async function findOutputPlace(
   };
 }
 
-/** Local time, as on ComfyUI's host. `%date:...%` and the like belong to the browser and stay as they are. */
+/** Uses local time, like ComfyUI. `%date:...%` is expanded by the editor, not here. */
 function fillTokens(
   prefix: string,
   { width, height, now = new Date() }: Omit<PlaceOptions, 'prefix'>,
@@ -72,7 +72,7 @@ function fillTokens(
   });
 }
 
-/** Any extension counts; `name_00007.png`, without the last underscore, does not. */
+/** The highest counter in the folder, with any extension. `name_00007.png`, without the last underscore, does not count. */
 async function highestCounter(folder: string, name: string): Promise<number> {
   const counters = (await readdir(folder))
     .filter((entry) => entry.startsWith(`${name}_`))
@@ -80,7 +80,7 @@ async function highestCounter(folder: string, name: string): Promise<number> {
   return counters.reduce<number>((highest, counter) => Math.max(highest, Number(counter)), 0);
 }
 
-/** The text is ComfyUI's own, which people search for. */
+/** The message is ComfyUI's own; people search for it. */
 function refuseEscape(folder: string, outputFolder: string): void {
   if (folder === outputFolder || folder.startsWith(outputFolder + sep)) return;
   throw new PythonError(
@@ -100,7 +100,7 @@ function commonFolder(one: string, other: string): string {
   return join(sep, ...parts.slice(0, differs < 0 ? parts.length : differs));
 }
 
-/** Where a file comes from: that it is simulated, its graph, and whatever the caller sent as `extra_pnginfo`. */
+/** Metadata for saved files: a note that the file is simulated, the workflow, and the caller's `extra_pnginfo`. */
 export function describeOrigin({
   prompt,
   extraPnginfo,
@@ -123,8 +123,8 @@ function jsonOf(value: unknown): string {
 }
 
 /**
- * The PNG with a `tEXt` chunk for each entry, right behind its header, where ComfyUI puts a graph. sharp cannot write
- * them under names of one's own.
+ * Adds `tEXt` chunks to a PNG after its header, where ComfyUI writes the workflow. sharp cannot write chunks with custom
+ * names.
  */
 export function withPngText(
   png: Buffer,
@@ -134,7 +134,7 @@ export function withPngText(
   return Buffer.concat([png.subarray(0, HEADER_END), ...chunks, png.subarray(HEADER_END)]);
 }
 
-/** Eight bytes of signature, then the IHDR chunk: length, type, 13 bytes, checksum. */
+/** Length of the signature (8 bytes) and the IHDR chunk (length, type, 13 bytes, checksum). */
 const HEADER_END = 8 + 4 + 4 + 13 + 4;
 
 function textChunk(keyword: string, text: string): Buffer {
@@ -146,7 +146,7 @@ function textChunk(keyword: string, text: string): Buffer {
   return chunk;
 }
 
-/** JSON with everything but ASCII escaped, as Python writes it: a `tEXt` chunk cannot hold other characters. */
+/** Escapes non-ASCII characters in JSON text, like Python: a `tEXt` chunk cannot contain them. */
 function asciiJson(text: string): string {
   return text.replace(
     /[\u007f-\uffff]/g,

@@ -26,11 +26,11 @@ const previewAny = classNode({
   category: 'utils',
   inputs: { source: anything({}) },
   shows: true,
-  run: ({ source }) => ({ ui: { text: [describe(source)] } }),
+  run: ({ source }) => ({ ui: { text: [describeValue(source)] } }),
 });
 
-/** Text and numbers as they are; of pictures and other bulk only the outline. */
-function describe(value: unknown): string {
+/** Strings and numbers as they are; images and other bulk data only as their size. */
+function describeValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);
   return JSON.stringify(
     value,
@@ -42,7 +42,7 @@ function describe(value: unknown): string {
   );
 }
 
-/** The nodes the embedded ComfyUI has, by class name, in the order `/object_info` lists them. */
+/** The built-in node classes by name, in the order of `/object_info`. */
 export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   ...SAMPLING_NODES,
   ...LOADER_NODES,
@@ -68,8 +68,8 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
 ]);
 
 /**
- * The model files the embedded ComfyUI claims to have: those of the official images and of the workflows in
- * `test_resources/workflows/`. No such file exists or is read.
+ * Names of model files the embedded ComfyUI lists: those of the official images and of the workflows in
+ * `test_resources/workflows/`. The files do not exist.
  */
 export const SIMULATED_MODELS: Readonly<Record<string, readonly string[]>> = {
   checkpoints: [

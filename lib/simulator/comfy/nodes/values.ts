@@ -1,4 +1,4 @@
-/** What travels along the links of a graph, beside {@link ImageBatch}: one plain object per ComfyUI type. */
+/** Values that links carry, beside {@link ImageBatch}: one plain object per ComfyUI type. */
 
 import type { Sound } from '../encoders/flac.ts';
 import type { ImageBatch } from './node.ts';
@@ -11,7 +11,7 @@ export interface MaskBatch {
 }
 
 export interface Model {
-  /** File name: it is part of what the picture is made from, and told in the caption. */
+  /** File name. It influences the simulated picture and is shown in the caption. */
   readonly name: string;
   readonly loras?: readonly string[];
 }
@@ -24,13 +24,13 @@ export interface Vae {
   readonly name: string;
 }
 
-/** The text is all a simulated sampler knows of a prompt; empty when it was zeroed out. */
+/** A simulated sampler uses only the text. Empty after ConditioningZeroOut. */
 export interface Conditioning {
   readonly text: string;
 }
 
 /**
- * Sizes are those of the decoded picture. A latent here holds that picture itself, or none when it is empty, and the
+ * Sizes are in pixels of the decoded picture. A simulated latent contains that picture (none if it is empty) and the
  * caption that decoding draws into it.
  */
 export interface Latent {
@@ -45,7 +45,7 @@ export interface Noise {
   readonly seed: bigint;
 }
 
-/** How many steps are left to do, and how much of the input they replace (1 = all of it). */
+/** The number of steps, and the part of the input they replace (1 = all of it). */
 export interface Sigmas {
   readonly steps: number;
   readonly denoise: number;
@@ -60,7 +60,7 @@ export interface Guider {
   readonly positive: Conditioning;
 }
 
-/** A file goes from node to node as its path, so that one of hundreds of megabytes is never read. */
+/** A loaded file is passed on as its path, so that large files are never read. */
 export type Video =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'frames'; readonly images: ImageBatch; readonly fps: number };

@@ -10,14 +10,14 @@ export interface CachedNode {
   readonly shown: NodeOutput | undefined;
 }
 
-/** ComfyUI's classic cache: results of the previous prompt, by signature of the node that made them. */
+/** ComfyUI's classic cache: node results of the previous prompt, by node signature. */
 export class ResultCache {
   #results = new Map<string, CachedNode>();
 
-  /** Forgets what no node of the coming prompt can use. */
+  /** Drops all other results. */
   keepOnly(signatures: Iterable<string>): void {
-    const wanted = new Set(signatures);
-    this.#results = new Map([...this.#results].filter(([signature]) => wanted.has(signature)));
+    const kept = new Set(signatures);
+    this.#results = new Map([...this.#results].filter(([signature]) => kept.has(signature)));
   }
 
   get(signature: string | undefined): CachedNode | undefined {
@@ -34,8 +34,8 @@ export class ResultCache {
 }
 
 /**
- * What makes two nodes the same for the cache: class, literal inputs, the nodes upstream, and the node's own fingerprint
- * (a file's hash). Ids do not count, unless the class asks for its own.
+ * The cache key of every node. Two nodes have the same key when class, literal inputs, upstream nodes and the class's own
+ * fingerprint (such as a file's hash) are equal. Node ids do not count, unless the class has a `UNIQUE_ID` input.
  * @throws PythonError for a node without inputs, which kills ComfyUI's executor.
  */
 export async function signGraph(
@@ -60,13 +60,13 @@ export async function signGraph(
 
   async function describeNode(id: string): Promise<string> {
     const node = graph.get(id);
-    // Found out later, when the nodes are put in order.
+    // A missing node is reported later, by the plan.
     if (!node) return 'missing';
     const inputs = inputsOf(node);
     if (!inputs) throw new PythonError('KeyError', "'inputs'");
-    const known = described.get(classOf(node));
-    if (!known) throw new PythonError('KeyError', pyRepr(classOf(node)));
-    const { definition, info } = known;
+    const nodeClass = described.get(classOf(node));
+    if (!nodeClass) throw new PythonError('KeyError', pyRepr(classOf(node)));
+    const { definition, info } = nodeClass;
     const parts: unknown[] = [classOf(node)];
     if (hiddenInputs(info).some(([, wanted]) => wanted === 'UNIQUE_ID')) parts.push(id);
     const literals: Record<string, unknown> = {};

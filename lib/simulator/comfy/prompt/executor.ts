@@ -6,10 +6,10 @@ import { epochMs, type EventLog } from '../event-log.ts';
 import type { Outcome } from './history.ts';
 import { ProcessCrash, type Catalogue } from '../nodes/node.ts';
 import type { PromptEvents } from './prompt-events.ts';
-import { PromptRun, type Workshop } from './prompt-run.ts';
+import { PromptRun, type ExecutorState } from './prompt-run.ts';
 import type { PromptQueue, QueuedPrompt } from './queue.ts';
 
-/** When a prompt was queued, ran and ended: milliseconds since the epoch, with a fraction. */
+/** Times of an ended prompt, in milliseconds since the epoch, with a fraction. */
 export interface PromptTimes {
   readonly promptId: string;
   readonly queuedAt: number;
@@ -18,55 +18,58 @@ export interface PromptTimes {
   readonly succeeded: boolean;
 }
 
-export interface ExecutorParts {
+export interface ExecutorOptions {
   readonly queue: PromptQueue;
   readonly events: PromptEvents;
   readonly log: EventLog;
   readonly catalogue: Catalogue;
-  /** How many times faster than asked nodes work; `Infinity` for at once. */
+  /** Divides the working times of nodes; `Infinity` means no waiting. */
   readonly speed: number;
-  /** Ended when the process ends. */
+  /** Aborted when the process ends. */
   readonly signal: AbortSignal;
   readonly logger?: Logger | undefined;
-  /** Puts the prompt into the history. */
+  /** Adds the prompt to the history. */
   finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void;
-  /** A node ended the process. */
+  /** Called when a node crashes the process. */
   crash(): void;
 }
 
 class Killed extends Error {}
 
-/** The one thread that runs prompts. It can die while the server goes on: then the running prompt stays so for ever. */
+/**
+ * Runs prompts one at a time, like ComfyUI's prompt worker thread. It can die while the server goes on; then the running
+ * prompt stays in the queue for ever.
+ */
 export class Executor {
-  readonly #parts: ExecutorParts;
-  readonly #workshop: Workshop;
+  readonly #options: ExecutorOptions;
+  readonly #state: ExecutorState;
   readonly #interruption = { requested: false };
   #killed = false;
 
-  constructor(parts: ExecutorParts) {
-    this.#parts = parts;
-    this.#workshop = {
-      catalogue: parts.catalogue,
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#state = {
+      catalogue: options.catalogue,
       cache: new ResultCache(),
-      events: parts.events,
+      events: options.events,
       interruption: this.#interruption,
       work: (ms) => this.#work(ms),
       checkAlive: () => this.#checkAlive(),
     };
   }
 
-  /** Runs prompts until the process ends or the thread dies. Never rejects. */
+  /** Runs prompts until the process ends or the executor dies. Never rejects. */
   async run(): Promise<void> {
     try {
       for (;;) await this.#turn();
     } catch (error) {
-      if (this.#parts.signal.aborted) return;
+      if (this.#options.signal.aborted) return;
       if (error instanceof ProcessCrash) {
-        this.#parts.crash();
+        this.#options.crash();
         return;
       }
-      this.#parts.logger?.debug({ reason: describeError(error) }, 'the simulated executor died');
-      this.#parts.log.announce('executor_died');
+      this.#options.logger?.debug({ reason: describeError(error) }, 'the simulated executor died');
+      this.#options.log.announce('executor_died');
     }
   }
 
@@ -74,14 +77,14 @@ export class Executor {
     this.#interruption.requested = true;
   }
 
-  /** The thread dies as soon as it does anything: at the next step of the running prompt, or at the next prompt. */
+  /** The executor dies at the next step of the running prompt, or at the next prompt. */
   kill(): void {
     this.#killed = true;
   }
 
   async #turn(): Promise<void> {
-    const { queue, signal } = this.#parts;
-    if (queue.takeFreeMemory()) this.#workshop.cache.clear();
+    const { queue, signal } = this.#options;
+    if (queue.takeFreeMemory()) this.#state.cache.clear();
     const prompt = queue.take();
     if (prompt) return this.#runPrompt(prompt);
     const ended = Promise.withResolvers<undefined>();
@@ -95,21 +98,21 @@ export class Executor {
   async #runPrompt(prompt: QueuedPrompt): Promise<void> {
     this.#checkAlive();
     const startedAt = epochMs();
-    const outcome = await PromptRun.run(prompt, this.#workshop);
+    const outcome = await PromptRun.run(prompt, this.#state);
     this.#checkAlive();
-    this.#parts.finish(prompt, outcome, startedAt);
-    this.#parts.queue.done();
-    this.#parts.events.ended(prompt.promptId);
+    this.#options.finish(prompt, outcome, startedAt);
+    this.#options.queue.done();
+    this.#options.events.ended(prompt.promptId);
   }
 
   async #work(ms: number): Promise<void> {
-    const scaled = ms / this.#parts.speed;
-    if (scaled > 0) await sleep(scaled, undefined, { signal: this.#parts.signal });
+    const scaled = ms / this.#options.speed;
+    if (scaled > 0) await sleep(scaled, undefined, { signal: this.#options.signal });
     this.#checkAlive();
   }
 
   #checkAlive(): void {
-    this.#parts.signal.throwIfAborted();
+    this.#options.signal.throwIfAborted();
     if (this.#killed) throw new Killed('The executor was killed');
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A binary heap laid out exactly as Python's `heapq` would, because ComfyUI's `/queue` shows the heap as it is.
- * `isBefore` may throw: the item that was being added is in the heap all the same, as in Python.
+ * A binary heap with exactly the layout of Python's `heapq`, because ComfyUI's `/queue` shows the heap as it is.
+ * If `isBefore` throws during a push, the new item stays in the heap, as in Python.
  */
 export class Heap<T> {
   readonly #items: T[] = [];
@@ -10,7 +10,7 @@ export class Heap<T> {
     this.#isBefore = isBefore;
   }
 
-  /** In the heap's own order; only the first is known to be the smallest. */
+  /** In heap order: only the first item is sure to be the smallest. */
   get items(): readonly T[] {
     return this.#items;
   }
@@ -51,7 +51,7 @@ export class Heap<T> {
     this.#items[at] = item;
   }
 
-  /** Moves the smaller child up until a leaf is free, and lets the item rise from there. */
+  /** As `heapq._siftup`: moves smaller children up to a leaf, then lets the item rise from there. */
   #sink(from: number): void {
     const item = this.#at(from);
     let at = from;

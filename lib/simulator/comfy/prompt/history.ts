@@ -1,7 +1,7 @@
 import { RawJson, writeJson, type PyDict } from '../python/python-json.ts';
 import type { QueuedPrompt } from './queue.ts';
 
-/** What a node showed, and where it stands in the graph. */
+/** The `ui` output of a node, with the ids that `/history` adds to it. */
 export interface NodeOutput {
   readonly ui: unknown;
   readonly meta: {
@@ -14,7 +14,7 @@ export interface NodeOutput {
 
 export type StatusMessage = readonly [event: string, data: Readonly<Record<string, unknown>>];
 
-/** How a prompt ended. */
+/** The result of a prompt's execution. */
 export interface Outcome {
   /** In the order the nodes finished. */
   readonly outputs: ReadonlyMap<string, NodeOutput>;
@@ -24,16 +24,16 @@ export interface Outcome {
 
 export interface HistoryEntry {
   readonly promptId: string;
-  /** The JSON of `/history/{id}`, kept as text: thousands of entries stay small. */
+  /** The JSON of `/history/{id}`, kept as text to save memory. */
   readonly json: RawJson;
 }
 
-/** What `/queue` and `/history` say of a prompt: number, id, graph, extra data, outputs. */
+/** A prompt in `/queue` and `/history`: number, id, graph, extra data, outputs. */
 export function promptTuple(prompt: QueuedPrompt): readonly unknown[] {
   return [prompt.number, prompt.promptId, prompt.graph, prompt.extraData, prompt.outputs];
 }
 
-/** Finished prompts in the order they finished; beyond `capacity` the oldest are forgotten. */
+/** Ended prompts, oldest first. Beyond `capacity` the oldest are deleted. */
 export class History {
   readonly #entries = new Map<string, HistoryEntry>();
   readonly #capacity: number;
@@ -42,10 +42,11 @@ export class History {
     this.#capacity = capacity;
   }
 
-  /** A second prompt of the same id takes the place of the first. */
+  /** A second prompt with the same id replaces the first. */
   add(prompt: QueuedPrompt, outcome: Outcome): void {
     const { promptId } = prompt;
-    if (this.#entries.size >= this.#capacity) this.#forgetOldest();
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined && this.#entries.size >= this.#capacity) this.#entries.delete(oldest);
     this.#entries.set(promptId, { promptId, json: new RawJson(entryText(prompt, outcome)) });
   }
 
@@ -53,7 +54,7 @@ export class History {
     return this.#entries.get(promptId);
   }
 
-  /** Up to `maxItems` entries from `offset` on; a negative offset means the last ones. */
+  /** Up to `maxItems` entries, starting at `offset`. With a negative offset, the last ones. */
   list(maxItems?: number, offset = -1): HistoryEntry[] {
     const entries = [...this.#entries.values()];
     if (maxItems === undefined) return entries.slice(Math.max(0, offset));
@@ -68,13 +69,6 @@ export class History {
   clear(): void {
     this.#entries.clear();
   }
-
-  #forgetOldest(): void {
-    for (const promptId of this.#entries.keys()) {
-      this.#entries.delete(promptId);
-      return;
-    }
-  }
 }
 
 function entryText(prompt: QueuedPrompt, { outputs, succeeded, messages }: Outcome): string {
@@ -88,7 +82,7 @@ function entryText(prompt: QueuedPrompt, { outputs, succeeded, messages }: Outco
   });
 }
 
-/** Keys of the caller's accounts; they run with the prompt but are shown to nobody. */
+/** The extra data without API keys. ComfyUI keeps them out of the queue and the history. */
 export function withoutSecrets(extraData: PyDict): PyDict {
   return new Map([...extraData].filter(([key]) => !SECRETS.has(key)));
 }

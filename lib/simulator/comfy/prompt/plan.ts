@@ -8,17 +8,17 @@ export interface PlanOptions {
 }
 
 /**
- * The nodes a prompt still has to run and in which order: each when all it needs is there; among those ready, output
- * nodes first, then what feeds them directly, then what feeds those, so that people see something early
- * (`ux_friendly_pick_node` in ComfyUI's `graph.py`).
+ * The nodes a prompt still has to run, and their order. A node is ready when its upstream nodes are done. Of the ready
+ * nodes, output nodes come first, then nodes that feed them directly, then nodes that feed those, so that results
+ * appear early (`ux_friendly_pick_node` in ComfyUI's `graph.py`).
  */
 export class Plan {
   readonly #options: PlanOptions;
-  /** Nodes not done yet, with what each still waits for. In the order they were found. */
+  /** Nodes not done yet, with the upstream nodes each waits for. In order of discovery. */
   readonly #waitsFor = new Map<string, Set<string>>();
   readonly #feeds = new Map<string, Set<string>>();
 
-  /** @throws PythonError for a link to a node that is not there: it kills ComfyUI's executor. */
+  /** @throws PythonError for a link to a missing node, which kills ComfyUI's executor. */
   constructor(outputs: readonly string[], options: PlanOptions) {
     this.#options = options;
     const found = [...outputs].reverse();
@@ -31,7 +31,7 @@ export class Plan {
     return this.#waitsFor.size === 0;
   }
 
-  /** The node to run next; undefined when those left wait for each other. */
+  /** The node to run next. Undefined when the remaining nodes form a cycle. */
   next(): string | undefined {
     const ready = [...this.#waitsFor].filter(([, needs]) => needs.size === 0).map(([id]) => id);
     const isOutput = (id: string) => this.#options.isOutput(id);
@@ -49,8 +49,8 @@ export class Plan {
     for (const fed of this.#fedBy(id)) this.#waitsFor.get(fed)?.delete(id);
   }
 
-  /** One of the nodes that wait for each other. */
-  get blamed(): string {
+  /** The node that is reported for a cycle. */
+  get firstWaiting(): string {
     const [first = ''] = this.#waitsFor.keys();
     return first;
   }

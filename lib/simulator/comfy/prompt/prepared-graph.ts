@@ -10,12 +10,12 @@ import {
 import { toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 import type { QueuedPrompt } from './queue.ts';
-import { describe, type Catalogue, type DescribedNode } from '../nodes/node.ts';
+import { describeClasses, type Catalogue, type DescribedNode } from '../nodes/node.ts';
 
-/** A prompt's graph with what its nodes are and what makes them the same as others. */
+/** A prompt's graph, with the classes and the cache keys of its nodes. */
 export class PreparedGraph {
   readonly graph: Graph;
-  /** Of every node: what the cache knows it by. */
+  /** Cache keys by node id. */
   readonly signatures: ReadonlyMap<string, string>;
   readonly #described: ReadonlyMap<string, DescribedNode>;
 
@@ -29,9 +29,9 @@ export class PreparedGraph {
     this.#described = described;
   }
 
-  /** @throws PythonError for a graph that kills ComfyUI's executor: a node without inputs. */
+  /** @throws PythonError for a node without inputs, which kills ComfyUI's executor. */
   static async prepare(graph: Graph, catalogue: Catalogue): Promise<PreparedGraph> {
-    const described = await describe(new Set([...graph.values()].map(classOf)), catalogue);
+    const described = await describeClasses(new Set([...graph.values()].map(classOf)), catalogue);
     return new PreparedGraph(graph, await signGraph(graph, described, catalogue.host), described);
   }
 
@@ -39,7 +39,7 @@ export class PreparedGraph {
     return classOf(this.#node(id));
   }
 
-  /** @throws PythonError when there is no such node. */
+  /** @throws PythonError for an unknown node. */
   describedNode(id: string): DescribedNode {
     const described = this.#described.get(this.classOf(id));
     if (!described) throw new PythonError('KeyError', pyRepr(id));
@@ -50,7 +50,7 @@ export class PreparedGraph {
     return cache.get(this.signatures.get(id)) !== undefined;
   }
 
-  /** The declared inputs a node gets: literals as JavaScript values, links as what the cache holds. */
+  /** The values of a node's declared inputs: literals as JavaScript values, links resolved from the cache. */
   gatherInputs(id: string, cache: ResultCache): Record<string, unknown> {
     const inputs = inputsOf(this.#node(id));
     const values = declaredInputs(this.describedNode(id).info).flatMap(({ name }) => {
@@ -60,7 +60,7 @@ export class PreparedGraph {
     return Object.fromEntries(values);
   }
 
-  /** What a class asks for beside its inputs, as errors show it. */
+  /** The values of a node's hidden inputs, as error messages show them. */
   gatherHidden(id: string, prompt: QueuedPrompt): Record<string, unknown> {
     const hidden = hiddenInputs(this.describedNode(id).info);
     return Object.fromEntries(

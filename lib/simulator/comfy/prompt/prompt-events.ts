@@ -4,10 +4,10 @@ import type { StatusMessage } from './history.ts';
 import type { SocketTable } from '../server/sockets.ts';
 
 /**
- * Who gets which message. There is one current client in the process: the `client_id` of the prompt that runs, or ran
- * last. Messages go to its socket if it has one, else they are lost.
+ * Sends execution messages to the right sockets. The process has one current client: the `client_id` of the prompt that
+ * is running or ran last. Messages for it are lost if it has no open socket.
  *
- * | message                                                 | prompt with a client | without     |
+ * | message                                                 | prompt with a client | without one |
  * | ------------------------------------------------------- | -------------------- | ----------- |
  * | execution_start, _cached, _success, _error; executing, executed | that client  | nobody      |
  * | execution_interrupted, progress, progress_state, previews | that client        | all sockets |
@@ -30,7 +30,7 @@ export class PromptEvents {
     return this.#clientId !== undefined && this.#clientId !== null;
   }
 
-  /** What a client that comes back while its prompt runs is told: the node, without a prompt id. */
+  /** The current node, for a client that reconnects while its prompt is running. */
   currentNodeFor(clientId: string): string | undefined {
     return clientId === this.#clientId ? this.#currentNode : undefined;
   }
@@ -43,7 +43,7 @@ export class PromptEvents {
     this.#sockets.publish(message('status', statusData(queueRemaining)));
   }
 
-  /** Sends a message that also belongs into the history, and returns it. */
+  /** Sends a message that is also kept in the history, and returns it. */
   record(
     type: RecordedType,
     promptId: string,
@@ -73,7 +73,7 @@ export class PromptEvents {
     this.#toClient(message('executed', data));
   }
 
-  /** A node that was not run because of what it got; everything else goes on. */
+  /** Reports a node that did not run because of an `ExecutionBlocker`. The prompt goes on. */
   blocked(data: Readonly<Record<string, unknown>>): void {
     this.#toClientOrAll(message('execution_error', data));
   }
@@ -94,7 +94,7 @@ export class PromptEvents {
     if (picture && !withMetadata) this.#toClientOrAll(plainPreview(picture));
   }
 
-  /** The end of a prompt: the one message after which its history can be read. */
+  /** The end of a prompt: `executing` without a node. Its history entry exists before this is sent. */
   ended(promptId: string): void {
     this.#announce('ended', promptId);
     this.#currentNode = undefined;
@@ -119,7 +119,7 @@ export class PromptEvents {
   }
 }
 
-/** Messages the history keeps. */
+/** Messages that are kept in the history. */
 export type RecordedType =
   | 'execution_start'
   | 'execution_cached'
@@ -140,12 +140,12 @@ export const statusData = (queueRemaining: number) => ({
   status: { exec_info: { queue_remaining: queueRemaining } },
 });
 
-/** Frame type 1: format (1 is JPEG), picture. */
+/** Binary frame, type 1: image format (1 is JPEG), image. */
 function plainPreview(jpeg: Uint8Array): Buffer {
   return Buffer.concat([uint32(1), uint32(1), jpeg]);
 }
 
-/** Frame type 4: length of the JSON, JSON, picture. */
+/** Binary frame, type 4: length of the metadata, metadata as JSON, image. */
 function describedPreview({ promptId, nodeId }: Step, jpeg: Uint8Array): Buffer {
   const metadata = Buffer.from(
     writeJson({
@@ -166,7 +166,7 @@ function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** How far each node touched by a prompt is: the `nodes` of `progress_state`, in the order they were touched. */
+/** The progress of a prompt's nodes, in the order they started: the message `progress_state`. */
 export class ProgressState {
   readonly #promptId: string;
   readonly #nodes = new Map<string, NodeProgress>();
@@ -183,7 +183,7 @@ export class ProgressState {
     this.#nodes.set(nodeId, { value, max, state: 'running' });
   }
 
-  /** A node that came from the cache is finished without having started. */
+  /** A cached node finishes without having started. */
   finish(nodeId: string): void {
     const max = this.#nodes.get(nodeId)?.max ?? 1;
     this.#nodes.set(nodeId, { value: max, max, state: 'finished' });

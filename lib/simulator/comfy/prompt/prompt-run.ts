@@ -19,49 +19,49 @@ import { ProgressState, type PromptEvents, type RecordedType } from './prompt-ev
 import { writeJson } from '../python/python-json.ts';
 import type { QueuedPrompt } from './queue.ts';
 
-/** What a run shares with the ones before and after it. */
-export interface Workshop {
+/** The state all prompts of a process share. */
+export interface ExecutorState {
   readonly catalogue: Catalogue;
   readonly cache: ResultCache;
   readonly events: PromptEvents;
-  /** ComfyUI's one flag for the whole process; cleared when a prompt starts, and when somebody heeds it. */
+  /** ComfyUI's interrupt flag: one for the whole process. Cleared when a prompt starts and when a node has seen it. */
   readonly interruption: { requested: boolean };
   readonly work: (ms: number) => Promise<void>;
   /** Throws when the executor has been killed. */
   readonly checkAlive: () => void;
 }
 
-/** What stopped a prompt before all its nodes were done. */
-type Stop = 'interrupted' | 'failed';
+/** Why a prompt stopped before all its nodes were done. */
+type StopReason = 'interrupted' | 'failed';
 
 class Interrupted extends Error {}
 
-/** One prompt from `execution_start` to its terminal message (`PromptExecutor.execute_async` in ComfyUI). */
+/** One prompt, from `execution_start` to its terminal message (`PromptExecutor.execute_async` in ComfyUI). */
 export class PromptRun {
-  /** @throws for a graph that kills ComfyUI's executor, and when the executor has been killed. */
-  static async run(prompt: QueuedPrompt, workshop: Workshop): Promise<Outcome> {
-    workshop.interruption.requested = false;
-    workshop.events.begin(prompt.extraData.get('client_id'));
-    const started = workshop.events.record('execution_start', prompt.promptId);
-    const prepared = await PreparedGraph.prepare(prompt.graph as Graph, workshop.catalogue);
-    workshop.cache.keepOnly(prepared.signatures.values());
-    return new PromptRun(prompt, prepared, workshop).#run(started);
+  /** @throws PythonError for a graph that kills ComfyUI's executor; Error when the executor has been killed. */
+  static async run(prompt: QueuedPrompt, state: ExecutorState): Promise<Outcome> {
+    state.interruption.requested = false;
+    state.events.begin(prompt.extraData.get('client_id'));
+    const started = state.events.record('execution_start', prompt.promptId);
+    const prepared = await PreparedGraph.prepare(prompt.graph as Graph, state.catalogue);
+    state.cache.keepOnly(prepared.signatures.values());
+    return new PromptRun(prompt, prepared, state).#run(started);
   }
 
   readonly #prompt: QueuedPrompt;
   readonly #prepared: PreparedGraph;
-  readonly #workshop: Workshop;
+  readonly #state: ExecutorState;
   readonly #progress: ProgressState;
   readonly #outputs = new Map<string, NodeOutput>();
   readonly #messages: StatusMessage[] = [];
-  /** Nodes that really ran. */
+  /** Nodes that ran, without cached ones. */
   readonly #executed: string[] = [];
   #promptJson: JsonText | undefined;
 
-  private constructor(prompt: QueuedPrompt, prepared: PreparedGraph, workshop: Workshop) {
+  private constructor(prompt: QueuedPrompt, prepared: PreparedGraph, state: ExecutorState) {
     this.#prompt = prompt;
     this.#prepared = prepared;
-    this.#workshop = workshop;
+    this.#state = state;
     this.#progress = new ProgressState(prompt.promptId);
   }
 
@@ -72,7 +72,7 @@ export class PromptRun {
     return { outputs: this.#outputs, succeeded: stop === undefined, messages: this.#messages };
   }
 
-  async #runNodes(): Promise<Stop | undefined> {
+  async #runNodes(): Promise<StopReason | undefined> {
     const plan = new Plan(this.#prompt.outputs, {
       graph: this.#prepared.graph,
       isCached: (id) => this.#isCached(id),
@@ -81,7 +81,7 @@ export class PromptRun {
     while (!plan.isDone) {
       const id = plan.next();
       if (id === undefined) {
-        this.#recordCycle(plan.blamed);
+        this.#recordCycle(plan.firstWaiting);
         return;
       }
       const stop = await this.#runNode(id);
@@ -92,44 +92,44 @@ export class PromptRun {
     return undefined;
   }
 
-  async #runNode(id: string): Promise<Stop | undefined> {
+  async #runNode(id: string): Promise<StopReason | undefined> {
     if (this.#isCached(id)) {
       this.#reuse(id);
       return;
     }
     this.#progress.start(id);
-    this.#workshop.events.progressState(this.#progress);
-    this.#workshop.events.executing(this.#prompt.promptId, id);
+    this.#state.events.progressState(this.#progress);
+    this.#state.events.executing(this.#prompt.promptId, id);
     try {
       await this.#execute(id);
       return undefined;
     } catch (error) {
-      this.#workshop.checkAlive();
+      this.#state.checkAlive();
       if (error instanceof ProcessCrash) throw error;
       return this.#recordFailure(id, error);
     }
   }
 
   async #execute(id: string): Promise<void> {
-    // HTTP is served by another thread in ComfyUI: an interrupt gets through between any two nodes.
+    // ComfyUI serves HTTP in another thread, so an interrupt can arrive between any two nodes.
     await nextTurn();
-    this.#heedInterruption();
-    const { cache } = this.#workshop;
+    this.#throwIfInterrupted();
+    const { cache } = this.#state;
     const inputs = this.#prepared.gatherInputs(id, cache);
     const blocker = Object.values(inputs).find(isBlocker);
     const result = blocker
       ? this.#block(id, blocker)
       : await this.#prepared.describedNode(id).definition.execute(inputs, this.#contextOf(id));
-    this.#workshop.checkAlive();
+    this.#state.checkAlive();
     const shown = result.ui && this.#show(id, result.ui);
     cache.set(this.#prepared.signatures.get(id), { outputs: result.outputs ?? [], shown });
     this.#executed.push(id);
     this.#finish(id);
   }
 
-  /** Without a client ComfyUI 0.8.0 forgets to report what a cached node showed: its history then has no outputs. */
+  /** A bug of ComfyUI 0.8.0: without a client, the outputs of cached nodes are missing from the history. */
   #reuse(id: string): undefined {
-    const { cache, events } = this.#workshop;
+    const { cache, events } = this.#state;
     const shown = cache.get(this.#prepared.signatures.get(id))?.shown;
     if (events.hasClient) {
       events.executed(this.#prompt.promptId, id, shown?.ui ?? null);
@@ -142,19 +142,19 @@ export class PromptRun {
     const meta = { node_id: id, display_node: id, parent_node: null, real_node_id: id };
     const shown = { ui, meta };
     this.#outputs.set(id, shown);
-    this.#workshop.events.executed(this.#prompt.promptId, id, ui);
+    this.#state.events.executed(this.#prompt.promptId, id, ui);
     return shown;
   }
 
   #finish(id: string): void {
     this.#progress.finish(id);
-    this.#workshop.events.progressState(this.#progress);
+    this.#state.events.progressState(this.#progress);
   }
 
-  /** Passes the blocker on; its message is told once, by the first node it stops. */
+  /** Passes the blocker on to all outputs. Its message is sent once, for the first node it blocks. */
   #block(id: string, { message }: Blocker): NodeResult {
     if (message !== undefined) {
-      this.#workshop.events.blocked({
+      this.#state.events.blocked({
         prompt_id: this.#prompt.promptId,
         ...this.#place(id),
         exception_message: `Execution Blocked: ${message}`,
@@ -172,38 +172,38 @@ export class PromptRun {
     const pnginfo = pnginfoOf(this.#prompt);
     this.#promptJson ??= JsonText.parse(writeJson(this.#prompt.graph));
     return {
-      ...this.#workshop.catalogue.host,
+      ...this.#state.catalogue.host,
       nodeId: id,
       prompt: this.#promptJson,
       extraPnginfo: pnginfo && JsonText.parse(writeJson(pnginfo)),
       progress: (value, max, preview) => this.#step(id, { value, max, preview }),
-      work: (ms) => this.#workshop.work(ms),
+      work: (ms) => this.#state.work(ms),
     };
   }
 
   async #step(id: string, { value, max, preview }: StepReport): Promise<void> {
-    this.#workshop.checkAlive();
-    this.#heedInterruption();
+    this.#state.checkAlive();
+    this.#throwIfInterrupted();
     this.#progress.update(id, value, max);
-    this.#workshop.events.progressState(this.#progress);
+    this.#state.events.progressState(this.#progress);
     const step = { promptId: this.#prompt.promptId, nodeId: id, value, max };
-    this.#workshop.events.progress(step, preview);
+    this.#state.events.progress(step, preview);
     await nextTurn();
   }
 
-  #heedInterruption(): void {
-    const { interruption } = this.#workshop;
+  #throwIfInterrupted(): void {
+    const { interruption } = this.#state;
     if (!interruption.requested) return;
     interruption.requested = false;
     throw new Interrupted();
   }
 
-  #recordFailure(id: string, error: unknown): Stop {
+  #recordFailure(id: string, error: unknown): StopReason {
     if (error instanceof Interrupted) {
       this.#record('execution_interrupted', this.#place(id));
       return 'interrupted';
     }
-    const inputs = this.#prepared.gatherInputs(id, this.#workshop.cache);
+    const inputs = this.#prepared.gatherInputs(id, this.#state.cache);
     this.#record('execution_error', {
       ...this.#place(id),
       ...describeException(isError(error) ? error : new Error(String(error))),
@@ -216,7 +216,7 @@ export class PromptRun {
     return 'failed';
   }
 
-  /** ComfyUI reports the error and then calls the prompt a success. */
+  /** ComfyUI reports the error, but still counts the prompt as a success. */
   #recordCycle(id: string): undefined {
     const error = new Error('Dependency cycle detected');
     error.name = 'graph.DependencyCycleError';
@@ -234,11 +234,11 @@ export class PromptRun {
   }
 
   #record(type: RecordedType, data: Readonly<Record<string, unknown>>): void {
-    this.#messages.push(this.#workshop.events.record(type, this.#prompt.promptId, data));
+    this.#messages.push(this.#state.events.record(type, this.#prompt.promptId, data));
   }
 
   #isCached(id: string): boolean {
-    return this.#prepared.isCached(id, this.#workshop.cache);
+    return this.#prepared.isCached(id, this.#state.cache);
   }
 
   get #nodeIds(): string[] {

@@ -1,9 +1,9 @@
 import { Heap } from './heap.ts';
 import type { PyDict, PyFloat } from '../python/python-json.ts';
 
-/** A prompt as it waits, runs, and goes into the history. */
+/** A prompt, from the queue to the history. */
 export interface QueuedPrompt {
-  /** Lower runs earlier. A float when the caller chose it. */
+  /** Prompts with lower numbers run first. A float if the caller chose it. */
   readonly number: number | PyFloat;
   readonly promptId: string;
   readonly graph: PyDict;
@@ -14,9 +14,7 @@ export interface QueuedPrompt {
   readonly queuedAt: number;
 }
 
-/**
- * Prompts waiting, and the one that runs. Each change is told to `onChange`, which sends `status` to every socket.
- */
+/** Pending prompts and the running one. Every change calls `onChange`, which sends `status` to all sockets. */
 export class PromptQueue {
   readonly #heap = new Heap(isBefore);
   readonly #onChange: () => void;
@@ -42,8 +40,8 @@ export class PromptQueue {
   }
 
   /**
-   * @throws TypeError when another prompt has the same number and id: Python cannot compare them further. The prompt is
-   * queued all the same, and runs.
+   * @throws TypeError when another prompt has the same number and id, because Python cannot compare the rest of the
+   * tuple. The prompt is queued and runs all the same.
    */
   put(prompt: QueuedPrompt): void {
     try {
@@ -54,7 +52,7 @@ export class PromptQueue {
     }
   }
 
-  /** Makes the first prompt the running one. */
+  /** Takes the first prompt from the queue and makes it the running one. */
   take(): QueuedPrompt | undefined {
     const first = this.#heap.pop();
     if (!first) return undefined;
@@ -63,13 +61,13 @@ export class PromptQueue {
     return first;
   }
 
-  /** The running prompt is in the history now. */
+  /** The running prompt has ended. */
   done(): void {
     this.#running = undefined;
     this.#onChange();
   }
 
-  /** Resolves when there may be something to do. */
+  /** Resolves when the executor should look again: a prompt was queued, or memory is to be freed. */
   async changed(): Promise<void> {
     await this.#wake.promise;
   }
@@ -79,7 +77,7 @@ export class PromptQueue {
     this.#onChange();
   }
 
-  /** The only prompt pending is deleted by clearing, which tells everybody twice. */
+  /** Like ComfyUI, clears the queue to delete its only prompt, which sends `status` twice. */
   delete(promptId: string): void {
     const prompt = this.pending.find((one) => one.promptId === promptId);
     if (!prompt) return;
@@ -88,20 +86,20 @@ export class PromptQueue {
     this.#onChange();
   }
 
-  /** Asks the executor to drop its caches before the next prompt. */
+  /** Asks the executor to clear its cache before the next prompt. */
   freeMemory(): void {
     this.#freeMemory = true;
     this.#notify();
   }
 
-  /** Whether {@link freeMemory} was called since this was asked last. */
+  /** Whether {@link freeMemory} was called; resets the flag. */
   takeFreeMemory(): boolean {
-    const asked = this.#freeMemory;
+    const requested = this.#freeMemory;
     this.#freeMemory = false;
-    return asked;
+    return requested;
   }
 
-  /** Wakes who waits in {@link changed}. */
+  /** Resolves {@link changed}. */
   #notify(): void {
     this.#wake.resolve(undefined);
     this.#wake = Promise.withResolvers();

@@ -2,8 +2,8 @@ import type { ImageBatch } from '../nodes/node.ts';
 import { pyStr, fromPlain } from './python-text.ts';
 
 /**
- * An error of a node, as `execution_error` shows one. The name of a JavaScript error stands for the Python class:
- * `RuntimeError`, `torch.OutOfMemoryError`; a plain `Error` is an `Exception`.
+ * An error of a node in the format of `execution_error`. The error's name is used as the Python class:
+ * `RuntimeError`, `torch.OutOfMemoryError`. A plain `Error` becomes `Exception`.
  */
 export function describeException(error: Error) {
   const type = error.name === 'Error' ? 'Exception' : error.name;
@@ -16,7 +16,7 @@ export function describeException(error: Error) {
 
 const OUT_OF_MEMORY = '(simulated) The GPU has too little memory; try a smaller batch_size.';
 
-/** Inputs of the failed node: each a list of one, scalars as they are, all else as the text Python would print. */
+/** Inputs of the failed node, each as a list of one value. Values other than scalars are shown as Python prints them. */
 export function describeInputs(inputs: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, [show(value)]]));
 }
@@ -32,5 +32,5 @@ function tensorText({ frames, height, width, channels }: ImageBatch): string {
   return `tensor(simulated, size=(${frames.length}, ${height}, ${width}, ${channels}))`;
 }
 
-/** Stands where ComfyUI shows its own source lines. */
+/** In place of ComfyUI's Python traceback. */
 export const TRACEBACK = ['  (simulated: no traceback)\n'];

@@ -1,8 +1,8 @@
 import { JsonText } from '../../../json.ts';
 
 /**
- * JSON as Python holds it, because ComfyUI's answers show it: objects keep the order of their keys, `1` and `1.0` are
- * different numbers, integers have no limit, and `NaN` is written bare.
+ * JSON as Python reads and writes it, because ComfyUI's answers depend on it: key order is kept, `1` and `1.0` are
+ * different, integers are unlimited, and `NaN` is written bare.
  */
 export type PyValue = null | boolean | number | bigint | string | PyFloat | PyValue[] | PyDict;
 export type PyDict = Map<string, PyValue>;
@@ -16,7 +16,7 @@ export class PyFloat {
   }
 }
 
-/** Text that is JSON already and goes into a bigger document as it is. */
+/** JSON text that is copied into a larger document unchanged. */
 export class RawJson {
   readonly text: string;
 
@@ -25,7 +25,7 @@ export class RawJson {
   }
 }
 
-/** @throws SyntaxError if the text is not JSON. */
+/** @throws SyntaxError for text that is not JSON. */
 export function readJson(text: string): PyValue {
   return read(JsonText.parse(text));
 }
@@ -50,15 +50,15 @@ function readNumber(text: string): PyValue {
   return toInt(BigInt(text));
 }
 
-/** The smallest of the two forms an int has here. */
+/** A Python int: a number if it is safe, otherwise a bigint. */
 export function toInt(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }
 
 /**
- * Writes Python values, plain JavaScript ones, and {@link RawJson}, as Python's `json.dumps` does: a blank after each
- * comma and colon, everything but ASCII escaped. `undefined` members are left out.
+ * Writes Python values, plain JavaScript values and {@link RawJson} like Python's `json.dumps`: a space after each comma
+ * and colon, non-ASCII characters escaped. `undefined` members are left out.
  */
 export function writeJson(value: unknown): string {
   switch (typeof value) {
@@ -113,7 +113,7 @@ function exponentText(value: number): string {
   return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
 }
 
-/** What a node gets to see: objects, arrays, numbers; a bigint where a number would be rounded. */
+/** The value as a plain JavaScript value, for nodes. Large integers stay bigints. */
 export function toPlain(value: PyValue): unknown {
   if (value instanceof PyFloat) return value.value;
   if (Array.isArray(value)) return value.map(toPlain);

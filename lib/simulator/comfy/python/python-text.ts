@@ -1,6 +1,6 @@
 import { floatText, PyFloat, toInt, type PyValue } from './python-json.ts';
 
-/** An error of Python's, where ComfyUI lets callers see its name and text. */
+/** A Python exception whose type and message ComfyUI shows to callers. */
 export class PythonError extends Error {
   readonly type: string;
 
@@ -11,7 +11,7 @@ export class PythonError extends Error {
   }
 }
 
-/** `str(value)`: what an f-string shows. */
+/** `str(value)`, as in f-strings. */
 export function pyStr(value: PyValue): string {
   return typeof value === 'string' ? value : pyRepr(value);
 }
@@ -117,7 +117,7 @@ function typeName(value: PyValue): string {
   return value instanceof Map ? 'dict' : typeof value;
 }
 
-/** Whether Python finds the two equal: `1 == 1.0 == True`, containers by content. */
+/** Python's `a == b`: `1 == 1.0 == True`, containers by content. */
 export function pyEquals(a: PyValue, b: PyValue): boolean {
   const [first, second] = [comparable(a), comparable(b)];
   if (typeof first === 'object' && typeof second === 'object' && first && second) {
@@ -134,7 +134,7 @@ function comparable(value: PyValue): PyValue {
   return typeof value === 'boolean' ? Number(value) : value;
 }
 
-/** A JavaScript value, of a node's own description, as Python holds it. */
+/** A plain JavaScript value, such as a node's description, as a Python value. */
 export function fromPlain(value: unknown): PyValue {
   switch (typeof value) {
     case 'number':

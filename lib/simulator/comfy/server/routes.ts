@@ -9,7 +9,7 @@ import { readJson, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyBool, pyInt } from '../python/python-text.ts';
 import { submitPrompt } from './submit.ts';
 import { uploadImage, uploadMask } from './uploads.ts';
-import { describe } from '../nodes/node.ts';
+import { describeClasses } from '../nodes/node.ts';
 import { viewFile } from './view.ts';
 
 type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
@@ -170,7 +170,7 @@ async function readDict(body: Exchange['body']): Promise<PyDict> {
 async function objectInfo({ comfy: { catalogue }, id }: Exchange): Promise<Answer> {
   const known = id === '' || catalogue.nodes.has(id);
   const names = id === '' ? [...catalogue.nodes.keys()] : [id];
-  const described = await describe(known ? names : [], catalogue);
+  const described = await describeClasses(known ? names : [], catalogue);
   return json(new Map([...described].map(([name, { info }]) => [name, info])));
 }
 

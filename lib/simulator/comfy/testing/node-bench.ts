@@ -1,4 +1,4 @@
-/** For tests: runs single nodes in folders of their own, without a server around them. */
+/** For tests: runs single nodes in temporary folders, without a server. */
 
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,13 +9,13 @@ import { SIMULATED_MODELS, NODES } from '../nodes/registry.ts';
 export interface NodeBench extends AsyncDisposable {
   readonly host: NodeHost;
   readonly folders: Folders;
-  /** What the nodes reported so far. */
+  /** Progress reported so far. */
   readonly steps: { readonly value: number; readonly max: number; readonly preview?: Uint8Array }[];
-  /** The output slots of a node. */
+  /** Runs a node and returns its outputs. */
   outputs(name: string, inputs: object): Promise<readonly unknown[]>;
-  /** The first output, where it is pictures. */
+  /** Runs a node and returns its first output, an image batch. */
   image(name: string, inputs: object): Promise<ImageBatch>;
-  /** What an output node shows. */
+  /** Runs a node and returns its `ui` output. */
   show(name: string, inputs: object): Promise<Readonly<Record<string, readonly unknown[]>>>;
 }
 
@@ -68,12 +68,12 @@ export function definitionOf(name: string): NodeDefinition {
   return definition;
 }
 
-/** A picture of one row, a pixel for each `[red, green, blue]`. */
+/** An image of one row, with a pixel for each `[red, green, blue]`. */
 export function rowOf(...pixels: readonly (readonly [number, number, number])[]): ImageBatch {
   return { width: pixels.length, height: 1, channels: 3, frames: [Uint8Array.from(pixels.flat())] };
 }
 
-/** The bytes of the first frame. */
+/** The bytes of the first frame, as numbers. */
 export function bytesOf({ frames }: { readonly frames: readonly Uint8Array[] }): number[] {
   return [...(frames[0] ?? [])];
 }

@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import type { ComfySimulator } from '../simulator.ts';
 
-/** A websocket client for tests: keeps what came, and waits for what has to come. */
+/** A websocket client for tests: collects messages and waits for expected ones. */
 export class ProbeSocket implements Disposable {
   readonly messages: ProbeMessage[] = [];
   /** Resolves with the close code. */
@@ -18,7 +18,7 @@ export class ProbeSocket implements Disposable {
     socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
   }
 
-  /** @throws when the server refuses; the message names the status. */
+  /** @throws Error when the server refuses; the message contains the status. */
   static async open({ url }: ComfySimulator, clientId?: string): Promise<ProbeSocket> {
     const query = clientId === undefined ? '' : `?clientId=${clientId}`;
     const socket = new WebSocket(`${url}/ws${query}`, { perMessageDeflate: false });
@@ -30,7 +30,7 @@ export class ProbeSocket implements Disposable {
     return probe;
   }
 
-  /** Types in the order they came; `executing null` for the end of a prompt. */
+  /** Message types in order of arrival; `executing null` is the end of a prompt. */
   get types(): string[] {
     return this.messages.map(({ type, data }) => {
       const { node } = data as { node?: unknown };
@@ -42,7 +42,7 @@ export class ProbeSocket implements Disposable {
     this.#socket.send(text);
   }
 
-  /** Answers with what the server's pong does; for half-open sockets. */
+  /** Resolves with the server's pong; for tests of half-open sockets. */
   ping(): Promise<void> {
     const pong = Promise.withResolvers<undefined>();
     this.#socket.once('pong', () => pong.resolve(undefined));
@@ -50,7 +50,7 @@ export class ProbeSocket implements Disposable {
     return pong.promise;
   }
 
-  /** Stops reading: what comes fills the buffers, then the sender waits. */
+  /** Stops reading, so that the buffers fill up and the sender has to wait. */
   pause(): void {
     this.#socket.pause();
   }
@@ -59,17 +59,18 @@ export class ProbeSocket implements Disposable {
     this.#socket.close();
   }
 
-  /** The first message that fits, past or coming, within five seconds. */
+  /** The first matching message, past or future. @throws Error after five seconds. */
   async waitFor(fits: (message: ProbeMessage) => boolean): Promise<ProbeMessage> {
-    const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS);
-    const end = Date.now() + PATIENCE_MS;
+    const timeout = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => timeout.resolve(undefined), TIMEOUT_MS);
+    const deadline = Date.now() + TIMEOUT_MS;
     try {
       for (;;) {
         const found = this.messages.find(fits);
         if (found) return found;
-        if (Date.now() >= end) throw new Error(`No such message among: ${this.types.join(', ')}`);
-        await Promise.race([this.#arrived.promise, late.promise]);
+        if (Date.now() >= deadline)
+          throw new Error(`No such message among: ${this.types.join(', ')}`);
+        await Promise.race([this.#arrived.promise, timeout.promise]);
       }
     } finally {
       clearTimeout(timer);
@@ -104,9 +105,9 @@ export interface ProbeMessage {
   readonly data: unknown;
 }
 
-const PATIENCE_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 
-/** `POST`s a JSON value, or a text as it is. */
+/** `POST`s a value as JSON; a string is sent as it is. */
 export function post({ url }: ComfySimulator, path: string, body: unknown): Promise<Response> {
   return fetch(url + path, {
     method: 'POST',
@@ -131,14 +132,14 @@ export async function submit(
   return body.prompt_id;
 }
 
-/** Ids of the prompts that run and wait. */
+/** Ids of the running and pending prompts. */
 export async function queueOf(comfy: ComfySimulator) {
   const queue = (await get(comfy, '/queue')) as Record<string, [number, string][]>;
   const ids = (name: string) => queue[name]?.map(([, id]) => id);
   return { running: ids('queue_running'), pending: ids('queue_pending') };
 }
 
-/** A picture, some steps of work, and a file. */
+/** A workflow of three nodes: an image, a sampler with steps, a saved file. */
 export function samplerGraph({ steps = 3, stepMs = 1, seed = 0, prefix = 'T' } = {}) {
   return {
     1: { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 255 } },
@@ -150,5 +151,5 @@ export function samplerGraph({ steps = 3, stepMs = 1, seed = 0, prefix = 'T' } =
   };
 }
 
-/** Only shows a text: the smallest prompt there is. */
+/** The smallest workflow: one node that shows a text. */
 export const textGraph = (text: string) => ({ 1: { class_type: 'ProbeText', inputs: { text } } });

@@ -11,7 +11,7 @@ import {
 import { findOutputPlace } from '../nodes/output-files.ts';
 
 /**
- * Nodes for tests: the five of the recordings, and some that do what a workflow should not.
+ * Node classes for tests: five that the recordings use, and further ones that misbehave.
  *
  * | class         | does                                                                          |
  * | ------------- | ----------------------------------------------------------------------------- |
@@ -20,12 +20,12 @@ import { findOutputPlace } from '../nodes/output-files.ts';
  * | ProbeCrash    | ends the process                                                              |
  * | ProbeVideo    | writes an `.mp4` and shows it under `gifs`, as VHS_VideoCombine does          |
  * | ProbeText     | shows `{"text": [text]}`                                                      |
- * | ProbeSleep    | works `ms` without progress: it cannot be interrupted                         |
+ * | ProbeSleep    | works `ms` without progress, so that it cannot be interrupted                 |
  * | ProbeOutOfMemory | raises what torch raises when the GPU is full                              |
- * | ProbeBlock    | blocks everything behind it, with `message` unless that is empty              |
+ * | ProbeBlock    | blocks all downstream nodes, with `message` unless it is empty                |
  * | ProbeNaN      | shows a number JSON cannot hold                                               |
  * | ProbeSilent   | an output node that shows nothing                                             |
- * | ProbeValue    | shows a value of type INT as it arrived, and what JavaScript type it has      |
+ * | ProbeValue    | shows the INT value it received and its JavaScript type                       |
  */
 export const PROBE_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   probe('ProbeSampler', {
@@ -157,7 +157,7 @@ function raise(type: string, message: string): never {
   throw error;
 }
 
-/** 64 by 64, as large as a sampler's are for small pictures; another shade at each step. */
+/** A preview of 64x64, with another shade at each step. */
 function previewJpeg(step: number): Promise<Buffer> {
   const known = PREVIEWS.get(step % 16);
   if (known) return known;

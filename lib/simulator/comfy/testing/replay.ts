@@ -2,7 +2,7 @@ import { WebSocket } from 'ws';
 import type { ComfySimulator } from '../simulator.ts';
 import type { HttpLine, Message, TranscriptLine } from './transcript.ts';
 
-/** The body of a request the transcript does not hold, by its place among the scenario's exchanges. */
+/** The bodies that are not in the transcript, by the index of the HTTP exchange in the scenario. */
 export type Unrecorded = (exchange: number) => Promise<FormData | undefined>;
 
 interface Connection {
@@ -12,14 +12,14 @@ interface Connection {
 }
 
 /**
- * Makes the calls of a transcript to the simulator, and writes down what it says. A call is made when everything that
- * had come before it has come here too.
+ * Replays the calls of a transcript on the simulator and records the answers. A call is made when all messages recorded
+ * before it have arrived.
  */
 export class Replay {
   readonly #comfy: ComfySimulator;
   readonly #seen: TranscriptLine[] = [];
   readonly #connections = new Map<string, Connection>();
-  /** Prompt ids of the recording and of now. */
+  /** Prompt ids of this run, by the ids in the recording. */
   readonly #ids = new Map<string, string>();
   #arrived = Promise.withResolvers<undefined>();
 
@@ -27,7 +27,7 @@ export class Replay {
     this.#comfy = comfy;
   }
 
-  /** Plays one scenario and returns what was seen. The sockets it leaves open are closed by the next one. */
+  /** Plays one scenario and returns what was seen. Its open sockets stay open for the next scenario. */
   async play(lines: readonly TranscriptLine[], unrecorded: Unrecorded): Promise<TranscriptLine[]> {
     this.#seen.length = 0;
     const expected = new Map<string, number>();
@@ -128,7 +128,7 @@ export class Replay {
     });
   }
 
-  /** An entry that was there when it was asked for: then its prompt had ended. */
+  /** If the recorded answer of `/history/{id}` has an entry, waits until the prompt has one here too. */
   async #waitForHistory({ path, response }: HttpLine): Promise<void> {
     const [, recordedId] = /^\/history\/(.+)$/.exec(path) ?? [];
     const promptId = this.#ids.get(recordedId ?? '');
@@ -136,7 +136,7 @@ export class Replay {
     await this.#comfy.waitFor({ type: 'history', promptId });
   }
 
-  /** A client that was told of no prompts when it came back did so after the end of its own. */
+  /** A client that saw an empty queue when it reconnected had reconnected after the end of its prompt. */
   async #waitForEnd(rest: readonly TranscriptLine[], client: string): Promise<void> {
     const greeting = rest.find((line) => line.kind === 'ws-recv' && line.client === client);
     const isIdle = JSON.stringify(greeting ?? '').includes('"queue_remaining":0');
@@ -150,7 +150,7 @@ export class Replay {
     }
   }
 
-  /** Until each client has seen the last thing it saw in the recording. */
+  /** Waits until each client has received the last message it received in the recording. */
   async #waitForEnds(lines: readonly TranscriptLine[]): Promise<void> {
     const last = new Map<string, string>();
     for (const line of lines) {
@@ -168,11 +168,14 @@ export class Replay {
     }
   }
 
-  async #until(isSo: () => boolean): Promise<void> {
-    const late = AbortSignal.timeout(PATIENCE_MS);
-    const given = Promise.withResolvers<undefined>();
-    late.addEventListener('abort', () => given.resolve(undefined));
-    while (!isSo() && !late.aborted) await Promise.race([this.#arrived.promise, given.promise]);
+  /** Returns after the timeout as well; the comparison then shows what is missing. */
+  async #until(condition: () => boolean): Promise<void> {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const timedOut = Promise.withResolvers<undefined>();
+    timeout.addEventListener('abort', () => timedOut.resolve(undefined));
+    while (!condition() && !timeout.aborted) {
+      await Promise.race([this.#arrived.promise, timedOut.promise]);
+    }
   }
 
   #current(text: string): string {
@@ -189,8 +192,7 @@ export class Replay {
   }
 }
 
-/** Then the comparison says what is missing. */
-const PATIENCE_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 
 function sidOf(lines: readonly TranscriptLine[], client: string): string {
   const [sid] = new RegExp(`${client}-[0-9a-f-]{27}`).exec(JSON.stringify(lines)) ?? [client];

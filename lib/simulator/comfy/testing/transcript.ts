@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-/** A line of a recording of ComfyUI on the wire; see `test_resources/transcripts`. */
+/** A line of a recording of ComfyUI's HTTP and websocket traffic; see `test_resources/transcripts`. */
 export type TranscriptLine =
   | {
       readonly kind: 'http';
@@ -26,20 +26,20 @@ export async function readTranscript(scenario: string): Promise<TranscriptLine[]
 
 const FOLDER = 'test_resources/transcripts/comfyui-0.8.0';
 
-/** What two transcripts of the same calls must have in common. */
+/** The parts of a transcript that must be equal between two runs of the same calls. */
 export interface Comparable {
-  /** Exchanges in order. */
+  /** HTTP exchanges in order. */
   readonly http: readonly unknown[];
-  /** Messages of each connection opened in the scenario, in order. HTTP and websockets overtake each other at will. */
+  /** Messages of each connection, in order. The order between HTTP and websockets is not compared. */
   readonly sockets: readonly (readonly unknown[])[];
 }
 
 export interface CompareOptions {
-  /** How many steps are seen depends on the moment somebody interrupts or comes back: they count as one. */
+  /** Counts consecutive progress messages as one: their number depends on the moment of an interrupt or a reconnect. */
   readonly collapseSteps?: boolean;
 }
 
-/** Leaves out what differs from run to run: times, sizes, random names, order where ComfyUI's comes from a set. */
+/** Masks everything that differs between runs: times, sizes, random names, and the order of Python sets. */
 export function toComparable(
   lines: readonly TranscriptLine[],
   { collapseSteps = false }: CompareOptions = {},
@@ -51,7 +51,7 @@ export function toComparable(
   };
 }
 
-/** Messages by connection; a client that comes back has two. */
+/** Messages by connection. A client that reconnects has two. */
 function connections(lines: readonly TranscriptLine[]): Message[][] {
   const all: Message[][] = [];
   const open = new Map<string, Message[]>();
@@ -67,7 +67,7 @@ function connections(lines: readonly TranscriptLine[]): Message[][] {
 }
 
 function comparableExchange({ method, path, status, headers, response }: HttpLine) {
-  // The page at `/` and the facts about the machine belong to whoever recorded them.
+  // The page at `/` is ComfyUI's frontend, which is not simulated.
   const body = path === '/' ? '<page>' : mask(response);
   return { method, path: mask(path), status, headers, body };
 }
@@ -92,12 +92,12 @@ function maskList(list: readonly unknown[], key: string | undefined): unknown[] 
   return masked.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 }
 
-/** Lists made from Python sets. */
+/** Lists that ComfyUI makes from Python sets. */
 const SET_KEYS = new Set(['executed', 'current_outputs', 'errors', 'dependent_outputs']);
 
 function maskText(text: string): string {
   if (text.startsWith('tensor(')) return '<tensor>';
-  // What follows the start of a JPEG is its encoder's business.
+  // Only the start of a JPEG is compared.
   if (text.startsWith(PREVIEW_HEADER)) return PREVIEW_HEADER;
   return text
     .replace(/<[1-9]\d* bytes>/, '<bytes>')

@@ -1,7 +1,7 @@
 import type { InputSpec, NodeInfo } from '../nodes/node.ts';
 import { PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
 
-/** The workflow of a prompt as it came: nodes by id, in document order, each a dict with `class_type` and `inputs`. */
+/** The workflow of a prompt: nodes by id, in document order. Each node is a dict with `class_type` and `inputs`. */
 export type Graph = Map<string, PyDict>;
 
 export interface Link {
@@ -9,7 +9,7 @@ export interface Link {
   readonly slot: number;
 }
 
-/** What the executor follows: a list of two, a text and a number. Everything else is a literal. */
+/** A link is a list of a string and a number. Everything else is a literal. */
 export function maybeLink(value: PyValue | undefined): Link | undefined {
   if (!Array.isArray(value) || value.length !== 2) return undefined;
   const [from, slot] = value;
@@ -34,7 +34,7 @@ export interface DeclaredInput {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** Required inputs first, as the node declares them. */
+/** Required inputs first, in the order of their declaration. */
 export function declaredInputs(info: NodeInfo): DeclaredInput[] {
   const declare = (specs: Readonly<Record<string, InputSpec>>, required: boolean) =>
     Object.entries(specs).map(([name, [type, options = {}]]) => ({
@@ -49,7 +49,7 @@ export function declaredInputs(info: NodeInfo): DeclaredInput[] {
   ];
 }
 
-/** Hidden inputs by name with what they ask for: `PROMPT`, `EXTRA_PNGINFO`, `UNIQUE_ID`. */
+/** Names and kinds of hidden inputs: `PROMPT`, `EXTRA_PNGINFO`, `UNIQUE_ID`. */
 export function hiddenInputs(info: NodeInfo): [string, string][] {
   return Object.entries(info.input.hidden ?? {}).map(([name, wanted]) => [
     name,

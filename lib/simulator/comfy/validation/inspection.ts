@@ -22,7 +22,7 @@ export interface NodeComplaints {
   readonly class_type: string;
 }
 
-/** What `POST /prompt` learns of a graph: which outputs will run, and what is wrong with the others. */
+/** The result of validating a graph: the outputs that will run, and the errors of the others. */
 export interface Verdict {
   /** Absent when at least one output can run. */
   readonly error?: Complaint;
@@ -35,7 +35,7 @@ interface Finding {
   readonly errors: readonly Complaint[];
 }
 
-/** Follows outputs upstream, each node once. */
+/** Validates output nodes and everything upstream of them, each node once. */
 export class Inspection {
   readonly #graph: Graph;
   readonly #described: ReadonlyMap<string, DescribedNode>;
@@ -68,7 +68,7 @@ export class Inspection {
     return { error, goodOutputs: [], nodeErrors };
   }
 
-  /** Whatever was found bad so far counts as spoiling this output, also what an earlier one ran into. */
+  /** As in ComfyUI, all errors found so far are attributed to this output, including those of earlier outputs. */
   #collect(output: string, nodeErrors: Map<string, NodeComplaints>): void {
     for (const [id, { valid, errors }] of this.#findings) {
       if (valid || errors.length === 0) continue;
@@ -99,7 +99,7 @@ export class Inspection {
     if (known) return known;
     const { definition, info } = this.#describedNode(id);
     const inputs = this.#inputs(id);
-    // A cycle comes back to here: invalid, with nothing to say about it, which is also what callers are told.
+    // A cycle leads back to this node. It then counts as invalid without an error, as in ComfyUI.
     this.#findings.set(id, { valid: false, errors: [] });
     const errors: Complaint[] = [];
     let valid = true;
@@ -111,7 +111,7 @@ export class Inspection {
     return this.#found(id, errors, valid);
   }
 
-  /** Adds what is wrong with the input itself to `errors`; false when something further up is. */
+  /** Adds the errors of this input to `errors`. Returns false when an upstream node is invalid. */
   async #inspectInput(
     input: DeclaredInput,
     inputs: PyDict,
@@ -191,7 +191,7 @@ export class Inspection {
   }
 }
 
-/** A node with a check of its own accepts more than its menus list: any file that is there. */
+/** A class with its own `validate` skips the list check: it accepts any existing file. */
 function checkLiteral(
   input: DeclaredInput,
   inputs: PyDict,

@@ -20,7 +20,7 @@ export interface Complaint {
   readonly extra_info: Readonly<Record<string, unknown>>;
 }
 
-/** A complaint about the graph as a whole. */
+/** An error without details about an input. */
 export const complaint = (type: string, message: string, details = ''): Complaint => ({
   type,
   message,
@@ -28,7 +28,7 @@ export const complaint = (type: string, message: string, details = ''): Complain
   extra_info: {},
 });
 
-/** `[type, options]`, as errors quote the declaration of an input. */
+/** An input's declaration as errors quote it: `[type, options]`. */
 export function inputConfig(input: DeclaredInput): unknown[] {
   return [input.type, input.options];
 }
@@ -66,7 +66,7 @@ export function typeMismatch(input: DeclaredInput, received: unknown, link: PyVa
   };
 }
 
-/** Types fit when equal, when one is `*`, or when lists of types (`INT,FLOAT`) have one in common. */
+/** Types are compatible when equal, when one is `*`, or when lists of types (`INT,FLOAT`) overlap. */
 export function typesFit(received: unknown, wanted: unknown): boolean {
   if (received === '*' || wanted === '*' || isDeepStrictEqual(received, wanted)) return true;
   if (typeof received !== 'string' || typeof wanted !== 'string') return false;
@@ -75,8 +75,8 @@ export function typesFit(received: unknown, wanted: unknown): boolean {
 }
 
 /**
- * Turns the literal into the declared type, in place as ComfyUI does: `/queue` and `/history` show what came of it.
- * Returns what is wrong with it.
+ * Converts a literal to the declared type, in place like ComfyUI: `/queue` and `/history` show the converted value.
+ * Returns an error if it cannot be converted.
  */
 export function convertLiteral(input: DeclaredInput, inputs: PyDict): Complaint | undefined {
   let value = inputs.get(input.name) ?? null;
@@ -146,7 +146,7 @@ function asNumber(value: PyValue): number | bigint | undefined {
 export function checkChoice(input: DeclaredInput, value: PyValue): Complaint | undefined {
   const choices = choicesOf(input);
   if (!choices || choices.some((choice) => pyEquals(choice, value))) return undefined;
-  const many = choices.length > LISTED_CHOICES;
+  const many = choices.length > MAX_LISTED_CHOICES;
   const list = many ? `(list of length ${choices.length})` : pyRepr(choices);
   return {
     type: 'value_not_in_list',
@@ -167,7 +167,7 @@ function choicesOf({ type, options }: DeclaredInput): PyValue[] | undefined {
 }
 
 /** Longer lists are not quoted in errors. */
-const LISTED_CHOICES = 20;
+const MAX_LISTED_CHOICES = 20;
 
 function about(input: DeclaredInput, value: PyValue) {
   return {

@@ -1,4 +1,4 @@
-import { describe, type Catalogue, type DescribedNode } from '../nodes/node.ts';
+import { describeClasses, type Catalogue, type DescribedNode } from '../nodes/node.ts';
 import { classOf, type Graph } from './graph.ts';
 import { Inspection, type Verdict } from './inspection.ts';
 import type { PyValue } from '../python/python-json.ts';
@@ -6,7 +6,7 @@ import { pyStr, PythonError } from '../python/python-text.ts';
 import { complaint, type Complaint } from './validate-input.ts';
 
 /**
- * Checks a graph as `validate_prompt` in ComfyUI's `execution.py` does: every class must be known, then each output is
+ * Validates a graph like `validate_prompt` in ComfyUI's `execution.py`: every class must exist, then each output node is
  * followed upstream. Literals are converted in place.
  * @throws PythonError where ComfyUI answers 500.
  */
@@ -18,7 +18,7 @@ export async function validatePrompt(
   const classes = findClasses(prompt, catalogue);
   if ('type' in classes) return refused(classes);
   const graph = prompt as Graph;
-  const described = await describe(classes.names, catalogue);
+  const described = await describeClasses(classes.names, catalogue);
   const outputs = [...graph.keys()].filter((id) => isRoot(id, graph, described, targets));
   if (outputs.length === 0) return refused(complaint('prompt_no_outputs', 'Prompt has no outputs'));
   return new Inspection(graph, described, catalogue.host).inspect(outputs);
@@ -49,7 +49,10 @@ function members(prompt: PyValue): Iterable<[string, PyValue]> {
   throw new PythonError('TypeError', 'The prompt is no dict');
 }
 
-/** `'class_type' in node` is false for a text or a list, and an error for a number: a pasted UI workflow meets both. */
+/**
+ * The node's class, or undefined. In Python, `'class_type' in node` is false for a string or a list and raises for a
+ * number; an editor workflow sent as a prompt contains both.
+ */
 function classTypeOf(node: PyValue): PyValue | undefined {
   if (node instanceof Map) return node.get('class_type');
   if (Array.isArray(node) && !node.includes('class_type')) return undefined;

@@ -158,7 +158,7 @@ export class Reply {
  * - `lose-answer` handles the request, then resets the connection instead of answering.
  * - `hang` never answers.
  */
-export type Fault = Answer | { readonly delayMs: number } | 'reset' | 'lose-answer' | 'hang';
+export type RequestFault = Answer | { readonly delayMs: number } | 'reset' | 'lose-answer' | 'hang';
 
 interface Answer {
   readonly status: number;
@@ -167,14 +167,14 @@ interface Answer {
   readonly delayMs?: number;
 }
 
-type Decide = (request: RecordedRequest) => Fault | undefined;
+type Decide = (request: RecordedRequest) => RequestFault | undefined;
 
 /** Active faults. The first rule that returns a fault for a request decides. */
-export class Faults {
+export class RequestFaults {
   readonly #rules = new Set<Decide>();
 
   /** The next `times` requests of a route fail, after the faults set earlier for it are used up. */
-  next(route: Route, fault: Fault, times = 1): void {
+  next(route: Route, fault: RequestFault, times = 1): void {
     let left = times;
     const rule: Decide = (request) => {
       if (request.route !== route) return undefined;
@@ -191,7 +191,7 @@ export class Faults {
     return () => void this.#rules.delete(rule);
   }
 
-  of(request: RecordedRequest): Fault | undefined {
+  of(request: RecordedRequest): RequestFault | undefined {
     for (const rule of this.#rules) {
       const fault = rule(request);
       if (fault) return fault;

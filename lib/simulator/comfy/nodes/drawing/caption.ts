@@ -1,4 +1,4 @@
-/** The mark that says a picture was simulated: a band along its lower edge, with text drawn dot by dot. */
+/** Marks a picture as simulated: a band along the lower edge with text in a bitmap font. */
 
 import type { ImageBatch } from '../node.ts';
 
@@ -6,7 +6,7 @@ import type { ImageBatch } from '../node.ts';
 const LEADING = 3;
 const MARGIN = 4;
 
-/** Draws the lines into copies of the frames; a line that is too long for the picture is cut off. */
+/** Draws the lines into copies of the frames. Lines that are too long are cut off. */
 export function drawCaption(image: ImageBatch, lines: readonly string[]): ImageBatch {
   return { ...image, frames: image.frames.map((frame) => captioned(image, frame, lines)) };
 }
@@ -27,7 +27,7 @@ function bandHeight(lines: readonly string[]): number {
   return lines.length * (GLYPH_HEIGHT + LEADING) - LEADING + 2 * MARGIN;
 }
 
-/** As large as the longest line allows, and never more than a ninth of the picture's height in all. */
+/** As large as the longest line allows, but the band takes at most a ninth of the picture's height. */
 function dotSize({ width, height }: ImageBatch, lines: readonly string[]): number {
   const longest = Math.max(...lines.map((line) => line.length));
   const fitting = width / (longest * GLYPH_ADVANCE + 2 * MARGIN);

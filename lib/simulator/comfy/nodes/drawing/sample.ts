@@ -6,7 +6,7 @@ import { blend } from '../images/blending.ts';
 import { openFrame } from '../images/pixels.ts';
 import { drawScene, seededRandom } from './scene.ts';
 
-/** How long a step takes at speed 1: long enough to be seen, short enough for a demo. */
+/** Duration of a step at speed 1. */
 const STEP_MS = 60;
 
 export interface SampleOptions extends Sigmas {
@@ -15,7 +15,7 @@ export interface SampleOptions extends Sigmas {
   readonly seed: bigint;
 }
 
-/** Goes through the steps as a sampler does, with a preview at each one. Rejects when the prompt is interrupted. */
+/** Runs the steps of a simulated sampler, with a preview at each. Rejects when the prompt is interrupted. */
 export async function sample(
   latent: Latent,
   { model, positive, seed, steps, denoise }: SampleOptions,
@@ -45,7 +45,7 @@ interface PictureOptions {
   readonly denoise: number;
 }
 
-/** The finished pictures, one per latent of the batch: always the same for the same options. */
+/** The finished pictures, one per latent of the batch. The same options always give the same pictures. */
 export async function paint(latent: Latent, options: PictureOptions): Promise<ImageBatch> {
   const places = Array.from({ length: latent.batchSize }, (_, place) => place);
   const frames = await Promise.all(places.map((place) => paintScene(latent, place, options)));
@@ -63,7 +63,7 @@ function paintScene(
   return sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer();
 }
 
-/** The scene takes over the picture's light first, and its shapes only when little of the picture is to stay. */
+/** With a low denoise the scene changes only the picture's brightness; with a high one it also replaces its shapes. */
 function overpaint(picture: ImageBatch, scenes: ImageBatch, denoise: number): ImageBatch {
   const tinted = blend(picture, scenes, { mode: 'overlay', factor: denoise });
   return blend(tinted, scenes, { mode: 'normal', factor: denoise ** 3 });
@@ -71,13 +71,13 @@ function overpaint(picture: ImageBatch, scenes: ImageBatch, denoise: number): Im
 
 /** Longest side of a preview, in pixels. */
 const PREVIEW_SIDE = 256;
-/** Blur of the first preview, and the least that sharp can do, in pixels. */
+/** Blur of the first preview, and sharp's minimum, in pixels. */
 const FIRST_BLUR = 16;
 const LEAST_BLUR = 0.3;
 
 type Previewer = (done: number) => Promise<Buffer>;
 
-/** Makes JPEGs of the first picture as it comes out of the noise; `done` goes from 0 to 1. */
+/** Renders JPEG previews of the first picture with decreasing noise; `done` goes from 0 to 1. */
 export async function startPreview(picture: ImageBatch, seed: bigint): Promise<Previewer> {
   const [first = new Uint8Array()] = picture.frames;
   const { data, info } = await openFrame(picture, first)

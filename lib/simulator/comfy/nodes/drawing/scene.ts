@@ -1,13 +1,13 @@
-/** The simulated picture: a landscape, drawn as SVG from a seed and a prompt, at any size. */
+/** Draws the simulated picture: a landscape as SVG, from a seed and a prompt. */
 
 import { createHash } from 'node:crypto';
 
 export interface SceneOptions {
   readonly width: number;
   readonly height: number;
-  /** What was asked for; its words choose the colours. */
+  /** Its words choose the colours. */
   readonly prompt: string;
-  /** Everything else that makes one picture differ from the next: seed, place in the batch, model. */
+  /** All other things that make pictures differ: seed, index in the batch, model. */
   readonly parts: readonly (string | number | bigint)[];
 }
 
@@ -71,7 +71,7 @@ interface Ground {
   readonly horizon: number;
 }
 
-/** Mountain chains, one before the other: nearer ones are lower and darker, with less mist at their feet. */
+/** Mountain ranges from far to near. Near ones are lower and darker, with less mist. */
 function ridges(random: () => number, palette: Palette, ground: Ground): string[] {
   return Array.from({ length: RIDGES }, (_, at) => {
     const nearness = at / (RIDGES - 1);
@@ -100,7 +100,7 @@ function ridge(
 
 const OUTLINE_POINTS = 128;
 
-/** A mountain line from left to right: the middle of every gap is moved up or down, less and less far. */
+/** A ridge line by midpoint displacement: the middle of every segment is moved up or down, by less each time. */
 function outline(
   random: () => number,
   {
@@ -215,7 +215,7 @@ const PALETTES: readonly Palette[] = [
   },
 ];
 
-/** By the words of the prompt; without a known one, any, but always the same for this prompt. */
+/** The palette for the prompt's words. Without a known word, a random one that depends only on the prompt. */
 export function choosePalette(prompt: string): Palette {
   const asked = PALETTES.find(({ words }) => words.test(prompt));
   if (asked) return asked;
@@ -223,7 +223,7 @@ export function choosePalette(prompt: string): Palette {
   return PALETTES[any] ?? SUNSET;
 }
 
-/** Numbers from 0 to 1 that are the same whenever the parts are the same (sfc32, seeded by a hash). */
+/** A random number generator, 0 to 1, seeded by a hash of the parts (sfc32). */
 export function seededRandom(...parts: readonly (string | number | bigint)[]): () => number {
   const hash = createHash('sha256').update(parts.join('\0')).digest();
   let [a, b, c, counter] = [0, 4, 8, 12].map((at) => hash.readInt32LE(at)) as [

@@ -1,11 +1,11 @@
-/** Laying one picture over another. */
+/** The ImageBlend node and its blend modes. */
 
 import type { ImageBatch } from '../node.ts';
 import { schemaNode } from '../define-node.ts';
 import { choice, float, image } from '../inputs.ts';
 import { scaleTo } from './scaling.ts';
 
-/** How the lower value `a` and the upper value `b`, both 0 to 1, become one. */
+/** Blends the lower value `a` with the upper value `b`, both 0 to 1. */
 const BLEND_MODES = {
   normal: (_a, b) => b,
   multiply: (a, b) => a * b,
@@ -39,7 +39,7 @@ export const imageBlend = schemaNode({
   },
 });
 
-/** Of two batches of different length the shorter one must have one frame, which then goes over every other. */
+/** If the batches have different lengths, one of them must have one frame, which is used for all. */
 export function blend(
   lower: ImageBatch,
   upper: ImageBatch,
@@ -67,7 +67,7 @@ function blendFrames(lower: Uint8Array, upper: Uint8Array, table: Uint8Array): U
   return lower.map((value, at) => table[value * 256 + (upper[at] ?? 0)] ?? 0);
 }
 
-/** The result for every pair of bytes: 65,536 of them, far fewer than a picture has. */
+/** A lookup table for all 65,536 pairs of bytes, fewer than an image has pixels. */
 function blendTable(mode: BlendMode, factor: number): Uint8Array {
   const mix = BLEND_MODES[mode];
   return Uint8Array.from({ length: 256 * 256 }, (_, pair) => {

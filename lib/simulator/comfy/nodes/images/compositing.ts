@@ -1,4 +1,4 @@
-/** Pictures on, beside and around each other. */
+/** Nodes that combine images: compositing, stitching, padding. */
 
 import sharp from 'sharp';
 import type { ImageBatch, NodeResult } from '../node.ts';
@@ -46,7 +46,7 @@ async function resizedMask({ frames, ...size }: MaskBatch, to: Size): Promise<Ma
   return { width, height, frames: await Promise.all(frames.map(scale)) };
 }
 
-/** `source` over `target`, its upper left corner at `place`; what lies outside is cut off. Frames are paired in turn. */
+/** Draws `source` over `target`, with its upper left corner at `place`, cropped to the target. Frames are paired cyclically. */
 function pasted(
   target: ImageBatch,
   source: ImageBatch,
@@ -120,7 +120,7 @@ const imageStitch = schemaNode({
   },
 });
 
-/** Brought to the other one's height, or width, in proportion. */
+/** Resizes proportionally to the other image's height or width. */
 function matched(
   batch: ImageBatch,
   { to, beside }: { readonly to: Size; readonly beside: boolean },
@@ -137,7 +137,7 @@ interface Stitching {
   readonly spacing: { readonly width: number; readonly color: number };
 }
 
-/** Different sizes are put in the middle, on black. */
+/** A smaller image is centered on black. */
 function stitched(pair: readonly ImageBatch[], { beside, spacing }: Stitching): ImageBatch {
   const sum = (sizes: number[]) => sizes.reduce((total, size) => total + size, spacing.width);
   const widths = pair.map(({ width }) => width);
@@ -191,7 +191,7 @@ const padForOutpaint = classNode({
 
 type Sides = Readonly<Record<'left' | 'top' | 'right' | 'bottom', number>>;
 
-/** Set where there was no picture; towards padded sides it fades in over `feathering` pixels, unless that is too much. */
+/** The mask of the padded area. It fades in over `feathering` pixels of the image, unless the image is too small. */
 function outpaintMask(
   { width, height }: Size,
   { feathering, ...sides }: Sides & { readonly feathering: number },

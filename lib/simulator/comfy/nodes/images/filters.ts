@@ -1,4 +1,4 @@
-/** Blurring, sharpening, and fewer colours. */
+/** Nodes that blur, sharpen and quantize images. */
 
 import sharp from 'sharp';
 import type { ImageBatch } from '../node.ts';
@@ -43,7 +43,7 @@ const imageSharpen = schemaNode({
   },
 });
 
-/** Bayer patterns are only approximate: sharp dithers by spreading errors, and how far is all one can tell it. */
+/** Bayer patterns are approximate: sharp only has error diffusion, with an adjustable strength. */
 const imageQuantize = schemaNode({
   name: 'ImageQuantize',
   module: MODULE,
@@ -71,8 +71,8 @@ interface Kernel {
 }
 
 /**
- * Beyond the border, pixels count as the border's own; ComfyUI mirrors the picture there. sharp would cut fractions off,
- * which darkens; asked for floats it leaves the rounding to us.
+ * The border's pixels are repeated outside the image; ComfyUI mirrors it instead. sharp would truncate fractions, which
+ * darkens the image; so it returns floats, which are rounded here.
  */
 async function convolve(
   image: ImageBatch,
@@ -92,7 +92,7 @@ function toByte(value: number): number {
   return Math.min(255, Math.max(0, Math.round(value)));
 }
 
-/** The bell curve over `2 * radius + 1` pixels, summing to 1. */
+/** A Gaussian kernel of `2 * radius + 1` values, with the sum 1. */
 function gaussian(radius: number, sigma: number): readonly number[] {
   const curve = Array.from({ length: 2 * radius + 1 }, (_, at) =>
     Math.exp(-((at - radius) ** 2) / (2 * sigma ** 2)),
@@ -101,7 +101,7 @@ function gaussian(radius: number, sigma: number): readonly number[] {
   return curve.map((weight) => weight / sum);
 }
 
-/** A blur in two passes, one per direction. sharp wants at least three rows and columns; the outer ones are zero. */
+/** A blur in two passes, one per direction. sharp requires at least 3x3 kernels, so the outer rows or columns are zero. */
 function alongRows(weights: readonly number[]): Kernel {
   const none = weights.map(() => 0);
   return { width: weights.length, height: 3, weights: [...none, ...weights, ...none] };
@@ -111,7 +111,7 @@ function alongColumns(weights: readonly number[]): Kernel {
   return { width: 3, height: weights.length, weights: weights.flatMap((weight) => [0, weight, 0]) };
 }
 
-/** Takes `strength` times the blurred picture away and adds as much of the sharp one: the sum stays 1. */
+/** Subtracts `strength` times the blurred image and adds as much of the original; the kernel's sum stays 1. */
 function sharpening(weights: readonly number[], strength: number): Kernel {
   const blur = weights.flatMap((row) => weights.map((column) => -strength * row * column));
   const middle = (blur.length - 1) / 2;

@@ -1,4 +1,4 @@
-/** Making, cutting, turning and stacking pictures. */
+/** Nodes that create, crop, rotate and batch images. */
 
 import { classNode, schemaNode } from '../define-node.ts';
 import { choice, image, int } from '../inputs.ts';

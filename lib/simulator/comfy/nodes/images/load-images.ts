@@ -48,7 +48,7 @@ const loadImageMask = classNode({
   fingerprint: hashInputFile('image'),
 });
 
-/** Upright and in sRGB, with alpha if the file has it; an animation becomes a batch. */
+/** Reads an image upright and in sRGB, with alpha if the file has it. An animation becomes a batch. */
 export async function readImage(path: string): Promise<ImageBatch> {
   const { pages = 1, hasAlpha } = await sharp(path).metadata();
   const source = pages > 1 ? sharp(path, { pages: -1 }) : sharp(path).autoOrient();
@@ -71,7 +71,7 @@ export async function withoutAlpha(image: ImageBatch): Promise<ImageBatch> {
   return { ...(await editFrames(image, (frame) => frame.removeAlpha())), channels: 3 };
 }
 
-/** A mask is set where the picture is transparent; without alpha it is ComfyUI's 64x64 of nothing. */
+/** The mask is 255 where the image is transparent. Without alpha it is an empty mask of 64x64, as in ComfyUI. */
 function transparencyOf(image: ImageBatch): MaskBatch {
   if (image.channels === 4) return takeChannel(inverted(image), 3);
   return { width: 64, height: 64, frames: image.frames.map(() => new Uint8Array(64 * 64)) };

@@ -6,11 +6,11 @@ import type { MaskBatch } from '../values.ts';
 
 const MODULE = 'comfy_extras.nodes_mask';
 
-/** Where each channel stands in a pixel, in the order ComfyUI's menus use. */
+/** The index of each channel within a pixel, in the order of ComfyUI's menus. */
 const CHANNELS = { red: 0, green: 1, blue: 2, alpha: 3 } as const;
 export type Channel = keyof typeof CHANNELS;
 
-/** A channel as a mask; an image without alpha is opaque. */
+/** A channel as a mask. An image without alpha counts as opaque. */
 export function channelOf(image: ImageBatch, channel: Channel): MaskBatch {
   if (CHANNELS[channel] < image.channels) return takeChannel(image, CHANNELS[channel]);
   return takeChannel(plainImage(image.width, image.height, 0xffffff), 0);

@@ -1,15 +1,15 @@
-/** Batches of pictures in and out of sharp. */
+/** Conversion of image batches to and from sharp, and simple operations on their bytes. */
 
 import sharp, { type Sharp } from 'sharp';
 import type { ImageBatch } from '../node.ts';
 import type { MaskBatch } from '../values.ts';
 
-/** One frame as something sharp can work on. */
+/** Opens one frame in sharp. */
 export function openFrame({ width, height, channels }: ImageBatch, frame: Uint8Array): Sharp {
   return sharp(frame, { raw: { width, height, channels } });
 }
 
-/** Does the same to every frame; all come out with one size. */
+/** Applies `edit` to every frame. All results must have the same size. */
 export async function editFrames(
   batch: ImageBatch,
   edit: (frame: Sharp) => Sharp,
@@ -23,13 +23,13 @@ export async function editFrames(
   return { ...batch, width, height, frames: edited.map(({ data }) => data) };
 }
 
-/** Calls `paint` with every byte; the result has the same shape. */
-export function mapBytes(batch: ImageBatch, paint: (value: number) => number): ImageBatch {
-  const table = Uint8Array.from({ length: 256 }, (_, value) => paint(value));
+/** Maps every byte value through `convert`. */
+export function mapBytes(batch: ImageBatch, convert: (value: number) => number): ImageBatch {
+  const table = Uint8Array.from({ length: 256 }, (_, value) => convert(value));
   return { ...batch, frames: batch.frames.map((frame) => frame.map((value) => table[value] ?? 0)) };
 }
 
-/** One channel of every frame, by its place in a pixel. */
+/** One channel of every frame as a mask. `channel` is its index within a pixel. */
 export function takeChannel(batch: ImageBatch, channel: number): MaskBatch {
   const { width, height, channels, frames } = batch;
   const pick = (frame: Uint8Array) => {
@@ -40,7 +40,7 @@ export function takeChannel(batch: ImageBatch, channel: number): MaskBatch {
   return { width, height, frames: frames.map(pick) };
 }
 
-/** Grey pictures of masks. */
+/** Masks as grey images. */
 export function maskToImage({ width, height, frames }: MaskBatch): ImageBatch {
   const spread = (mask: Uint8Array) => {
     const pixels = new Uint8Array(mask.length * 3);
@@ -50,7 +50,7 @@ export function maskToImage({ width, height, frames }: MaskBatch): ImageBatch {
   return { width, height, channels: 3, frames: frames.map(spread) };
 }
 
-/** A picture of one colour, `0xRRGGBB`. */
+/** An image of one colour, `0xRRGGBB`. */
 export function plainImage(width: number, height: number, color: number): ImageBatch {
   const frame = new Uint8Array(width * height * 3);
   const pixel = Buffer.from([(color >> 16) & 255, (color >> 8) & 255, color & 255]);
@@ -58,7 +58,7 @@ export function plainImage(width: number, height: number, color: number): ImageB
   return { width, height, channels: 3, frames: [frame] };
 }
 
-/** The same frames again and again; the bytes are shared, not copied. */
+/** Repeats the frames. The bytes are shared, not copied. */
 export function repeated(batch: ImageBatch, times: number): ImageBatch {
   return { ...batch, frames: Array.from({ length: times }, () => batch.frames).flat() };
 }

@@ -1,4 +1,4 @@
-/** Nodes that write PNGs. */
+/** Nodes that write PNG, animated PNG and animated WebP files. */
 
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -66,7 +66,7 @@ async function savePngs(
   return { ui: { images: await Promise.all(items) } };
 }
 
-/** For names of temporary files. */
+/** Random letters for names of temporary files. */
 export function randomLetters(count: number): string {
   return Array.from({ length: count }, () => 'abcdefghijklmnopqrstuvwxyz'[randomInt(26)]).join('');
 }
@@ -133,10 +133,10 @@ interface Animation {
   readonly method: keyof typeof EFFORTS;
 }
 
-/** libwebp's own scale for the menu's words. */
+/** libwebp's compression effort for the node's choices. */
 const EFFORTS = { default: 4, fastest: 0, slowest: 6 } as const;
 
-/** The frames lie below each other in one tall picture, which is how sharp takes an animation. */
+/** sharp reads an animation as one tall image with the frames below each other. */
 function encodeWebp(
   { width, height, channels, frames }: ImageBatch,
   { fps, lossless, quality, method }: Animation,
@@ -155,7 +155,7 @@ function encodeWebp(
     .toBuffer();
 }
 
-/** ComfyUI puts the prompt into `Model` and the workflow into `Make`. */
+/** ComfyUI writes the prompt into the EXIF field `Model` and the workflow into `Make`. */
 function exifTags(metadata: ReturnType<typeof describeOrigin>): Record<string, string> {
   const tags: Record<string, string> = { prompt: 'Model', workflow: 'Make', Software: 'Software' };
   const entries = metadata.flatMap(([name, text]) => {

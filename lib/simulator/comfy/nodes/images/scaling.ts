@@ -1,11 +1,11 @@
-/** Resizing, with ComfyUI's names for the methods. */
+/** Nodes that resize images, and ComfyUI's resize methods. */
 
 import type { ImageBatch } from '../node.ts';
 import { classNode, schemaNode } from '../define-node.ts';
 import { choice, float, image, int } from '../inputs.ts';
 import { editFrames } from './pixels.ts';
 
-/** What sharp has for each method. Its `linear` averages when shrinking, which is what `area` asks for. */
+/** sharp's kernel for each method. sharp's `linear` averages when it shrinks, as `area` should. */
 const KERNELS = {
   'nearest-exact': 'nearest',
   bilinear: 'linear',
@@ -25,7 +25,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** Brings every frame to a size; `center` keeps the proportions and cuts what is too much on two sides. */
+/** Resizes every frame. `center` keeps the proportions and crops the two longer sides. */
 export function scaleTo(
   batch: ImageBatch,
   { width, height }: Size,
@@ -40,7 +40,7 @@ export function scaleTo(
   );
 }
 
-/** The largest part around the middle with the wanted proportions. */
+/** The largest centered part with the wanted proportions. */
 function centerCut({ width, height }: Size, wanted: number) {
   const tooWide = width / height > wanted;
   const keptWidth = tooWide ? Math.max(1, Math.round(height * wanted)) : width;
@@ -53,7 +53,7 @@ function centerCut({ width, height }: Size, wanted: number) {
   };
 }
 
-/** Zero for one side means: in proportion to the other. Zero for both: as it is. */
+/** A side of 0 is computed from the other one, in proportion. Two zeros keep the size. */
 export function wantedSize(current: Size, { width, height }: Size): Size {
   if (width === 0 && height === 0) return current;
   const proportion = current.width / current.height;
@@ -119,7 +119,7 @@ const imageScaleToTotalPixels = schemaNode({
   },
 });
 
-/** Sides multiplied by `factor`, as multiples of `step`. */
+/** Both sides times `factor`, rounded to multiples of `step`. */
 export function scaled({ width, height }: Size, factor: number, step = 1): Size {
   const side = (length: number) => Math.max(1, Math.round((length * factor) / step)) * step;
   return { width: side(width), height: side(height) };

@@ -1,4 +1,4 @@
-/** Sound: a loaded file goes through as it is, whatever it is saved as; silence becomes FLAC. */
+/** Audio nodes. A loaded file is copied unchanged, in any output format; silence is saved as FLAC. */
 
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const loadAudio = schemaNode({
   fingerprint: hashInputFile('audio'),
 });
 
-/** Videos have sound, too. */
+/** The choices include videos, because they contain sound. */
 async function listSounds(host: NodeHost): Promise<string[]> {
   const names = await listInputFiles(host);
   return names.filter((name) => /^(audio|video)\//.test(mime.getType(name) ?? ''));

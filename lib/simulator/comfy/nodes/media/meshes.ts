@@ -5,7 +5,7 @@ import { schemaNode } from '../define-node.ts';
 import { float, mesh, text } from '../inputs.ts';
 import { findOutputPlace } from '../output-files.ts';
 
-/** There is none like it in ComfyUI, where meshes come out of models. */
+/** Not in ComfyUI, where only models produce meshes. */
 const simulatedMesh = schemaNode({
   name: 'SimulatedMesh',
   title: 'Simulated Mesh (a cube)',
@@ -32,7 +32,7 @@ const saveGlb = schemaNode({
   },
 });
 
-/** Corner n has the bits of n as its coordinates; the two triangles of each side are told by their corners. */
+/** The bits of a corner's number are its coordinates. Each side is given by four corners and consists of two triangles. */
 function cube(size: number): Mesh {
   const corners = Array.from({ length: 8 }, (_, n) => [n & 1, (n >> 1) & 1, (n >> 2) & 1]);
   const sides = [

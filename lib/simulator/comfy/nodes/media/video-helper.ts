@@ -1,6 +1,6 @@
 /**
- * Two nodes as those of the custom node pack VideoHelperSuite, which most video workflows use. Written after its
- * published behaviour, not from a recording.
+ * Two nodes of the custom node pack VideoHelperSuite, which most video workflows use. Written from its published
+ * behaviour, not from a recording.
  */
 
 import { readdir, writeFile } from 'node:fs/promises';
@@ -61,7 +61,7 @@ async function listVideos(host: Parameters<typeof listInputMedia>[0]): Promise<s
   ].sort();
 }
 
-/** Animated pictures as they are. Nothing here decodes videos: in their place come frames that say so. */
+/** Loads animated images. Videos are not decoded; they give frames with the caption SIMULATED. */
 async function readFrames(path: string): Promise<ImageBatch> {
   if (/\.(gif|webp)$/.test(path)) return withoutAlpha(await readImage(path));
   return drawCaption(repeated(plainImage(64, 64, 0x807a72), 8), ['SIMULATED']);
@@ -87,7 +87,7 @@ const EXTENSIONS = {
   'video/webm': 'webm',
 } as const;
 
-/** Sound is left out. */
+/** The audio input is ignored. */
 const videoCombine = classNode({
   name: 'VHS_VideoCombine',
   title: 'Video Combine 🎥🅥🅗🅢',
@@ -123,7 +123,7 @@ const videoCombine = classNode({
   },
 });
 
-/** The counter stands right before the dot; ComfyUI's own names have an underscore there. */
+/** Here the counter ends right before the dot; ComfyUI's own file names have an underscore between them. */
 async function findPlace(root: string, images: ImageBatch, prefix: string) {
   const { folder, subfolder, nextName } = await findOutputPlace(root, { ...images, prefix });
   const name = nextName(0).replace(/_\d+_$/, '');

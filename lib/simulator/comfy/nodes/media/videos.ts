@@ -1,4 +1,4 @@
-/** Videos: a loaded file goes through as it is, frames become a file that players show. */
+/** Video nodes. A loaded file is copied unchanged; frames are encoded as a playable file. */
 
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const loadVideo = schemaNode({
   fingerprint: dateInputFile('file'),
 });
 
-/** Without its sound. */
+/** The audio input is ignored. */
 const createVideo = schemaNode({
   name: 'CreateVideo',
   title: 'Create Video',
@@ -65,7 +65,7 @@ const saveVideo = schemaNode({
   },
 });
 
-/** VP8, whichever codec was chosen. */
+/** Always encodes VP8, whichever codec is chosen. */
 const saveWebm = schemaNode({
   name: 'SaveWEBM',
   module: MODULE,
@@ -92,7 +92,7 @@ async function writeVideo(video: Video, path: string): Promise<void> {
   else await writeFile(path, encodeMp4(video.images, video.fps));
 }
 
-/** ComfyUI shows videos as animated images. */
+/** ComfyUI lists videos under `images`, with `animated: [true]`. */
 async function show(
   { folder, subfolder, nextName }: OutputPlace,
   extension: string,

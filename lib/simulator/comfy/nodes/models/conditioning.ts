@@ -1,4 +1,4 @@
-/** Prompts: their words go on, and become part of what the simulated picture is made from. */
+/** Text prompts. The text is passed on and influences the simulated picture. */
 
 import { classNode, schemaNode } from '../define-node.ts';
 import { clip, conditioning, float, int, text } from '../inputs.ts';

@@ -1,6 +1,6 @@
 /**
- * Latents as files: safetensors, as ComfyUI writes them. The numbers of a simulated latent are all zero; the picture it
- * holds lies beside them in a tensor of its own.
+ * SaveLatent and LoadLatent, with safetensors files like ComfyUI's. The latent values are all zero; the picture of a
+ * simulated latent is stored in a tensor of its own.
  */
 
 import { readFile, writeFile } from 'node:fs/promises';
@@ -46,7 +46,7 @@ const loadLatent = classNode({
   fingerprint: hashInputFile('latent'),
 });
 
-/** Four numbers for each square of eight by eight pixels. */
+/** Four values for each square of 8x8 pixels. */
 const GRAIN = 8;
 const DEPTH = 4;
 
@@ -83,7 +83,7 @@ function latentOf({ latent_tensor, simulated_picture }: Record<string, Tensor>):
 
 export const LATENT_FILE_NODES = [saveLatent, loadLatent];
 
-/** Files of tensors: the length of a header, the header as JSON, the tensors one behind the other. */
+/** The safetensors format: length of the header, header as JSON, concatenated tensors. */
 
 export interface Tensor {
   readonly dtype: 'F32' | 'U8';
@@ -107,7 +107,7 @@ export function encodeSafetensors(
   return Buffer.concat([length, json, ...Object.values(tensors).map(({ bytes }) => bytes)]);
 }
 
-/** @throws SyntaxError or RangeError for what is no such file. */
+/** @throws SyntaxError or RangeError if the file is not a safetensors file. */
 export function decodeSafetensors(file: Buffer): Record<string, Tensor> {
   const start = 8 + Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString('utf8', 8, start)) as Record<string, DescribedTensor>;

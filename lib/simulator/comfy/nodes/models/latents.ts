@@ -1,4 +1,4 @@
-/** Latents: made empty, made from pictures, scaled, and turned into pictures. */
+/** Nodes that create, encode, scale and decode latents. */
 
 import type { ImageBatch } from '../node.ts';
 import { drawCaption } from '../drawing/caption.ts';
@@ -15,7 +15,7 @@ import {
 } from '../images/scaling.ts';
 import type { Latent } from '../values.ts';
 
-/** Pixels of the picture per latent value, in each direction. */
+/** Image pixels per latent value, in each direction. */
 const GRAIN = 8;
 
 const batchSize = () => int({ default: 1, min: 1, max: 4096 });
@@ -55,7 +55,7 @@ function emptyLatent(size: Size, batchSize: number): Latent {
   return { ...wholeGrains(size), batchSize };
 }
 
-/** What does not fill a latent value is lost, as in ComfyUI. */
+/** Crops the image to whole latent values, like ComfyUI. */
 function wholeGrains({ width, height }: Size): Size {
   const whole = (length: number) => Math.max(GRAIN, length - (length % GRAIN));
   return { width: whole(width), height: whole(height) };
@@ -85,7 +85,7 @@ const vaeDecode = classNode({
   run: ({ samples }) => ({ outputs: [decode(samples)] }),
 });
 
-/** A latent nobody has sampled is an even grey. */
+/** A latent that was never sampled decodes to plain grey. */
 function decode({ width, height, batchSize, picture, caption }: Latent): ImageBatch {
   const decoded = picture ?? repeated(plainImage(width, height, 0x807a72), batchSize);
   return drawCaption(decoded, caption ?? ['SIMULATED']);

@@ -1,4 +1,4 @@
-/** Loaders of models: nothing is loaded, the file's name goes on. */
+/** Model loaders. Nothing is loaded; only the file name is passed on. */
 
 import { classNode, schemaNode } from '../define-node.ts';
 import { choice, clip, float, modelFile, model, int } from '../inputs.ts';
@@ -162,7 +162,7 @@ export const LOADER_NODES = [
 
 const MODEL_ADVANCED = 'comfy_extras.nodes_model_advanced';
 
-/** A shift of the noise schedule changes nothing that is simulated. */
+/** The shift of the noise schedule has no effect in the simulation. */
 const shift = (standard: number) => float({ default: standard, min: 0, max: 100, step: 0.01 });
 
 const side = () => int({ default: 1024, min: 16, max: 16384, step: 8 });

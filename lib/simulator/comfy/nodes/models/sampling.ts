@@ -1,5 +1,3 @@
-/** The samplers that take everything at once. */
-
 import { classNode, schemaNode } from '../define-node.ts';
 import {
   choice,
@@ -16,8 +14,7 @@ import {
 } from '../inputs.ts';
 import { sample } from '../drawing/sample.ts';
 
-/** The samplers and schedulers ComfyUI 0.8.0 offers; here they all do the same. */
-
+/** The samplers and schedulers of ComfyUI 0.8.0. They all do the same here. */
 const SAMPLERS = [
   'euler',
   'euler_cfg_pp',
@@ -136,7 +133,7 @@ interface StepRange {
   readonly end_at_step: number;
 }
 
-/** A part of the steps replaces as large a part of the picture. */
+/** A range of the steps replaces a proportional part of the picture. */
 function stepsOfRange({ steps, start_at_step: start, end_at_step: end }: StepRange) {
   const part = Math.max(0, Math.min(end, steps) - start);
   return { steps: part, denoise: part / steps };
@@ -144,7 +141,7 @@ function stepsOfRange({ steps, start_at_step: start, end_at_step: end }: StepRan
 
 export const SAMPLING_NODES = [kSampler, kSamplerAdvanced];
 
-/** The sampler in parts, as Flux workflows use it: noise, guider, sampler and steps are nodes of their own. */
+// Separate nodes for noise, guider, sampler and steps, as Flux workflows use them.
 
 const MODULE = 'comfy_extras.nodes_custom_sampler';
 const CATEGORY = 'sampling/custom_sampling';
