@@ -4,7 +4,7 @@ import { runCli } from '../lib/cli/program.ts';
 import { readConfig, type Config } from '../lib/config.ts';
 import { createLog, type Logger } from '../lib/log.ts';
 import type { Job } from '../lib/queues/queue.ts';
-import { openStorage } from '../lib/storage/open-storage.ts';
+import { openWorkerBucket } from '../lib/storage/s3/store.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import { main, type MainOptions } from './main.ts';
 import type { Timings } from './job-scope.ts';
@@ -19,7 +19,7 @@ export function runCommand({ environment, args }: MainOptions): Promise<number> 
     serve: (options) => serve(environment, options),
     runJob: (job, options) => runJob(environment, job, options),
     openStorage: async (config) =>
-      openStorage(config, { clock: systemClock, log: await createToolLog(config) }),
+      openWorkerBucket(config, { clock: systemClock, log: await createToolLog(config) }),
   };
   return runCli(args, parts);
 }

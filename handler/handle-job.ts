@@ -3,11 +3,10 @@ import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
-import type { Storage } from '../lib/storage/storage.ts';
+import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
 import { deliver } from './delivery/deliver.ts';
-import { planDelivery } from './delivery/delivery-plan.ts';
-import type { UploadSettings } from './delivery/upload-settings.ts';
+import { planDelivery } from './delivery/plan.ts';
 import type { ImageLimits } from './inputs/check-input.ts';
 import { InputLeases } from './inputs/input-leases.ts';
 import { stageInputs } from './inputs/stage-inputs.ts';
@@ -34,7 +33,7 @@ export interface JobLineOptions {
   /** Parallel uploads, and parallel downloads, of one job. */
   readonly transfers: number;
   readonly maxResultBytes: number;
-  readonly uploads: UploadSettings;
+  readonly uploads: StoreSettings;
   readonly jobTimeoutMs: number;
   readonly converter: Converter;
   readonly downloader: Downloader;
@@ -114,13 +113,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const converted = await line.converter.convert(originals, convert, scope);
   if (convert) scope.endPhase('converted');
 
-  const delivered = await deliver(
-    converted,
-    { jobId: job.jobId, signal, besides: texts },
-    delivery,
-  );
-  const { files } = delivered;
-  scope.problems.push(...delivered.problems);
+  const files = await deliver(converted, scope, { plan: delivery, besides: texts });
   const counts = { files: files.length, problems: scope.problems.length };
   scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
   line.onTimings?.(job.jobId, scope.timings);

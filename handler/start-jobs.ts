@@ -8,11 +8,11 @@ import { JsonText } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
 import { startWorker, type DeliverySettings, type Worker } from '../lib/worker/worker.ts';
-import { openStorage } from '../lib/storage/open-storage.ts';
+import { openWorkerBucket } from '../lib/storage/s3/store.ts';
+import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/check-input.ts';
-import { uploadSettings } from './delivery/upload-settings.ts';
 
 export interface JobsOptions {
   readonly config: Config;
@@ -33,7 +33,7 @@ export interface Jobs extends AsyncDisposable {
 export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): Jobs {
   const parts = new AsyncDisposableStack();
   const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
-  const storage = parts.use(openStorage(config, { clock: systemClock, log }));
+  const storage = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
   const handler = createJobHandler({
     comfy,
     transfers: config.COMFY_TRANSFERS,
@@ -43,7 +43,7 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
     cleanupMode: config.CLEANUP,
-    uploads: uploadSettings(config),
+    uploads: storeSettings(config),
     preflight: config.PREFLIGHT === 'auto',
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
     ...(storage ? { storage } : {}),

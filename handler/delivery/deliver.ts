@@ -1,89 +1,47 @@
 import { safeName } from '../../lib/storage/key.ts';
-import type { Destination, Stored, StoredFile } from '../../lib/storage/storage.ts';
+import type { Destination, StoredFile } from '../../lib/storage/storage.ts';
+import type { JobScope } from '../job-scope.ts';
 import type { Artifact, DeliveredFile } from '../outputs/artifact.ts';
-import type { DeliveryPlan } from './delivery-plan.ts';
-import { encodedBytes, ResultRoom } from './result-room.ts';
-
-export interface Delivered {
-  readonly files: readonly DeliveredFile[];
-  readonly problems: readonly string[];
-}
-
-export interface DeliveryJob {
-  readonly jobId: string;
-  readonly signal: AbortSignal;
-  /** What the result will hold beside the files. */
-  readonly besides?: unknown;
-}
+import { base64Bytes, InlineBudget, NO_STORE } from './inline-budget.ts';
+import type { DeliveryPlan } from './plan.ts';
 
 /**
- * Hands every artifact over, in order: inside of the result as base64, or as an address of where it was stored. A file that
- * one place refuses goes into the result while there is room, else to the next place, and is told of either way.
- * @throws WorkerError `result.too_large` when there is no place for it at all.
+ * Delivers every artifact, in order: as base64 in the result, or in a store, as its address. A file that a store refuses
+ * goes into the result if it fits, else to the next store; each refusal is added to the problems of the job.
+ * @param besides what the result will contain beside the files.
+ * @throws WorkerError `result.too_large` when the files do not fit and there is no store.
  */
 export async function deliver(
   artifacts: readonly Artifact[],
-  job: DeliveryJob,
-  plan: DeliveryPlan,
-): Promise<Delivered> {
-  const room = new ResultRoom(plan.maxResultBytes, artifacts, job.besides);
-  const { destinations, inline } = plan;
-  if (inline === 'always' || (inline === 'if it fits' && room.hasRoomFor(artifacts)))
-    return { files: await room.takeAll(artifacts), problems: [] };
-  if (destinations.length === 0) throw room.nowhere(artifacts);
+  { jobId, signal, problems }: Pick<JobScope, 'jobId' | 'signal' | 'problems'>,
+  { plan, besides }: { readonly plan: DeliveryPlan; readonly besides?: unknown },
+): Promise<readonly DeliveredFile[]> {
+  const { destinations, inline, maxResultBytes } = plan;
+  const budget = new InlineBudget(maxResultBytes, artifacts, besides);
+  if (inline === 'always' || (inline === 'if it fits' && budget.fits(artifacts)))
+    return await budget.takeAll(artifacts);
+  if (destinations.length === 0) throw budget.tooLarge(artifacts, NO_STORE);
 
-  const outcomes = outcomesFor(artifacts, job.jobId);
-  for (const destination of destinations) await storeAt(destination, outcomes, { ...job, room });
-  return {
-    files: outcomes.flatMap(({ delivered }) => delivered ?? []),
-    problems: outcomes.flatMap((outcome) => problemsOf(outcome, room)),
-  };
+  const outcomes = toOutcomes(artifacts, jobId);
+  for (const destination of destinations) {
+    const pending = outcomes.filter(({ delivered }) => !delivered);
+    if (pending.length > 0) await storeAll(pending, destination, { signal, budget });
+  }
+  for (const outcome of outcomes) problems.push(...problemsOf(outcome, budget));
+  return outcomes.flatMap(({ delivered }) => delivered ?? []);
 }
 
-/** What has become of one artifact so far. */
+/** The state of one artifact's delivery. */
 interface Outcome {
   readonly artifact: Artifact;
   readonly file: StoredFile;
+  /** One for each store that refused it. */
   readonly problems: string[];
   delivered?: DeliveredFile;
 }
 
-/** What has no place yet goes there; what is refused there goes into the result while there is room. */
-async function storeAt(
-  destination: Destination,
-  outcomes: readonly Outcome[],
-  { signal, room }: DeliveryJob & { readonly room: ResultRoom },
-): Promise<void> {
-  const pending = outcomes.filter(({ delivered }) => !delivered);
-  if (pending.length === 0) return;
-  const files = pending.map(({ file }) => file);
-  const stored = await destination.store(files, signal);
-  for (const [at, outcome] of pending.entries()) note(stored[at], outcome, destination);
-  for (const outcome of pending) {
-    const inside = outcome.delivered ?? (await room.maybeTake(outcome.artifact));
-    if (inside) outcome.delivered = inside;
-  }
-}
-
-function note(stored: Stored | undefined, outcome: Outcome, { name, itemType }: Destination): void {
-  const { artifact } = outcome;
-  if (stored && 'address' in stored)
-    outcome.delivered = { artifact, type: itemType, data: stored.address };
-  else {
-    const why = stored?.problem ?? 'nothing is known of it';
-    outcome.problems.push(`Error uploading ${artifact.filename} to ${name}: ${why}`);
-  }
-}
-
-function problemsOf({ artifact, problems, delivered }: Outcome, room: ResultRoom): string[] {
-  if (delivered) return problems;
-  const sizes = `${encodedBytes([artifact])} bytes, ${room.freeBytes} free`;
-  const lost = `It is too large to be returned as base64 (${sizes}).`;
-  return [...problems.slice(0, -1), `${problems.at(-1)}. ${lost}`];
-}
-
-/** A name that two files of the job share is told apart by their places. */
-function outcomesFor(artifacts: readonly Artifact[], jobId: string): Outcome[] {
+/** Two files of a job may have the same name; the second gets its position in front. */
+function toOutcomes(artifacts: readonly Artifact[], jobId: string): Outcome[] {
   const names = new Set<string>();
   return artifacts.map((artifact, index) => {
     const { nodeId, filename, content, mediaType } = artifact;
@@ -93,4 +51,33 @@ function outcomesFor(artifacts: readonly Artifact[], jobId: string): Outcome[] {
     const file = { jobId, nodeId, filename, uniqueName, index, content, mediaType };
     return { artifact, file, problems: [] };
   });
+}
+
+/** Stores files. Those that the store refuses go into the result while they fit. */
+async function storeAll(
+  outcomes: readonly Outcome[],
+  destination: Destination,
+  { signal, budget }: { readonly signal: AbortSignal; readonly budget: InlineBudget },
+): Promise<void> {
+  const { name, itemType } = destination;
+  const files = outcomes.map(({ file }) => file);
+  const stored = await destination.store(files, signal);
+  for (const [at, outcome] of outcomes.entries()) {
+    const { artifact, problems } = outcome;
+    const one = stored[at] ?? { problem: 'the store gave no answer for it' };
+    if ('address' in one) outcome.delivered = { artifact, type: itemType, data: one.address };
+    else {
+      problems.push(`Error uploading ${artifact.filename} to ${name}: ${one.problem}`);
+      const inline = await budget.maybeTake(artifact);
+      if (inline) outcome.delivered = inline;
+    }
+  }
+}
+
+/** A file that is lost has its size beside the last refusal. */
+function problemsOf({ artifact, problems, delivered }: Outcome, budget: InlineBudget): string[] {
+  if (delivered) return problems;
+  const sizes = `${base64Bytes([artifact])} bytes, ${budget.freeBytes} free`;
+  const lost = `It is too large to be returned as base64 (${sizes}).`;
+  return [...problems.slice(0, -1), `${problems.at(-1)}. ${lost}`];
 }

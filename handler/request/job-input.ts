@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
+import { s3Store } from '../../lib/storage/s3/store.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
-import { OutputOptionsSchema, S3ConfigSchema, type OutputOptions } from './output-options.ts';
+import { OutputOptionsSchema, type OutputOptions } from './output-options.ts';
 
 /** What a caller may send as `input`. Other fields are ignored. */
 const JobInputSchema = z.object({
@@ -30,7 +31,7 @@ const JobInputSchema = z.object({
   /** Refuse files and workflows that ComfyUI might not understand, instead of passing them on. */
   strict: z.boolean().nullish(),
   /** A bucket of the caller's own, as RunPod's SDKs send it. */
-  s3Config: S3ConfigSchema.nullish(),
+  s3Config: s3Store.schema.nullish(),
   /** Key for ComfyUI's API nodes, forwarded unchanged; wins over `COMFY_ORG_API_KEY`. */
   comfy_org_api_key: z.unknown().optional(),
   /** ComfyUI's own name for the same key. */
@@ -61,7 +62,7 @@ export interface JobInput {
   readonly output: OutputOptions;
   readonly strict: boolean;
   readonly overrides?: JsonText;
-  readonly s3Config?: z.infer<typeof S3ConfigSchema>;
+  readonly s3Config?: z.infer<typeof s3Store.schema>;
   readonly apiKey?: JsonText;
   readonly extraPnginfo?: JsonText;
 }

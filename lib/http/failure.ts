@@ -71,7 +71,8 @@ export async function answerFailure(answer: ErrorAnswer): Promise<HttpFailure> {
   const { statusCode, statusText, headers, body } = answer;
   const text = await readStart(body);
   const code = /<Code>(\w{1,60})<\/Code>/.exec(text)?.[1];
-  const status = `${statusCode} ${statusText || (STATUS_CODES[statusCode] ?? '')}`.trim();
+  const phrase = statusText === '' ? undefined : statusText; // HTTP/2 has none
+  const status = `${statusCode} ${phrase ?? STATUS_CODES[statusCode] ?? ''}`.trim();
   return {
     reason: code === undefined ? status : `${status} (${code})`,
     isTransient: statusCode >= 500 || TRANSIENT_STATUS.has(statusCode),

@@ -21,12 +21,9 @@ async function run(failures: number, options: Partial<Parameters<typeof retry>[1
     },
     { policy: POLICY, clock, onRetry: ({ delayMs }) => void delays.push(delayMs), ...options },
   ).catch((error: unknown) => String(error));
-  let isOver = false;
-  void outcome.then(() => (isOver = true));
-  while (!isOver) {
-    await settle();
+  const ended = outcome.then(() => true);
+  while (!(await Promise.race([ended, settle().then(() => false)])))
     if (clock.sleepers > 0) clock.advance(delays.at(-1) ?? 0);
-  }
   return { outcome: await outcome, attempts, delays };
 }
 

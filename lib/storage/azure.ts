@@ -1,68 +1,97 @@
 import { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
-import type { BlockBlobClient, ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
-import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
-import { NOT_PUBLIC, publicLookupFor } from '../http/public-address.ts';
+import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
+import { z } from 'zod';
+import { isError, WorkerError } from '../errors.ts';
+import { connectionFailure } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
+import { RETRY_POLICIES } from '../http/retry.ts';
 import { withoutVariables } from './key.ts';
-import type { Storage, StoredFile } from './storage.ts';
+import {
+  HttpUrlSchema,
+  lookupFor,
+  toDestination,
+  type Storage,
+  type Store,
+  type StoreContext,
+  type StoredFile,
+} from './storage.ts';
 
-export interface AzureSettings {
-  /** Of the container, with a SAS unless there is a key. */
-  readonly url: string;
-  readonly accountKey?: string | undefined;
-  /** Folder for the files; the job's id when absent. */
-  readonly prefix?: string | undefined;
-}
+const AzureSchema = z.strictObject({
+  /** `https://<account>.blob.core.windows.net/<container>`, with a SAS unless there is a key. */
+  url: HttpUrlSchema,
+  accountKey: z.string().min(1).optional(),
+  /** Folder for the files; the job's id by default. */
+  prefix: z.string().optional(),
+});
 
-export interface AzureOptions {
-  /** Servers that need no public address, as `host:port`. */
-  readonly allowPrivate: readonly string[];
-  /** How long links are valid; only an account key can make them. */
-  readonly urlExpiresS: number;
+export type AzureSettings = z.infer<typeof AzureSchema>;
+
+export const azureStore = {
+  name: 'azure',
+  schema: AzureSchema,
+  hint: 'nothing in output.azure',
+  async open(settings: AzureSettings | undefined, context: StoreContext) {
+    if (!settings) return undefined;
+    const storage = await openAzureBlobs(settings, context);
+    return toDestination(storage, { name: 'Azure', itemType: 'url', ...context });
+  },
+} as const satisfies Store<typeof AzureSchema>;
+
+export interface AzureOptions extends Pick<StoreContext, 'allowPrivate' | 'urlExpiresS'> {
+  /** Delay before the first retry; shorter than the default only in tests. */
   readonly retryDelayMs?: number;
+  /** Time Azure may be silent before an attempt is given up; 60 s by default. */
   readonly silenceMs?: number;
 }
 
 /**
- * A container of Azure Blob Storage. Nothing is connected yet.
- * @throws WorkerError `input.invalid` when it is not on the public internet, or names no container.
+ * A container of Azure Blob Storage. Connects to nothing yet.
+ * @throws WorkerError `input.invalid` when the container is not on the public internet.
  */
 export async function openAzureBlobs(
   settings: AzureSettings,
   options: AzureOptions,
 ): Promise<Storage> {
+  const {
+    retryDelayMs = RETRY_POLICIES.upload.firstMs,
+    silenceMs = 60_000,
+    allowPrivate,
+  } = options;
   const url = new URL(settings.url);
-  const agent = agentFor(url, options);
+  const lookup = lookupFor(url, { field: 'input.output.azure.url', allowPrivate });
+  const agentOptions = { keepAlive: true, ...(lookup && { lookup }) };
+  const agent = url.protocol === 'https:' ? new SecureAgent(agentOptions) : new Agent(agentOptions);
+
   const { AnonymousCredential, ContainerClient, newPipeline, StorageSharedKeyCredential } =
     await import('@azure/storage-blob');
   const credential =
     settings.accountKey === undefined
       ? new AnonymousCredential()
       : new StorageSharedKeyCredential(accountOf(url), settings.accountKey);
-  const pipeline = newPipeline(credential, pipelineOptions(agent, options));
+  const maxTries = RETRY_POLICIES.upload.retries + 1;
+  const retryOptions = { maxTries, retryDelayInMs: retryDelayMs, tryTimeoutInMs: silenceMs };
+  // The pipeline hands the agent through to the requests, although its type does not say so.
+  const pipeline = newPipeline(credential, { retryOptions, ...({ agent } as object) });
   const container = new ContainerClient(url.href, pipeline);
-  return new AzureBlobs(container, { settings, options, agent });
-}
-
-interface AzureParts {
-  readonly settings: AzureSettings;
-  readonly options: AzureOptions;
-  readonly agent: Agent;
+  return new AzureBlobs(container, { ...settings, urlExpiresS: options.urlExpiresS, agent });
 }
 
 class AzureBlobs implements Storage {
   readonly #container: ContainerClient;
-  readonly #parts: AzureParts;
+  readonly #settings: Omit<AzureSettings, 'url'> & { urlExpiresS: number; agent: Agent };
 
-  constructor(container: ContainerClient, parts: AzureParts) {
+  constructor(
+    container: ContainerClient,
+    settings: Omit<AzureSettings, 'url'> & { urlExpiresS: number; agent: Agent },
+  ) {
     this.#container = container;
-    this.#parts = parts;
+    this.#settings = settings;
   }
 
   async put(file: StoredFile, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const { prefix = file.jobId } = this.#parts.settings;
+    const { prefix = file.jobId } = this.#settings;
     const folder = withoutVariables(prefix).replace(/^\/+|\/+$/g, '');
     const name = folder === '' ? file.uniqueName : `${folder}/${file.uniqueName}`;
     const blob = this.#container.getBlockBlobClient(name);
@@ -71,28 +100,33 @@ class AzureBlobs implements Storage {
       return await this.#linkTo(blob);
     } catch (error) {
       signal.throwIfAborted();
-      throw uploadFailed(error, new URL(blob.url));
+      const url = new URL(blob.url);
+      const text = `[PUT] ${redactUrl(url)}: ${reasonOf(error, url.hostname)}`;
+      throw new WorkerError('storage.upload_failed', text);
     }
   }
 
-  /** One that can be read for a while where there is a key; a SAS is the caller's, who can add it again. */
+  /** With an account key: a link that can be read for a while. With a SAS: the address without it; the caller has it. */
   async #linkTo(blob: BlockBlobClient): Promise<string> {
-    const { settings, options } = this.#parts;
-    if (settings.accountKey === undefined) return redactUrl(new URL(blob.url));
+    const { accountKey, urlExpiresS } = this.#settings;
+    if (accountKey === undefined) return redactUrl(blob.url);
     const { BlobSASPermissions } = await import('@azure/storage-blob');
     return await blob.generateSasUrl({
       permissions: BlobSASPermissions.from({ read: true }),
-      expiresOn: new Date(Date.now() + options.urlExpiresS * 1000),
+      expiresOn: new Date(Date.now() + urlExpiresS * 1000),
     });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#parts.agent.destroy();
+    this.#settings.agent.destroy();
     return Promise.resolve();
   }
 }
 
-/** Whole when small, else in blocks that are read from the disk as they leave. The library's own way knows no signal. */
+/**
+ * Sends small files whole and large ones in blocks, which are read from disk one at a time. The library's own method for
+ * large files takes no signal.
+ */
 async function upload(blob: BlockBlobClient, file: StoredFile, signal: AbortSignal): Promise<void> {
   const { content, mediaType } = file;
   const blobHTTPHeaders = { blobContentType: mediaType };
@@ -112,47 +146,19 @@ async function upload(blob: BlockBlobClient, file: StoredFile, signal: AbortSign
   await blob.commitBlockList(blockIds, { blobHTTPHeaders, abortSignal: signal });
 }
 
-function pipelineOptions(
-  agent: Agent,
-  { retryDelayMs = 500, silenceMs = 60_000 }: AzureOptions,
-): StoragePipelineOptions {
-  const retryOptions = { maxTries: 4, retryDelayInMs: retryDelayMs, tryTimeoutInMs: silenceMs };
-  // The agent is handed through to the requests, though the type does not say so.
-  return { retryOptions, ...({ agent } as object) };
-}
+const BLOCK_BYTES = 8 * 1024 * 1024;
+const MOST_BLOCKS = 50_000;
 
-function agentFor(url: URL, { allowPrivate }: AzureOptions): Agent {
-  try {
-    const lookup = publicLookupFor(url, allowPrivate);
-    const options = { keepAlive: true, ...(lookup ? { lookup } : {}) };
-    return url.protocol === 'https:' ? new SecureAgent(options) : new Agent(options);
-  } catch (error) {
-    if (errnoOf(error) !== 'EPRIVATE') throw error;
-    throw new WorkerError(
-      'input.invalid',
-      `input.output.azure.url: ${url.host} is ${NOT_PUBLIC.upload}`,
-    );
-  }
-}
-
-/** The first label of the host; where that is an address or has one label only, the first step of the path. */
+/** The account: first label of a host name; of an IP address or a name without dots, the first segment of the path. */
 function accountOf({ hostname, pathname }: URL): string {
   const isNamed = /\.[a-z]/i.test(hostname);
   return (isNamed ? hostname.split('.')[0] : pathname.split('/')[1]) ?? '';
 }
 
-function uploadFailed(error: unknown, url: URL): WorkerError {
-  return new WorkerError('storage.upload_failed', `[PUT] ${redactUrl(url)}: ${reasonOf(error)}`);
-}
-
-/** Azure repeats what was signed in its answers; only the code is passed on. */
-function reasonOf(error: unknown): string {
-  if (errnoOf(error) === 'EPRIVATE') return `the host is ${NOT_PUBLIC.upload}`;
+/** Azure repeats what was signed in its answers, so only status and code are shown. */
+function reasonOf(error: unknown, host: string): string {
   if (!isError(error) || !('statusCode' in error) || typeof error.statusCode !== 'number')
-    return `the connection failed (${errnoOf(error) ?? describeError(error)})`;
+    return connectionFailure(error, { host, purpose: 'upload' }).reason;
   const code: unknown = 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? `${error.statusCode} (${code})` : String(error.statusCode);
 }
-
-const BLOCK_BYTES = 8 * 1024 * 1024;
-const MOST_BLOCKS = 50_000;

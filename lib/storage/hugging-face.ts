@@ -1,42 +1,65 @@
 import type { HubApiError } from '@huggingface/hub';
-import pRetry from 'p-retry';
 import { fetch as undiciFetch, type Agent, type RequestInit } from 'undici';
+import { z } from 'zod';
+import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, isError } from '../errors.ts';
-import { createPublicAgent, NOT_PUBLIC } from '../http/public-address.ts';
+import { connectionFailure } from '../http/failure.ts';
+import { createPublicAgent } from '../http/public-address.ts';
+import { retry, RETRY_POLICIES } from '../http/retry.ts';
 import { withoutVariables } from './key.ts';
-import type { Destination, Stored, StoredFile } from './storage.ts';
+import {
+  HttpUrlSchema,
+  type Destination,
+  type Store,
+  type StoreContext,
+  type Stored,
+  type StoredFile,
+} from './storage.ts';
 
-export interface HuggingFaceSettings {
+const HuggingFaceSchema = z.strictObject({
   /** `owner/name` */
-  readonly repo: string;
-  readonly repoType?: 'model' | 'dataset' | 'space' | undefined;
-  readonly token: string;
-  /** Branch; `main` when absent. */
-  readonly revision?: string | undefined;
-  /** Folder for the files; the job's id when absent. */
-  readonly directory?: string | undefined;
-  readonly hubUrl?: string | undefined;
-}
+  repo: z.string().min(1),
+  repoType: z.enum(['model', 'dataset', 'space']).optional(),
+  token: z.string().min(1),
+  /** Branch; `main` by default. */
+  revision: z.string().min(1).optional(),
+  /** Folder for the files; the job's id by default. */
+  directory: z.string().optional(),
+  /** A hub other than huggingface.co. */
+  hubUrl: HttpUrlSchema.optional(),
+});
 
-export interface HuggingFaceOptions {
-  /** Servers that need no public address, as `host:port`. */
-  readonly allowPrivate: readonly string[];
+export type HuggingFaceSettings = z.infer<typeof HuggingFaceSchema>;
+
+export interface HuggingFaceOptions extends Pick<StoreContext, 'allowPrivate'> {
+  /** Delay before the first retry; shorter than the default only in tests. */
   readonly retryDelayMs?: number;
 }
 
-/** A repository on the hub. The files of a job are one commit: all of them are there, or none. */
+export const huggingFaceStore = {
+  name: 'huggingFace',
+  schema: HuggingFaceSchema,
+  hint: 'nothing in output.huggingFace',
+  open(settings: HuggingFaceSettings | undefined, context: StoreContext) {
+    return Promise.resolve(settings && new HuggingFaceRepo(settings, context));
+  },
+} as const satisfies Store<typeof HuggingFaceSchema>;
+
+/** A repository on the hub. The files of a job are one commit: either all are stored or none. */
 export class HuggingFaceRepo implements Destination {
   readonly name = 'Hugging Face';
   readonly itemType = 'url';
   readonly #settings: HuggingFaceSettings;
+  readonly #hubUrl: string;
   readonly #agent: Agent;
   readonly #retryDelayMs: number;
 
   constructor(
     settings: HuggingFaceSettings,
-    { allowPrivate, retryDelayMs = 500 }: HuggingFaceOptions,
+    { allowPrivate, retryDelayMs = RETRY_POLICIES.upload.firstMs }: HuggingFaceOptions,
   ) {
     this.#settings = settings;
+    this.#hubUrl = (settings.hubUrl ?? 'https://huggingface.co').replace(/\/$/, '');
     this.#agent = createPublicAgent({
       allow: allowPrivate,
       headersTimeout: SILENCE_MS,
@@ -47,17 +70,16 @@ export class HuggingFaceRepo implements Destination {
 
   async store(files: readonly StoredFile[], signal: AbortSignal): Promise<readonly Stored[]> {
     try {
-      const commitId = await pRetry(() => this.#commit(files, signal), {
-        retries: 3,
-        minTimeout: this.#retryDelayMs,
-        randomize: true,
+      const commitId = await retry(() => this.#commit(files, signal), {
+        policy: { ...RETRY_POLICIES.upload, firstMs: this.#retryDelayMs },
+        clock: systemClock,
         signal,
-        shouldRetry: ({ error }) => mayPass(error),
+        isTransient,
       });
       return files.map((file) => ({ address: this.#addressOf(file, commitId) }));
     } catch (error) {
       signal.throwIfAborted();
-      const problem = this.#problemWith(error);
+      const problem = `${this.#settings.repo}: ${this.#reasonOf(error)}`;
       return files.map(() => ({ problem }));
     }
   }
@@ -69,8 +91,8 @@ export class HuggingFaceRepo implements Destination {
   /** @returns the id of the commit. */
   async #commit(files: readonly StoredFile[], signal: AbortSignal): Promise<string> {
     const { commit } = await import('@huggingface/hub');
-    const { repo, repoType = 'model', token, revision = 'main', hubUrl } = this.#settings;
-    const made = await commit({
+    const { repo, repoType = 'model', token, revision = 'main' } = this.#settings;
+    const committed = await commit({
       repo: { type: repoType, name: repo },
       accessToken: token,
       branch: revision,
@@ -80,59 +102,62 @@ export class HuggingFaceRepo implements Destination {
         path: this.#pathOf(file),
         content: file.content,
       })),
-      // Its own protocol holds much in memory; what all stores of large files speak does not.
+      // Xet keeps much of a file in memory; Git LFS does not.
       useXet: false,
       abortSignal: signal,
       fetch: this.#fetch as unknown as typeof fetch,
-      ...(hubUrl === undefined ? {} : { hubUrl: hubUrl.replace(/\/$/, '') }),
+      hubUrl: this.#hubUrl,
     });
-    return made?.commit.oid ?? revision;
+    return committed?.commit.oid ?? revision;
   }
 
-  /** Also where the hub sends large files is connected to only when it is public. */
-  readonly #fetch = (url: string, init: RequestInit) =>
-    undiciFetch(url, { ...init, dispatcher: this.#agent, ...(isStreamed(init) ? HALF : {}) });
+  /** The hub names other servers for large files; those must be public, too. */
+  readonly #fetch = (url: string, init: RequestInit) => {
+    const isStreamed = init.body instanceof Blob;
+    const duplex = isStreamed ? ({ duplex: 'half' } as const) : {};
+    return undiciFetch(url, { ...init, dispatcher: this.#agent, ...duplex });
+  };
 
   #pathOf({ jobId, uniqueName }: StoredFile): string {
     const folder = withoutVariables(this.#settings.directory ?? jobId).replace(/^\/+|\/+$/g, '');
     return folder === '' ? uniqueName : `${folder}/${uniqueName}`;
   }
 
-  /** By commit, so that it is this file for ever. */
+  /** The address contains the commit, so that later commits do not change what it leads to. */
   #addressOf(file: StoredFile, commitId: string): string {
-    const { repo, repoType = 'model', hubUrl = 'https://huggingface.co' } = this.#settings;
-    const place = repoType === 'model' ? repo : `${repoType}s/${repo}`;
+    const { repo, repoType = 'model' } = this.#settings;
+    const repoPath = repoType === 'model' ? repo : `${repoType}s/${repo}`;
     const path = this.#pathOf(file).split('/').map(encodeURIComponent).join('/');
-    return `${hubUrl.replace(/\/$/, '')}/${place}/resolve/${commitId}/${path}`;
+    return `${this.#hubUrl}/${repoPath}/resolve/${commitId}/${path}`;
   }
 
-  #problemWith(error: unknown): string {
-    const { repo } = this.#settings;
-    if (errnoOf(error) === 'EPRIVATE') return `${repo}: the hub is ${NOT_PUBLIC.upload}`;
-    if (isRefusal(error)) return `${repo}: ${error.statusCode} (${adviceFor(error.statusCode)})`;
-    const errno = errnoOf(error);
-    return `${repo}: ${errno === undefined ? describeError(error) : `the connection failed (${errno})`}`;
+  #reasonOf(error: unknown): string {
+    if (isRefusal(error)) {
+      const advice = ADVICE[error.statusCode] ?? 'the hub refused the files';
+      return `${error.statusCode} (${advice})`;
+    }
+    if (errnoOf(error) === undefined) return describeError(error);
+    const host = new URL(this.#hubUrl).hostname;
+    return connectionFailure(error, { host, purpose: 'upload' }).reason;
   }
 }
 
-/** How long the hub may take to answer. */
+/** Time the hub may take to answer. */
 const SILENCE_MS = 60_000;
-const HALF = { duplex: 'half' } as const;
-const isStreamed = ({ body }: RequestInit) => body instanceof Blob;
 
+/** An answer of the hub with an error status. */
 function isRefusal(error: unknown): error is HubApiError {
   return isError(error) && 'statusCode' in error && typeof error.statusCode === 'number';
 }
 
-function mayPass(error: unknown): boolean {
+function isTransient(error: unknown): boolean {
   if (isRefusal(error)) return error.statusCode >= 500 || error.statusCode === 429;
   const errno = errnoOf(error);
   return errno !== undefined && errno !== 'EPRIVATE';
 }
 
-function adviceFor(status: number): string {
-  if (status === 401) return 'the token is not known there';
-  if (status === 403) return 'the token needs the right to write';
-  if (status === 404) return 'there is no such repository or branch, or the token does not see it';
-  return 'the hub refused the files';
-}
+const ADVICE: Readonly<Record<number, string>> = {
+  401: 'the token is not known there',
+  403: 'the token needs the right to write',
+  404: 'there is no such repository or branch, or the token does not see it',
+};

@@ -5,12 +5,10 @@ import { WorkerError } from '../errors.ts';
 import { answerFailure, connectionFailure, type HttpFailure } from '../http/failure.ts';
 import { createPublicAgent } from '../http/public-address.ts';
 import { redactUrl, withoutUser } from '../http/redact.ts';
-import { retry, RETRY_POLICIES, type RetryPolicy } from '../http/retry.ts';
-import type { StoredFile } from './storage.ts';
+import { retry, RETRY_POLICIES } from '../http/retry.ts';
+import type { StoreContext, StoredFile } from './storage.ts';
 
-export interface SenderOptions {
-  /** Servers that need no public address, as `host:port`. */
-  readonly allowPrivate: readonly string[];
+interface SenderOptions extends Pick<StoreContext, 'allowPrivate'> {
   /** Delay before the first retry; shorter than the default only in tests. */
   readonly retryDelayMs?: number;
   /** Time a server may be silent before an attempt is given up; 60 s by default. */
@@ -18,7 +16,7 @@ export interface SenderOptions {
 }
 
 /** The address a file is sent to over plain HTTP, and the headers that go with it. */
-export interface SendTarget {
+interface SendTarget {
   /** May have user and password, sent as basic authentication, and a signature in its query. */
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -27,12 +25,16 @@ export interface SendTarget {
 /** Sends files to addresses that callers name, if those are public. Files are read from disk as they leave. */
 export class Sender implements AsyncDisposable {
   readonly #agent: Agent;
-  readonly #policy: RetryPolicy;
+  readonly #retryDelayMs: number;
   readonly #silenceMs: number;
 
-  constructor({ allowPrivate, retryDelayMs, silenceMs = 60_000 }: SenderOptions) {
+  constructor({
+    allowPrivate,
+    retryDelayMs = RETRY_POLICIES.upload.firstMs,
+    silenceMs = 60_000,
+  }: SenderOptions) {
     this.#agent = createPublicAgent({ allow: allowPrivate });
-    this.#policy = uploadPolicy(retryDelayMs);
+    this.#retryDelayMs = retryDelayMs;
     this.#silenceMs = silenceMs;
   }
 
@@ -67,8 +69,8 @@ export class Sender implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     const { url, headers: authorization } = withoutUser(target.url);
-    // The form sets its own content type, with its boundary.
-    const { 'content-type': _ownType, ...headers } = sendable(target.headers);
+    const headers = sendable(target.headers);
+    delete headers['content-type']; // the form sets its own, with its boundary
     const body = () => {
       const form = new FormData();
       for (const [name, value] of Object.entries(target.fields)) form.append(name, value);
@@ -93,7 +95,7 @@ export class Sender implements AsyncDisposable {
     };
     try {
       await retry(attempt, {
-        policy: this.#policy,
+        policy: { ...RETRY_POLICIES.upload, firstMs: this.#retryDelayMs },
         clock: systemClock,
         signal,
         isTransient: (error) => error instanceof SendError && error.failure.isTransient,
@@ -151,11 +153,6 @@ class SendError extends Error {
     super(failure.reason);
     this.failure = failure;
   }
-}
-
-/** The retry policy of uploads, with the first delay of a test if it names one. */
-export function uploadPolicy(firstMs?: number): RetryPolicy {
-  return { ...RETRY_POLICIES.upload, ...(firstMs !== undefined && { firstMs }) };
 }
 
 /** Headers with lower-case names, without those that belong to the connection. */

@@ -3,24 +3,44 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
 import { describeError, WorkerError } from '../errors.ts';
 import { safeName } from './key.ts';
-import type { Storage, StoredFile } from './storage.ts';
+import {
+  toDestination,
+  type Storage,
+  type Store,
+  type StoreContext,
+  type StoredFile,
+  type StoreSettings,
+} from './storage.ts';
+
+const NoSettings = z.undefined();
+
+export const volumeStore = {
+  name: 'volume',
+  schema: NoSettings,
+  hint: 'no volume (OUTPUT_VOLUME_DIR)',
+  whyMissing: ({ volumeFolder }: StoreSettings) =>
+    `there is no volume: neither ${volumeFolder} (OUTPUT_VOLUME_DIR) nor the folder it is to be in is there`,
+  async open(_settings: undefined, context: StoreContext) {
+    const { volumeFolder } = context;
+    if (!(await hasVolume(volumeFolder))) return undefined;
+    const described = { name: 'the volume', itemType: 'volume_path', ...context } as const;
+    return toDestination(new Volume(volumeFolder), described);
+  },
+} as const satisfies Store<typeof NoSettings>;
 
 /**
- * Whether there is a volume to put files on. The folder itself is made when it is needed; but what it is to be made in has to
- * be there: on the disk of the container files would be gone with it.
+ * Whether there is a volume: `folder` or the folder it would be created in exists. Anything else would be on the
+ * container's own disk, and the files would be lost with the container.
  */
 export async function hasVolume(folder: string): Promise<boolean> {
+  const isFolder = async (path: string) => {
+    const found = await stat(path).catch(() => undefined);
+    return found?.isDirectory() === true;
+  };
   return (await isFolder(folder)) || (await isFolder(dirname(folder)));
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch {
-    return false;
-  }
 }
 
 /** A folder on a network volume, with a folder in it for every job. */
@@ -31,7 +51,10 @@ export class Volume implements Storage {
     this.#folder = folder;
   }
 
-  /** Under its name there is all of a file or nothing; a job that is run again replaces what it made before. */
+  /**
+   * The file appears under its name only when it is complete. A job that runs again replaces its files.
+   * @returns the path of the file.
+   */
   async put(file: StoredFile, signal: AbortSignal): Promise<string> {
     const folder = join(this.#folder, safeName(file.jobId));
     const path = join(folder, file.uniqueName);
@@ -39,7 +62,7 @@ export class Volume implements Storage {
     try {
       await mkdir(folder, { recursive: true });
       const source = Readable.fromWeb(file.content.stream());
-      // Flushed: a volume tells that it is full only when it has to write.
+      // Without a flush, a full volume would be noticed only after the job has ended.
       await pipeline(source, createWriteStream(partial, { flush: true }), { signal });
       await rename(partial, path);
       return path;
@@ -51,6 +74,6 @@ export class Volume implements Storage {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing is held between files.
+    // Holds nothing open between files.
   }
 }

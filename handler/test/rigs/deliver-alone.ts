@@ -1,11 +1,11 @@
 import { openAsBlob } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { JsonText } from '../../../lib/json.ts';
+import type { StoreSettings } from '../../../lib/storage/storage.ts';
 import type { Artifact } from '../../outputs/artifact.ts';
 import { deliver } from '../../delivery/deliver.ts';
-import { planDelivery, type DeliveryPlan } from '../../delivery/delivery-plan.ts';
+import { planDelivery, type DeliveryPlan } from '../../delivery/plan.ts';
 import { parseInput } from '../../request/job-input.ts';
-import type { UploadSettings } from '../../delivery/upload-settings.ts';
 
 /** What a process of its own delivers, so that nothing but the delivery is in its memory. */
 export interface Errand {
@@ -13,7 +13,7 @@ export interface Errand {
   readonly path: string;
   /** The input of a job, less its workflow. */
   readonly input: object;
-  readonly uploads: UploadSettings;
+  readonly uploads: StoreSettings;
 }
 
 export interface Done {
@@ -33,17 +33,22 @@ async function run({ path, input, uploads }: Errand): Promise<Done> {
     input: parseInput(JsonText.of({ ...input, workflow: {} })),
   };
   await using plan = await planDelivery(request, { transfers: 4, uploads, maxResultBytes: 1 });
-  await handOver(new Blob(['small']), 'small', plan);
+  await handOver(new Blob(['small']), { jobId: 'small', problems: [] }, plan);
   const before = process.memoryUsage.rss();
   using watch = watchMemory();
-  const { files, problems } = await handOver(await openAsBlob(path), 'large', plan);
+  const problems: string[] = [];
+  const files = await handOver(await openAsBlob(path), { jobId: 'large', problems }, plan);
   return { types: files.map(({ type }) => type), problems, peakBytes: watch.peak() - before };
 }
 
-function handOver(content: Blob, jobId: string, plan: DeliveryPlan) {
+function handOver(
+  content: Blob,
+  job: { readonly jobId: string; readonly problems: string[] },
+  plan: DeliveryPlan,
+) {
   const named = { nodeId: '1', key: 'gifs', filename: 'v.mp4', subfolder: '', type: 'output' };
   const artifact: Artifact = { ...named, mediaType: 'video/mp4', content };
-  return deliver([artifact], { jobId, signal: new AbortController().signal }, plan);
+  return deliver([artifact], { ...job, signal: new AbortController().signal }, { plan });
 }
 
 function watchMemory() {

@@ -7,7 +7,7 @@ import { ManualClock, systemClock } from '../../clock.ts';
 import { readConfig } from '../../config.ts';
 import { isWorkerError } from '../../errors.ts';
 import { errorXml, startS3Simulator, type S3Simulator } from '../../simulator/stand-ins/s3.ts';
-import { bucketSettings } from './bucket-settings.ts';
+import { bucketSettings } from './settings.ts';
 import { S3Storage, type S3Options } from './s3.ts';
 
 const PIXELS = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 31) % 256);

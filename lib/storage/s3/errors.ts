@@ -2,21 +2,22 @@ import { STATUS_CODES } from 'node:http';
 import { describeError, errnoOf, isError, WorkerError } from '../../errors.ts';
 import { NEVER_CONNECTED } from '../../http/failure.ts';
 import { NOT_PUBLIC } from '../../http/public-address.ts';
-import type { BucketSettings } from './bucket-settings.ts';
+import type { BucketSettings } from './settings.ts';
 
-/** As with the Python worker: one try and three more. */
+/** One attempt and three retries, as with the Python worker. */
 export const MAX_ATTEMPTS = 4;
 
-export interface Target {
-  /** URL of the object, unsigned. */
+/** The object that could not be stored. */
+interface Target {
+  /** Unsigned. */
   readonly url: string;
   readonly bucket: string;
   readonly owner: BucketSettings['owner'];
 }
 
 /**
- * The SDK's error in words existing clients know, with what to do where that is known. A refusal is not kept as the cause:
- * stores repeat the access key and the signed text in it.
+ * The SDK's error in boto3's words, which clients know, with advice where a code allows it. A refusal is not kept as the
+ * cause: stores repeat the access key and the signed text in it.
  */
 export function uploadFailed(error: unknown, target: Target): WorkerError {
   const refusal = maybeRefusal(error);
@@ -24,12 +25,12 @@ export function uploadFailed(error: unknown, target: Target): WorkerError {
   return new WorkerError('storage.upload_failed', connectionText(error, target), { cause: error });
 }
 
-/** An answer of the store that is no success. */
+/** An answer of the store with an error status. */
 interface Refusal {
   readonly code: string;
   readonly message: string;
   readonly attempts: number;
-  /** The region the store would have liked, where it says so. */
+  /** The region the store expects, if it says so. */
   readonly region: string | undefined;
 }
 
@@ -45,19 +46,17 @@ function maybeRefusal(error: unknown): Refusal | undefined {
     : error.name;
   return {
     code: textOf(error, 'Code') ?? named ?? String(httpStatusCode),
-    message: hasOwnText(error) ? error.message : reasonOf(httpStatusCode),
+    message: hasOwnText(error)
+      ? error.message
+      : (STATUS_CODES[httpStatusCode] ?? `status ${httpStatusCode} without a reason`),
     attempts,
     region: textOf(error, 'Region'),
   };
 }
 
-/** Not a text the SDK made up: for an answer without body, or one that is not XML (a proxy's page). */
+/** False for the text the SDK makes up when an answer has no body, or one that is not XML (the page of a proxy). */
 function hasOwnText({ message }: Error): boolean {
   return message !== '' && message !== 'UnknownError' && !message.includes('$response');
-}
-
-function reasonOf(status: number): string {
-  return STATUS_CODES[status] ?? `status ${status} without a reason`;
 }
 
 function refusalText(refusal: Refusal, target: Target): string {
@@ -89,7 +88,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   RequestTimeTooSkewed: () => 'the clock of this machine is wrong',
 };
 
-/** How the owner of a bucket calls its settings. */
+/** The names of a bucket's settings, for its owner. */
 type Names = Readonly<Record<'endpoint' | 'bucketName' | 'region' | 'keyId' | 'secret', string>>;
 
 const NAMES: Readonly<Record<Target['owner'], Names>> = {
@@ -123,7 +122,7 @@ function connectionText(error: unknown, { url }: Target): string {
   return `${describeError(error)} (PUT "${url}")`;
 }
 
-/** The SDK wraps what it does not take for an Error (of another realm); then only the text still has the code. */
+/** The SDK wraps errors of another realm (in tests, all of Node's); then only the text contains the code. */
 function socketCodeOf(error: unknown): string | undefined {
   return errnoOf(error) ?? /\bE[A-Z]+(?:_[A-Z]+)?\b/.exec(describeError(error))?.[0];
 }

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../../config.ts';
 import { isWorkerError } from '../../errors.ts';
-import { bucketSettings, ignoredBucketVariables } from './bucket-settings.ts';
+import { bucketSettings, ignoredBucketVariables, regionOf } from './settings.ts';
 
 const KEYS = { BUCKET_ACCESS_KEY_ID: 'AKIDEXAMPLE', BUCKET_SECRET_ACCESS_KEY: 'hush-hush' };
 
@@ -122,4 +122,50 @@ test('no problem quotes a key', () => {
   });
   expect(all).toHaveLength(2);
   expect(all.join()).not.toMatch(/hush|AKID|word@/);
+});
+
+test.each([
+  ['https://b.s3.us-east-1.amazonaws.com', 'us-east-1'],
+  ['https://s3.us-west-2.amazonaws.com', 'us-west-2'],
+  ['https://s3-us-west-2.amazonaws.com', 'us-west-2'],
+  ['https://b.s3-eu-west-1.amazonaws.com', 'eu-west-1'],
+  ['https://my.s3.eu-west-2.amazonaws.com', 'eu-west-2'],
+  ['https://b.s3.dualstack.us-east-2.amazonaws.com', 'us-east-2'],
+  ['https://s3-fips.us-gov-west-1.amazonaws.com', 'us-gov-west-1'],
+  ['https://s3.cn-north-1.amazonaws.com.cn', 'cn-north-1'],
+  ['https://bucket.vpce-1a2b3c.s3.eu-north-1.vpce.amazonaws.com', 'eu-north-1'],
+  ['https://b.s3.amazonaws.com', 'us-east-1'],
+  ['https://s3.amazonaws.com', 'us-east-1'],
+  ['https://b.s3-accelerate.amazonaws.com', 'us-east-1'],
+  ['https://images.s3.s3.ap-southeast-2.amazonaws.com', 'ap-southeast-2'],
+  ['https://b.s3.eu-central-003.backblazeb2.com', 'eu-central-003'],
+  ['https://s3.eu-central-003.backblazeb2.com', 'eu-central-003'],
+  ['https://nyc3.digitaloceanspaces.com', 'nyc3'],
+  ['https://b.nyc3.digitaloceanspaces.com', 'nyc3'],
+  ['https://0123abcd.r2.cloudflarestorage.com', 'auto'],
+  ['https://0123abcd.eu.r2.cloudflarestorage.com/b', 'auto'],
+  ['https://storage.googleapis.com', 'auto'],
+  ['https://fly.storage.tigris.dev', 'auto'],
+  ['https://s3api-eur-is-1.runpod.io', 'eur-is-1'],
+  ['https://s3api-EU-RO-1.runpod.io/', 'eu-ro-1'],
+  ['https://s3.wasabisys.com', 'us-east-1'],
+  ['https://s3.eu-central-1.wasabisys.com', 'eu-central-1'],
+  ['https://s3.fr-par.scw.cloud', 'fr-par'],
+  ['https://b.s3.nl-ams.scw.cloud', 'nl-ams'],
+  ['https://s3.gra.io.cloud.ovh.net', 'gra'],
+  ['https://s3.eu-west-par.io.cloud.ovh.net', 'eu-west-par'],
+  ['https://s3.sbg.perf.cloud.ovh.net', 'sbg'],
+  ['https://us-east-1.linodeobjects.com', 'us-east-1'],
+  ['https://b.fsn1.your-objectstorage.com', 'fsn1'],
+  ['https://ewr1.vultrobjects.com', 'ewr1'],
+  ['https://sos-ch-gva-2.exo.io', 'ch-gva-2'],
+  ['https://oss-cn-hangzhou.aliyuncs.com', 'oss-cn-hangzhou'],
+  ['https://ns.compat.objectstorage.us-phoenix-1.oraclecloud.com', 'us-phoenix-1'],
+  ['https://s3-eu-central-1.ionoscloud.com', 'eu-central-1'],
+  ['http://127.0.0.1:9000', 'us-east-1'],
+  ['http://minio:9000', 'us-east-1'],
+  ['https://minio.s3.local:9000', 'us-east-1'],
+  ['https://s3.my-company.com', 'us-east-1'],
+])('%s is signed for %s', (endpoint, region) => {
+  expect(regionOf(new URL(endpoint))).toBe(region);
 });
