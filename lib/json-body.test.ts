@@ -3,14 +3,14 @@ import { Base64, measureJson } from './json-body.ts';
 
 const textOf = (value: unknown) => Buffer.concat(measureJson(value).encode().chunks).toString();
 
-test('plain values read as JSON.stringify writes them, raw UTF-8', () => {
+test('plain values are written as JSON.stringify writes them, in UTF-8', () => {
   const value = { a: [1, 'ä😀', null, true], b: { c: undefined } };
   expect(textOf(value)).toBe(JSON.stringify(value));
   expect(measureJson(value).bytes).toBe(Buffer.byteLength(JSON.stringify(value)));
 });
 
 test.each([0, 1, 2, 3, 3 * 256 * 1024, 3 * 256 * 1024 + 1, 2_000_003])(
-  'a leaf of %i bytes becomes padded base64, and the size is known before',
+  'a leaf of %i bytes becomes padded base64 of the size that was measured',
   (length) => {
     const bytes = Buffer.alloc(length, 'comfy');
     const measured = measureJson({
@@ -23,11 +23,11 @@ test.each([0, 1, 2, 3, 3 * 256 * 1024, 3 * 256 * 1024 + 1, 2_000_003])(
   },
 );
 
-test('a lone surrogate is escaped, not lost', () => {
+test('a lone surrogate is escaped', () => {
   expect(textOf({ a: '\ud800' })).toBe('{"a":"\\ud800"}');
 });
 
-test('what JSON cannot hold is an error', () => {
+test('a value that JSON cannot hold is an error', () => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
   for (const value of [cycle, { n: 1n }, { f: () => 1 }, Symbol('s'), undefined]) {

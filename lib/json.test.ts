@@ -16,7 +16,7 @@ test('key order, big integers and floats survive', () => {
   ).toEqual(['1e3', '-0.0']);
 });
 
-test('strings hide brackets, quotes and backslashes', () => {
+test('brackets, quotes and backslashes inside strings are not structure', () => {
   const json = JsonText.parse('{"a]\\"}":"{[,\\\\", "\\u0062" : ["\\\\\\""]}');
   expect(json.entries().map(([key, member]) => [key, member.value()])).toEqual([
     ['a]"}', '{[,\\'],
@@ -33,7 +33,7 @@ test('the last of equal keys wins, at the place of the first', () => {
   expect(json.get('a')?.text).toBe('3');
 });
 
-test('bare NaN and Infinity are read, and stay text inside strings', () => {
+test('bare NaN and Infinity are read as null, and stay as they are inside strings', () => {
   const json = JsonText.parse('{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \\" Infinity"}');
   expect(json.value()).toEqual({ a: null, b: [null, null], c: 'NaN " Infinity' });
   expect(json.get('a')?.text).toBe('NaN');
@@ -46,7 +46,7 @@ test.each(['', '{', '{"a":}', '[1,]', 'nope', '"abc', '{"a":1}x', '{"a":NaN,}'])
   },
 );
 
-test('kinds, missing keys and blanks', () => {
+test('kinds, missing keys and white space are read', () => {
   const json = JsonText.parse(
     ' { "o" : { } , "a" : [ ] , "s" : "" , "n" : 1 , "t" : true , "z" : null } ',
   );
@@ -63,13 +63,18 @@ test('kinds, missing keys and blanks', () => {
   expect(json.get('o')?.items()).toEqual([]);
 });
 
+test('only strings have a text content', () => {
+  const json = JsonText.parse('{"s":"a\\u0062","n":1}');
+  expect([json.get('s')?.asString(), json.get('n')?.asString()]).toEqual(['ab', undefined]);
+});
+
 test('a detached value reads the same', () => {
   const json = JsonText.parse('{"big":"x","small":{"é":1}}').get('small');
   expect(json?.detached().text).toBe('{"é":1}');
   expect(json?.detached().get('é')?.value()).toBe(1);
 });
 
-test('a part is written anew and every other character stays', () => {
+test('a part is replaced and every other character stays', () => {
   const json = JsonText.parse(' {"10": {"seed" :1.0, "s":"a\\u0062"},\n "2":[1e3]} ');
   const seed = json.get('10')!.get('seed')!;
   const changed = json.replacing(seed, '18446744073709551615');
@@ -79,7 +84,7 @@ test('a part is written anew and every other character stays', () => {
   expect(() => json.replacing(seed, '}')).toThrow(SyntaxError);
 });
 
-test('several parts are written anew at once, in any order, but not over each other', () => {
+test('several parts are replaced at once, in any order, but they must not overlap', () => {
   const json = JsonText.parse('{"a":[1, 2], "b" : 3}');
   const [a, b] = [json.get('a')!, json.get('b')!];
   const [one, two] = a.items();
@@ -97,7 +102,7 @@ test('several parts are written anew at once, in any order, but not over each ot
   ).toThrow(TypeError);
 });
 
-test('a long value is the one a parser gives', () => {
+test('the value of a long text equals what JSON.parse returns', () => {
   const base64 = 'iVBORw0KGgo'.repeat(20_000);
   const texts = [
     `{"input":{"images":[{"name":"a","image":"${base64}"}],"2":1,"1":[NaN,1.5]}}`,
@@ -113,7 +118,7 @@ test('a long value is the one a parser gives', () => {
   }
 });
 
-test('a long value without a long string is parsed at once, whatever its numbers are', () => {
+test('a long text with NaN, without long strings, is parsed', () => {
   const numbers = `[${'NaN,1.5,'.repeat(100_000)}-Infinity]`;
   const base64 = 'iVBORw0KGgo'.repeat(20_000);
   const value = JsonText.parse(`{"n":${numbers},"s":"${base64}","e":[1e400,-0.0]}`).value();
@@ -121,7 +126,7 @@ test('a long value without a long string is parsed at once, whatever its numbers
   expect((value as { n: unknown[] }).n.slice(-3)).toEqual([null, 1.5, null]);
 });
 
-test('a long value that is nested without end is read in time', () => {
+test('a deeply nested long text is read in time', () => {
   const deep = '['.repeat(200_000) + ']'.repeat(200_000);
   expect(Array.isArray(JsonText.parse(`[1,${deep}]`).value())).toBe(true);
 });

@@ -16,7 +16,7 @@ test.each([
   ['unclear', '{}', '{}'],
   ['unclear', '{"3":{"class_type":"KSampler"}}', '{"3":{"class_type":"KSampler"}}'],
   ['unclear', `{"3":{"inputs":{}},"4":7}`, `{"3":{"inputs":{}},"4":7}`],
-])('%s: %s', (kind, sent, workflow) => {
+])('recognised as %s: %s', (kind, sent, workflow) => {
   const recognised = recognise(JsonText.parse(sent));
   expect(recognised.kind).toBe(kind);
   expect('workflow' in recognised && recognised.workflow.text).toBe(workflow);
@@ -27,6 +27,6 @@ test.each([
   ['"text"', 'string'],
   ['7', 'number'],
   ['true', 'boolean'],
-])('%s is neither', (sent, found) => {
+])('%s is neither format', (sent, found) => {
   expect(recognise(JsonText.parse(sent))).toEqual({ kind: 'neither', found });
 });

@@ -12,7 +12,7 @@ const TEXT = `{
 const apply = (overrides: string, infos = recordedInfos) =>
   applyOverrides(JsonText.parse(TEXT), JsonText.parse(overrides), infos);
 
-test('inputs are set by id, title and class, with the text of their values, and nothing else changes', () => {
+test('inputs are set by id, title and class, values keep their text, and nothing else changes', () => {
   const { workflow, randomized } = apply(
     '{"Positive Prompt.text": "a \\u0063at", "KSampler.seed": 18446744073709551615, "10.cfg": 7.0, "10.model": ["2", 1]}',
   );
@@ -29,7 +29,7 @@ test('no overrides change nothing', () => {
   expect(apply('{}').workflow.text).toBe(TEXT);
 });
 
-test('a randomized seed is new each time, and told with all its digits', () => {
+test('a randomized seed is new each time and reported with all its digits', () => {
   const seeds = Array.from({ length: 20 }, () => {
     const { workflow, randomized } = apply('{"Sample v1.5.seed": "randomize"}');
     expect(workflow.text).toBe(TEXT.replace('"seed": 1,', `"seed": ${randomized['10.seed']},`));
@@ -39,7 +39,7 @@ test('a randomized seed is new each time, and told with all its digits', () => {
   expect(seeds.some((seed) => seed > 2n ** 60n)).toBe(true);
 });
 
-test('a randomized seed stays within what its class allows', () => {
+test('a randomized seed stays within the bounds of its class', () => {
   const infos = withClasses({
     Loader: { input: { required: { noise_seed: ['INT', { max: 3 }] } } },
   });
@@ -50,11 +50,11 @@ test('a randomized seed stays within what its class allows', () => {
   }
 });
 
-test('"randomize" is a text where there is no seed', () => {
+test('"randomize" is an ordinary text for an input that is not a seed', () => {
   expect(apply('{"3.text": "randomize"}').workflow.get('3')?.text).toContain('"randomize"');
 });
 
-test('everything that cannot be set is told at once, with what there is', () => {
+test('all inputs that cannot be set are reported at once, with the names that exist', () => {
   const overrides = {
     'Nobody.text': 1,
     'Text.text': 'which?',
@@ -118,10 +118,13 @@ test.each([
   ],
   ['Text.text=1', /^3 nodes are called "Text".*:\n {2}3 \(Text "Good"\)\n {2}4 \(Text "Bad"\)/],
   ['KSampler.sede=1', /no input "sede"; it has: seed, cfg, model$/],
-])('%s is refused with the names there are', (assignment, message) => {
+])('%s is refused with the names that exist', (assignment, message) => {
   expect(() => set(assignment)).toThrow(message);
 });
 
-test.each(['seed=1', '10.seed', '.seed=1', '10.=1', ''])('%j is no assignment', (assignment) => {
-  expect(() => set(assignment)).toThrow(/^Expected node\.input=value/);
-});
+test.each(['seed=1', '10.seed', '.seed=1', '10.=1', ''])(
+  '%j is refused as an assignment',
+  (assignment) => {
+    expect(() => set(assignment)).toThrow(/^Expected node\.input=value/);
+  },
+);

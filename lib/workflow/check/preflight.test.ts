@@ -52,7 +52,7 @@ const recordedRefusals = recordings.filter(
 
 test.each(
   recordedRefusals.map((recorded) => [JSON.stringify(recorded.request.prompt), recorded] as const),
-)('what a real ComfyUI refused is found: %s', (_, { request, response }) => {
+)('everything that a real ComfyUI refused is found: %s', (_, { request, response }) => {
   const { nodeErrors, isRefused, lacksOutput } = look(request.prompt);
   const recorded = complaints(JsonText.of(response.node_errors ?? {}));
   expect(complaints(nodeErrors)).toEqual(expect.arrayContaining(recorded));
@@ -61,13 +61,13 @@ test.each(
 });
 
 test.each(recordings.filter(({ status }) => status === 200))(
-  'what a real ComfyUI took is let through: %j',
+  'a workflow that a real ComfyUI accepted passes: %j',
   ({ request }) => {
     expect(look(request.prompt)).toMatchObject({ isRefused: false, isPoisoned: false });
   },
 );
 
-test('a recorded missing file of LoadImage is left to ComfyUI, which looks at the folder itself', () => {
+test('a missing input file is left to ComfyUI, which looks at the folder itself', () => {
   const { nodeErrors, isRefused } = look({
     '1': { class_type: 'LoadImage', inputs: { image: 'missing.png' } },
     '2': save('1'),
@@ -76,7 +76,7 @@ test('a recorded missing file of LoadImage is left to ComfyUI, which looks at th
   expect(nodeErrors.text).toBe('{}');
 });
 
-test('everything is told at once, each with its node', () => {
+test('all problems are reported at once, each with its node', () => {
   const { nodeErrors, isRefused } = look(
     {
       '1': image({ width: -5, height: 'tall' }),
@@ -111,29 +111,29 @@ test.each([
     { '1': image({ bogus: ['3', 0] }), '2': save('1'), '3': image({ bogus: ['999', 1] }) },
   ],
   [
-    'a node without inputs that nothing needs',
+    'a node without inputs that no output needs',
     { '1': image(), '2': save('1'), '3': { class_type: 'SaveImage' } },
   ],
   [
-    'inputs that are no object',
+    'inputs that are not an object',
     { '1': image(), '2': save('1'), '3': { class_type: 'VAEDecode', inputs: [] } },
   ],
-])('a poisoned prompt is refused: %s', (_, workflow) => {
+])('a workflow that would crash the executor is refused: %s', (_, workflow) => {
   expect(look(workflow)).toMatchObject({ isPoisoned: true, isRefused: true });
 });
 
 test.each([
   [
-    'an undeclared link to a missing node in a node nothing needs',
+    'an undeclared link to a missing node, in a node that no output needs',
     { '1': image(), '2': save('1'), '3': image({ bogus: ['9', 0] }) },
   ],
   [
-    'an undeclared input that is no link',
+    'an undeclared input that is not a link',
     { '1': image({ bogus: ['999', 0, 1], more: ['a', 'b'] }), '2': save('1') },
   ],
   ['one good output beside a bad one', { '1': image(), '2': save('1'), '3': save('99') }],
   [
-    'anything in a node that nothing needs',
+    'any problem in a node that no output needs',
     { '1': image(), '2': save('1'), '3': image({ width: 'wide' }) },
   ],
   ['numbers as text', { '1': image({ width: ' 64 ', height: 64.9, color: true }), '2': save('1') }],
@@ -142,7 +142,7 @@ test.each([
     { '1': { class_type: 'KSampler', inputs: {} }, '2': save('3'), '3': image() },
   ],
   ['a value in __value__', { '1': image({ width: { __value__: 64 } }), '2': save('1') }],
-])('what ComfyUI takes is never refused: %s', (_, workflow) => {
+])('a workflow that ComfyUI accepts is never refused: %s', (_, workflow) => {
   expect(look(workflow)).toMatchObject({ isPoisoned: false, isRefused: false });
 });
 
@@ -164,9 +164,9 @@ test.each([
   ],
   ['an output that is not declared', { image: ['IMAGE'] }, { image: ['1', 5] }],
   ['a type that does not fit', { image: ['MASK'] }, { image: ['1', 0] }],
-  ['a type nobody knows', { thing: ['THING'] }, { thing: { any: 1 } }],
+  ['an unknown type', { thing: ['THING'] }, { thing: { any: 1 } }],
   ['an input whose names depend on values', { images: ['COMFY_AUTOGROW_V3', {}] }, {}],
-])('%s is for the class of a custom node to judge', (_, required, inputs) => {
+])('%s is left to the class of a custom node', (_, required, inputs) => {
   const infos = withClasses({ Custom: customClass({ required }) });
   const workflow = { '1': image(), '2': { class_type: 'Custom', inputs } };
   expect(look(workflow, infos).isRefused).toBe(false);
@@ -176,14 +176,14 @@ test('a workflow without an output node is refused', () => {
   expect(look({ '1': image() })).toMatchObject({ lacksOutput: true, isRefused: true });
 });
 
-test('a cycle is told with the nodes along it', () => {
+test('a cycle is reported with the nodes along it', () => {
   const invert = (from: string) => ({ class_type: 'ImageInvert', inputs: { image: [from, 0] } });
   const { nodeErrors, isRefused } = look({ '1': invert('2'), '2': invert('1'), '3': save('1') });
   expect(isRefused).toBe(true);
   expect(nodeErrors.text).toContain('"cycle_nodes":["1","2","1"]');
 });
 
-test('a chain of 20000 nodes is looked through without running out of stack', () => {
+test('a chain of 20000 nodes is checked without a stack overflow', () => {
   const chain = Array.from({ length: 20_000 }, (_, at) => [
     String(at + 1),
     { class_type: 'ImageInvert', inputs: { image: [String(at), 0] } },
@@ -192,14 +192,14 @@ test('a chain of 20000 nodes is looked through without running out of stack', ()
   expect(look(workflow)).toMatchObject({ isRefused: false });
 });
 
-test('numbers are told with all their digits', () => {
+test('numbers are reported with all their digits', () => {
   const text = `{"1":{"class_type":"EmptyImage","inputs":{"width":18446744073709551617,"height":8,"batch_size":1,"color":0}},"2":${JSON.stringify(save('1'))}}`;
   expect(preflight(JsonText.parse(text), recordedInfos).nodeErrors.text).toContain(
     '"received_value":18446744073709551617',
   );
 });
 
-test('workflows that run are let through', () => {
+test('all example workflows pass', () => {
   const folder = new URL('workflows/', RESOURCES);
   for (const name of readdirSync(folder)) {
     const file = JsonText.parse(readFileSync(new URL(name, folder), 'utf8'));

@@ -66,7 +66,9 @@ export function preflight(
     lacksOutput: !isUnrunnable && outputs.length === 0,
     isPoisoned: poisoned.length > 0 || nodes.some(({ inputs }) => !inputs),
     isRefused: isUnrunnable || accepted.length === 0 || poisoned.length > 0,
-    classTypes: [...complaints.keys()].flatMap((nodeId) => graph.get(nodeId)?.classType ?? []),
+    classTypes: [...complaints.keys()]
+      .map((nodeId) => graph.get(nodeId)?.classType ?? '')
+      .filter((name) => name !== ''),
   };
 }
 

@@ -4,7 +4,7 @@ import { preflight } from '../check/preflight.ts';
 import { convert, image, invert, save, slot, widgetSlot } from './test-editor.ts';
 import { recordedInfos, withClasses } from '../test-infos.ts';
 
-test('a plain workflow becomes what the menu exports, titles included', () => {
+test('a plain workflow becomes the same as the menu exports, titles included', () => {
   const nodes = [image(1), save(3, 7, { title: 'Keep it' })];
   const converted = convert(nodes, [[7, 1, 0, 3, 0, 'IMAGE']]);
   expect(converted).toEqual({
@@ -22,7 +22,7 @@ test('a plain workflow becomes what the menu exports, titles included', () => {
   expect(preflight(JsonText.of(converted), recordedInfos).isRefused).toBe(false);
 });
 
-test('links as objects, ids as text, and native reroutes mean the same', () => {
+test('links as objects, ids as texts and native reroutes are read like their other forms', () => {
   const link = {
     id: 7,
     origin_id: '1',
@@ -36,7 +36,7 @@ test('links as objects, ids as text, and native reroutes mean the same', () => {
   expect(convert([image(1), save(3, 7)], [link], reroutes)['3']?.inputs.images).toEqual(['1', 0]);
 });
 
-test('a primitive gives its value, also through a reroute', () => {
+test('a primitive node gives its value, even through a reroute', () => {
   const nodes = [
     { id: 5, type: 'PrimitiveNode', widgets_values: [99, 'fixed'], outputs: [{ type: 'INT' }] },
     { id: 6, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [{ type: '*' }] },
@@ -50,7 +50,7 @@ test('a primitive gives its value, also through a reroute', () => {
   expect(converted['1']?.inputs.width).toBe(99);
 });
 
-test('reroutes and named connections are bridged, remarks are dropped', () => {
+test('reroutes and Set/Get nodes are bridged, notes are dropped', () => {
   const nodes = [
     image(1),
     { id: 2, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [{ type: 'IMAGE' }] },
@@ -75,7 +75,7 @@ test('reroutes and named connections are bridged, remarks are dropped', () => {
   expect(converted['3']?.inputs.images).toEqual(['1', 0]);
 });
 
-test('a muted node takes its links with it', () => {
+test('a muted node and its links are left out', () => {
   const nodes = [image(1), invert(2, 1, { mode: 2 }), save(3, 2)];
   const converted = convert(nodes, [
     [1, 1, 0, 2, 0, 'IMAGE'],
@@ -85,7 +85,7 @@ test('a muted node takes its links with it', () => {
   expect(converted['3']?.inputs).toEqual({ filename_prefix: 'x' });
 });
 
-test('a bypassed node passes on the input of the type that is wanted', () => {
+test('a bypassed node passes on the input of the wanted type', () => {
   const infos = withClasses({
     Mixed: { input: { required: { mask: ['MASK'], image: ['IMAGE'] } }, output: ['IMAGE'] },
   });
@@ -105,12 +105,12 @@ test('a bypassed node passes on the input of the type that is wanted', () => {
   expect(convert(nodes, links, {}, infos)['3']?.inputs.images).toEqual(['1', 0]);
 });
 
-test('a bypassed loader leaves nothing behind', () => {
+test('a bypassed loader and its links are left out', () => {
   const converted = convert([image(1, { mode: 4 }), save(3, 1)], [[1, 1, 0, 3, 0, 'IMAGE']]);
   expect(converted).toEqual({ '3': expect.objectContaining({ inputs: { filename_prefix: 'x' } }) });
 });
 
-test('classes that are not installed, and group nodes, are all named', () => {
+test('the error names all classes that are not installed, and all group nodes', () => {
   const nodes = [
     { id: 1, type: 'Foo' },
     { id: 2, type: 'Foo' },
@@ -122,7 +122,7 @@ test('classes that are not installed, and group nodes, are all named', () => {
   );
 });
 
-test('a workflow that leads round in a circle is refused', () => {
+test('links that form a circle are refused', () => {
   const reroutes = [
     { id: 1, type: 'Reroute', inputs: [slot('', '*', 2)], outputs: [] },
     { id: 2, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [] },

@@ -58,7 +58,7 @@ const OUTSIDE = [
 ];
 const withInner = { definitions: { subgraphs: [inner] } };
 
-test('a subgraph is unfolded: its nodes get the ids ComfyUI knows, and its borders are bridged', () => {
+test('a subgraph is unfolded: its nodes get the ids that ComfyUI expects, and its borders are bridged', () => {
   const nodes = [image(1), instance(12, INNER, { widgets_values: [500] }), save(3, 2), save(5, 3)];
   const converted = convert(nodes, OUTSIDE, withInner);
   expect(Object.keys(converted).sort()).toEqual(['1', '12:1', '12:2', '12:4', '3', '5']);
@@ -71,11 +71,11 @@ test('a subgraph is unfolded: its nodes get the ids ComfyUI knows, and its borde
 
 test.each([
   ['the value of the instance', { widgets_values: [500] }, 500],
-  ['the inner value when the instance has none', {}, 64],
+  ['the inner value if the instance has none', {}, 64],
   ['the value by name', { widgets_values_named: { width: 600 } }, 600],
-  ['a value beside a word of the editor', { widgets_values: [700, 'randomize'] }, 700],
+  ['a value next to a control word', { widgets_values: [700, 'randomize'] }, 700],
   [
-    'the value of a widget that is shown',
+    'the value of a promoted widget',
     {
       properties: {
         proxyWidgets: [
@@ -87,18 +87,18 @@ test.each([
     },
     800,
   ],
-])('a widget on a subgraph has %s', (_, more, width) => {
+])('an input with a widget on a subgraph gets %s', (_, more, width) => {
   const converted = convert([image(1), instance(12, INNER, more)], OUTSIDE, withInner);
   expect(converted['12:1']?.inputs.width).toBe(width);
 });
 
-test('a widget of an inner node that is shown outside has the value it has there', () => {
+test('a promoted widget of an inner node gets the value of the instance', () => {
   const more = { properties: { proxyWidgets: [['1', 'height']] }, widgets_values: [9] };
   const converted = convert([image(1), instance(12, INNER, more)], OUTSIDE, withInner);
   expect(converted['12:1']?.inputs.height).toBe(9);
 });
 
-test('a subgraph within a subgraph, and a primitive outside of it', () => {
+test('a subgraph within a subgraph is unfolded, and takes a value from a primitive node outside', () => {
   const outer = {
     id: OUTER,
     inputs: inner.inputs,
@@ -140,7 +140,7 @@ test.each([
   expect(converted['3']?.inputs).toEqual(inputs);
 });
 
-test('a subgraph within itself, or one that unfolds without end, is refused', () => {
+test('a subgraph within itself, or one that unfolds to too many nodes, is refused', () => {
   const itself = { ...inner, nodes: [instance(1, INNER)] };
   expect(() => convert([instance(1, INNER)], [], { definitions: { subgraphs: [itself] } })).toThrow(
     /within itself/,
@@ -156,7 +156,7 @@ test('a subgraph within itself, or one that unfolds without end, is refused', ()
   );
 });
 
-test('the classes to be described are told, inner ones included', () => {
+test('the classes to describe include those inside subgraphs', () => {
   const nodes = [image(1), instance(12, INNER), save(3, 2), { id: 8, type: 'Note' }];
   expect(editorClassTypes(file(nodes, [], withInner))).toEqual([
     'EmptyImage',

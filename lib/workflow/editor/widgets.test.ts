@@ -28,12 +28,15 @@ const sampler = (more: Fields): Node => ({
 
 test.each([
   [
-    'as saved, with the word behind the seed',
+    'as saved, with a control word after the seed',
     { widgets_values: [18, 'randomize', 20, 8, 'euler', 'normal', 1] },
   ],
-  ['as made by programs, without it', { widgets_values: [18, 20, 8, 'euler', 'normal', 1] }],
   [
-    'with sockets for widgets, as newer editors save',
+    'as other programs write it, without the control word',
+    { widgets_values: [18, 20, 8, 'euler', 'normal', 1] },
+  ],
+  [
+    'with slots for widgets, as newer editors save it',
     {
       inputs: [
         ...SAMPLER_INPUTS,
@@ -53,7 +56,7 @@ test.each([
   expect(convert([sampler(values)])['3']?.inputs).toEqual(SAMPLER_VALUES);
 });
 
-test('a file with fewer values than widgets gets the defaults', () => {
+test('widgets without a saved value get their defaults', () => {
   expect(convert([sampler({ widgets_values: [5, 'fixed', 30] })])['3']?.inputs).toEqual({
     ...SAMPLER_VALUES,
     scheduler: 'simple',
@@ -72,7 +75,7 @@ test('numbers keep their text', () => {
   );
 });
 
-test('a widget made into an input keeps its place among the values, and the link wins', () => {
+test('a widget converted to an input keeps its position among the values, and the link wins', () => {
   const infos = withClasses({
     Number: {
       input: { required: { value: ['INT', {}] } },
@@ -92,7 +95,7 @@ test('a widget made into an input keeps its place among the values, and the link
   expect(made?.inputs).toEqual({ width: 64, height: ['5', 0], batch_size: 1, color: 255 });
 });
 
-test('values by name keep inputs the class does not declare, but not the preview', () => {
+test('values saved by name keep inputs that the class does not declare, except the preview', () => {
   const infos = withClasses({
     VHS_VideoCombine: {
       input: {
@@ -120,7 +123,7 @@ test('values by name keep inputs the class does not declare, but not the preview
   });
 });
 
-test('a choice brings its own inputs, and forced inputs have no value', () => {
+test('a dynamic combo has the inputs of the chosen option, and forced inputs have no value', () => {
   const infos = withClasses({
     Resize: {
       input: {
@@ -149,7 +152,7 @@ test('a choice brings its own inputs, and forced inputs have no value', () => {
   });
 });
 
-test('a list as a value is wrapped, so that it is not taken for a link', () => {
+test('an array as a value is wrapped, so that ComfyUI does not take it for a link', () => {
   const infos = withClasses({
     Pick: { input: { required: { names: ['COMBO', { options: [] }] } } },
   });
@@ -157,13 +160,13 @@ test('a list as a value is wrapped, so that it is not taken for a link', () => {
   expect(converted['1']?.inputs.names).toEqual({ __value__: ['a', 1] });
 });
 
-test('a choice within a prompt is made, as the editor does before it submits', () => {
+test('a choice within a prompt is rolled, as the editor does before it submits', () => {
   const text = { id: 1, type: 'CLIPTextEncode', widgets_values: ['a {red|red} cat // or dog'] };
   expect(recordedInfos.get('CLIPTextEncode')?.text).toContain('dynamicPrompts');
   expect(convert([text])['1']?.inputs.text).toBe('a red cat ');
 });
 
-test('the upload button of a loader is no value', () => {
+test('the upload button of a loader is not read as a value', () => {
   const load = { id: 1, type: 'LoadImageMask', widgets_values: ['in.png', 'red', 'image'] };
   expect(convert([load])['1']?.inputs).toEqual({ image: 'in.png', channel: 'red' });
 });
@@ -186,19 +189,19 @@ test.each([
   ['open { only', ['open { only']],
   ['close } only', ['close } only']],
   ['(weighted:1.2), <lora:x>', ['(weighted:1.2), <lora:x>']],
-])('%j becomes one of %j', (text, expected) => {
+])('the prompt %j becomes one of %j', (text, expected) => {
   expect(outcomes(text)).toEqual(expected);
 });
 
 test.each([
   ['deep nesting', '{'.repeat(50_000) + 'x' + '}'.repeat(50_000)],
-  ['many blocks that never close', '{\\|'.repeat(50_000)],
+  ['many choices that never close', '{\\|'.repeat(50_000)],
   ['many comments that never end', `*/${'/*'.repeat(200_000)}`],
-  ['many escapes in one', `{${'\\|'.repeat(50_000)}`],
-])('%s comes to an end', (_, text) => {
+  ['many escapes in one choice', `{${'\\|'.repeat(50_000)}`],
+])('rolling a prompt with %s ends', (_, text) => {
   expect(rollPrompt(text)).toBeDefined();
 });
 
-test('blocks within blocks are rolled to the innermost', () => {
+test('nested choices are rolled from the inside out', () => {
   expect(rollPrompt('{'.repeat(40) + 'x' + '}'.repeat(40))).toBe('x');
 });

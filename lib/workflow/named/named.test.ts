@@ -69,12 +69,12 @@ test.each([
   ['plain', API],
   ['editor', FILES['editor.json']],
   ['deep/er/one', API],
-])('the file of %s is read as it is', async (name, text) => {
+])('the JSON file of %s is returned unchanged', async (name, text) => {
   expect(await open(name)).toBe(text);
   expect(await open(name, '{}')).toBe(text);
 });
 
-test('a file is read anew for every job', async () => {
+test('a JSON file is read again for every job', async () => {
   await writeFile(join(folder, 'changing.json'), API);
   expect(await open('changing')).toBe(API);
   await writeFile(join(folder, 'changing.json'), API.replace('"3"', '"4"'));
@@ -94,7 +94,7 @@ test.each([
   'deep\\er\\one',
   '_sizes',
   'deep/er',
-])('%j is no workflow, and those there are get listed', async (name) => {
+])('%j is refused as a name, and the error lists the names that exist', async (name) => {
   await expect(open(name)).rejects.toThrow(
     /There is no workflow called .*; there are: broken, deep\/er\/one, editor/,
   );
@@ -103,22 +103,41 @@ test.each([
 test.each([
   ['broken', /"broken" cannot be read: .*JSON/],
   ['neither', /"neither" is neither in API format nor what the editor saves/],
-])('%s is told to be broken', async (name, message) => {
+])('the file %s is reported as broken', async (name, message) => {
   await expect(open(name)).rejects.toThrow(message);
 });
 
-test('params for a workflow that takes none are refused', async () => {
+test('params for a JSON workflow are refused', async () => {
   await expect(open('plain', '{"a":1}')).rejects.toThrow(
     /takes no params; change its inputs with input.overrides/,
   );
 });
 
-test('a folder that is not there has no workflows', async () => {
+test('a folder that does not exist has no workflows', async () => {
   expect(await listWorkflows(join(folder, 'nowhere'))).toEqual([]);
 });
 
-/** Modules go through Node's own loader, which a test does not run on. */
-async function inNode<T>(expression: string): Promise<T> {
+/** What each test below asks of modules, as an expression. */
+const MODULE_CALLS = {
+  seeds: `open('portrait', '{"prompt":"a cat","seed":18446744073709551615}')`,
+  params: `open('portrait', '{"prompt":"","count":"two"}')`,
+  broken: `Promise.all([open('text'), open('failing'), open('nothing'), open('empty'), open('slow', '{}', AbortSignal.abort(new Error('job ended')))])`,
+  list: 'listWorkflows(folder)',
+  changed: `(async () => {
+    const write = (id) => writeFile(folder + '/fresh.mjs', 'export const workflow = () => ({ "' + id + '": "' + 'x'.repeat(id) + '" });');
+    await write(1);
+    const before = await open('fresh');
+    await write(2);
+    return [before, await open('fresh')];
+  })()`,
+};
+
+/** Tests run on jest's module loader, modules on Node's own. So one Node process answers all calls, one after the other. */
+const answers: Partial<Record<keyof typeof MODULE_CALLS, unknown>> = {};
+beforeAll(async () => {
+  const calls = Object.entries(MODULE_CALLS).map(
+    ([name, call]) => `answers[${JSON.stringify(name)}] = await (${call});`,
+  );
   const script = `
     import { writeFile } from 'node:fs/promises';
     import { JsonText } from ${JSON.stringify(new URL('../../json.ts', import.meta.url).href)};
@@ -132,24 +151,25 @@ async function inNode<T>(expression: string): Promise<T> {
         return { code: error.code, message: error.message };
       }
     };
-    console.log(JSON.stringify(await (${expression})));
+    const answers = {};
+    ${calls.join('\n')}
+    console.log(JSON.stringify(answers));
   `;
   const args = ['--input-type=module', '--eval', script];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
   expect(stderr).toBe('');
-  return JSON.parse(stdout) as T;
-}
+  Object.assign(answers, JSON.parse(stdout));
+  await rm(join(folder, 'fresh.mjs'));
+});
 
-test('a TypeScript module outside of the project makes a workflow, with large seeds as they were sent', async () => {
-  const made = await inNode(`open('portrait', '{"prompt":"a cat","seed":18446744073709551615}')`);
-  expect(made).toBe(
+test('a TypeScript module outside of the project makes a workflow, and large seeds keep their digits', () => {
+  expect(answers.seeds).toBe(
     '{"6":{"class_type":"Text","inputs":{"text":"a cat","seed":18446744073709551615,"count":1,"size":512}}}',
   );
 });
 
-test('params that do not fit are told field by field', async () => {
-  const refused = await inNode(`open('portrait', '{"prompt":"","count":"two"}')`);
-  expect(refused).toEqual({
+test('invalid params are refused with a line per field', () => {
+  expect(answers.params).toEqual({
     code: 'workflow.params_invalid',
     message: expect.stringMatching(
       /^Workflow "portrait" cannot use these params:\n• params\.prompt: .+\n• params\.count: .+number.+$/,
@@ -157,11 +177,8 @@ test('params that do not fit are told field by field', async () => {
   });
 });
 
-test('modules that fail, make nothing, or are none, say so', async () => {
-  const answers = await inNode<unknown>(
-    `Promise.all([open('text'), open('failing'), open('nothing'), open('empty'), open('slow', '{}', AbortSignal.abort(new Error('job ended')))])`,
-  );
-  expect(answers).toEqual([
+test('a module that fails, returns nothing, or exports no workflow is reported as broken', () => {
+  expect(answers.broken).toEqual([
     API,
     { code: 'workflow.broken', message: 'Workflow "failing" failed: no luck' },
     { code: 'workflow.broken', message: expect.stringMatching(/returned undefined, no workflow/) },
@@ -173,18 +190,12 @@ test('modules that fail, make nothing, or are none, say so', async () => {
   ]);
 });
 
-test('a module is loaded anew when its file has changed', async () => {
-  const write = (id: number) =>
-    `writeFile(folder + '/fresh.mjs', 'export const workflow = () => ({ "${id}": "${'x'.repeat(id)}" });')`;
-  const answers = await inNode(
-    `(async () => { await ${write(1)}; const before = await open('fresh'); await ${write(2)}; return [before, await open('fresh')]; })()`,
-  );
-  await rm(join(folder, 'fresh.mjs'));
-  expect(answers).toEqual(['{"1":"x"}', '{"2":"xx"}']);
+test('a module is loaded again after its file has changed', () => {
+  expect(answers.changed).toEqual(['{"1":"x"}', '{"2":"xx"}']);
 });
 
-test('all workflows are listed, with what they ask for and what is wrong with them', async () => {
-  const listed = await inNode<{ name: string }[]>('listWorkflows(folder)');
+test('all workflows are listed, with the schema of their params and with their problems', () => {
+  const listed = answers.list as { name: string }[];
   expect(listed.map(({ name }) => name)).toEqual([
     'broken',
     'deep/er/one',
