@@ -16,12 +16,12 @@ test.each([
   ['1', true],
   ['é', true],
   ['b', false],
-])('whether %s is a choice', (wanted, isChoice) => {
+])('hasChoice of %s', (wanted, isChoice) => {
   expect(hasChoice(JsonText.parse('[["a", 1, "\\u00e9"]]'), wanted)).toBe(isChoice);
   expect(hasChoice(JsonText.parse('["INT"]'), wanted)).toBeUndefined();
 });
 
-test('a short list is listed whole, of a long one what is most like it', () => {
+test('a short list is shown whole, of a long one the most similar choices', () => {
   const many = Array.from({ length: 30 }, (_, at) => `model-${at}.safetensors`);
   expect(listChoices([], 'x')).toBe('none');
   expect(listChoices(['b', 'a'], 'x')).toBe('b, a');
@@ -30,7 +30,7 @@ test('a short list is listed whole, of a long one what is most like it', () => {
   );
 });
 
-test('a misspelt name is told from a strange one', () => {
+test('nearest finds what a misspelt name stands for, and nothing for a strange one', () => {
   const names = ['KSampler', 'KSamplerAdvanced', 'SaveImage', 'ImageInvert'];
   expect(nearest(names, 'KSamplr', 3)).toEqual(['KSampler']);
   expect(nearest(names, 'ImageInvrt', 3)).toEqual(['ImageInvert']);

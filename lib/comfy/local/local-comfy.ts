@@ -94,7 +94,12 @@ export class LocalComfy implements ComfyBackend {
   }
 
   storeInput(file: InputToStore, signal: AbortSignal): Promise<StoredInput> {
-    return storeInput(file, { client: this.#client, inputFolder: this.#inputFolder }, signal);
+    const { uploadBytes } = this.#settings.limits;
+    return storeInput(
+      file,
+      { client: this.#client, inputFolder: this.#inputFolder, uploadBytes },
+      signal,
+    );
   }
 
   inputFolder(signal: AbortSignal): Promise<string | undefined> {

@@ -29,7 +29,7 @@ const unreachable = (port: number) => ({
   message: `ComfyUI server (127.0.0.1:${port}) not reachable after multiple retries.`,
 });
 
-test('ready opens the websocket, and costs no request while that is alive', async () => {
+test('waitUntilReady opens the websocket, and sends no request while it is alive', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   await Promise.all([comfy.waitUntilReady(never), comfy.waitUntilReady(never)]);
@@ -38,7 +38,7 @@ test('ready opens the websocket, and costs no request while that is alive', asyn
   expect(scripted.count('GET /')).toBeLessThanOrEqual(2);
 });
 
-test('a connection that was quiet is asked before it is trusted, and replaced when it is dead', async () => {
+test('a quiet connection is checked with a ping and replaced when it is dead', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { limits: { trustedSilenceMs: 0, quickPingMs: 50 } });
   await comfy.waitUntilReady(never);
@@ -49,7 +49,7 @@ test('a connection that was quiet is asked before it is trusted, and replaced wh
   expect(scripted.clientIds).toHaveLength(2);
 });
 
-test('a ComfyUI that is still starting is waited for', async () => {
+test('waitUntilReady waits for a ComfyUI that is starting', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     availability: { intervalMs: 1, maxRetries: 0, startupTimeoutMs: 60_000 },
@@ -62,7 +62,7 @@ test('a ComfyUI that is still starting is waited for', async () => {
   expect(scripted.count('GET /')).toBe(21);
 });
 
-test('without a process file, as many looks are taken as the settings allow', async () => {
+test('without a pid file the number of attempts is that of the settings', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     availability: { intervalMs: 1, maxRetries: 4, startupTimeoutMs: 60_000 },
@@ -72,7 +72,7 @@ test('without a process file, as many looks are taken as the settings allow', as
   expect(scripted.count('GET /')).toBe(4);
 });
 
-test('without a process file and a setting, 500 looks are taken', async () => {
+test('without a pid file and a setting there are 500 attempts', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     availability: { intervalMs: 0, maxRetries: 0, startupTimeoutMs: 60_000 },
@@ -82,38 +82,38 @@ test('without a process file and a setting, 500 looks are taken', async () => {
   expect(scripted.count('GET /')).toBe(500);
 });
 
-test('while the process lives, its start is waited for up to the startup timeout', async () => {
+test('while its process is alive, ComfyUI is waited for until the startup timeout', async () => {
   await using scripted = await ScriptedComfy.start();
   const clock = new ManualClock();
   await using comfy = openComfy(scripted.url, {
     clock,
     pidFile: await pidFile(process.pid),
-    availability: { intervalMs: 1000, maxRetries: 0, startupTimeoutMs: 700_000 },
+    availability: { intervalMs: 10_000, maxRetries: 0, startupTimeoutMs: 700_000 },
   });
   scripted.script('GET /', () => {
-    clock.advance(1000);
+    clock.advance(10_000);
     return { status: 503 };
   });
-  const looking = setInterval(() => clock.advance(1000), 0);
+  const looking = setInterval(() => clock.advance(10_000), 0);
   await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   clearInterval(looking);
   expect(clock.now() - Date.UTC(2026, 0, 1)).toBeGreaterThanOrEqual(700_000);
 });
 
-test('a process that has ended fails at once, even when something answers on the port', async () => {
+test('an ended process fails at once, even if something answers on the port', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pidFile: await pidFile(await endedProcess()) });
   await expect(comfy.waitUntilReady(never)).rejects.toMatchObject(unreachable(scripted.port));
   expect(scripted.requests).toEqual([]);
 });
 
-test('a process file that holds no number counts as none', async () => {
+test('a pid file without a number is ignored', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pidFile: await pidFile('starting') });
   await comfy.waitUntilReady(never);
 });
 
-test('waiting for ComfyUI ends when the job does', async () => {
+test('waiting for ComfyUI ends when the job is aborted', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     availability: { intervalMs: 60_000, maxRetries: 0, startupTimeoutMs: 60_000 },
@@ -127,7 +127,7 @@ test('waiting for ComfyUI ends when the job does', async () => {
   await expect(waiting).rejects.toThrow('stopped');
 });
 
-test('a refused handshake is told in the words clients know', async () => {
+test('a refused handshake fails with the text that clients match on', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /ws', () => ({}));
@@ -137,7 +137,7 @@ test('a refused handshake is told in the words clients know', async () => {
   });
 });
 
-test('a websocket that nobody takes is told in the words clients know', async () => {
+test('a refused websocket connection fails with the text that clients match on', async () => {
   await using comfy = openComfy('http://127.0.0.1:9');
   const running = comfy.runPrompt({ workflow: tinyWorkflow }, { signal: never, log: silentLog });
   await expect(running).rejects.toThrow(

@@ -54,7 +54,7 @@ export function comfySettings(config: Config): ComfySettings {
   };
 }
 
-/** Limits that are not configurable, in milliseconds. */
+/** Limits that are not configurable. */
 export const LIMITS = {
   /** One `GET /`. */
   probeMs: 5000,
@@ -80,6 +80,8 @@ export const LIMITS = {
   unansweredMs: 1000,
   /** Minimum time between two looks at queue and history. */
   lookFloorMs: 50,
+  /** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits a whole request. */
+  uploadBytes: 100 * 1024 * 1024,
 } as const;
 
 export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;

@@ -34,8 +34,8 @@ async function startWithOutputFolder(argv: (folder: string) => string[]) {
 test.each([
   ['--output-directory', (folder: string) => ['main.py', '--output-directory', `${folder}/output`]],
   ['--base-directory', (folder: string) => ['main.py', `--base-directory=${folder}`]],
-  ['the place of its program', (folder: string) => [`${folder}/main.py`]],
-])('the output folder is found by %s, and nothing is left in it', async (_, argv) => {
+  ['the folder of its main.py', (folder: string) => [`${folder}/main.py`]],
+])('the output folder is found by %s, and no file is left in it', async (_, argv) => {
   await using rig = await startWithOutputFolder(argv);
   const socket = { clientId: 'one' };
   const shared = new SharedFolder(rig.client, {
@@ -47,7 +47,7 @@ test.each([
   expect(await readdir(rig.output)).toEqual([]);
 });
 
-test('what is not to be found is looked for again when ComfyUI may be another one, and not before', async () => {
+test('a folder that was not found is searched for again after a reconnect, and not before', async () => {
   await using rig = await startWithOutputFolder(() => ['main.py']);
   const socket = { clientId: 'one' };
   const shared = new SharedFolder(rig.client, {
@@ -112,8 +112,8 @@ test.each([
     'the folder of its custom nodes',
     (folder: string) => ({ customNodes: `${folder}/custom_nodes` }),
   ],
-  ['the place of its program', (folder: string) => ({ argv: [`${folder}/main.py`] })],
-])('the input folder is found by %s, and nothing is left in it', async (_, about) => {
+  ['the folder of its main.py', (folder: string) => ({ argv: [`${folder}/main.py`] })],
+])('the input folder is found by %s, and no file is left in it', async (_, about) => {
   await using rig = await startWithInputFolder(about);
   expect(await rig.comfy.inputFolder(never)).toBe(rig.input);
   expect(await readdir(rig.input)).toEqual([]);
@@ -122,7 +122,7 @@ test.each([
   expect(rig.scripted.requests).toHaveLength(asked);
 });
 
-test('a folder that ComfyUI does not see is not taken for its input folder', async () => {
+test('a configured folder that ComfyUI does not see is not used', async () => {
   await using rig = await startWithInputFolder(
     (folder) => ({ argv: [`${folder}/main.py`] }),
     (folder) => ({ inputDir: folder }),
@@ -131,10 +131,13 @@ test('a folder that ComfyUI does not see is not taken for its input folder', asy
   expect(await readdir(rig.folder)).toEqual(['input']);
 });
 
-test('what ComfyUI says it takes is uploaded, and what it does not goes over the disk', async () => {
-  await using rig = await startWithInputFolder((folder) => ({ argv: [`${folder}/main.py`] }));
+test('a file up to the limit that ComfyUI reports is uploaded, a larger one goes over the shared disk', async () => {
+  await using rig = await startWithInputFolder(
+    (folder) => ({ argv: [`${folder}/main.py`] }),
+    () => ({ limits: { uploadBytes: 100_000 } }),
+  );
   const { comfy, scripted, input, folder } = rig;
-  scripted.script('GET /features', () => ({ body: '{"max_upload_size":115343360.0}' }));
+  scripted.script('GET /features', () => ({ body: '{"max_upload_size":115000.0}' }));
   scripted.script('POST /upload', () => ({ body: '{"name":"stored.bin"}' }));
   const store = async (bytes: number) => {
     const path = join(folder, `${bytes}`);
@@ -144,10 +147,14 @@ test('what ComfyUI says it takes is uploaded, and what it does not goes over the
     const file = { name: 'a.bin', subfolder: 'deep/er', mediaType: 'video/mp4', content };
     return comfy.storeInput(file, never);
   };
-  expect(await store(105_000_000)).toMatchObject({ name: 'stored.bin' });
+  expect(await store(105_000)).toMatchObject({ name: 'stored.bin' });
   expect(await readdir(input)).toEqual([]);
-  expect(await store(116_000_000)).toEqual({ name: 'a.bin', subfolder: 'deep/er', type: 'input' });
+  expect(await store(116_000)).toEqual({ name: 'a.bin', subfolder: 'deep/er', type: 'input' });
   expect(await readdir(join(input, 'deep/er'))).toEqual(['a.bin']);
+});
+
+test('without a report the limit is the default of ComfyUI, 100 MiB for the whole request', () => {
+  expect(LIMITS.uploadBytes).toBe(104_857_600);
 });
 
 test('a name that leads out of the input folder is not written to disk', async () => {

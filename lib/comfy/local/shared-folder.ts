@@ -108,11 +108,17 @@ function argumentOf(argv: readonly string[], name: string): string | undefined {
  */
 export async function storeInput(
   file: InputToStore,
-  { client, inputFolder }: { readonly client: ComfyClient; readonly inputFolder: SharedFolder },
+  options: {
+    readonly client: ComfyClient;
+    readonly inputFolder: SharedFolder;
+    /** The size of a request that every ComfyUI accepts. */
+    readonly uploadBytes: number;
+  },
   signal: AbortSignal,
 ): Promise<StoredInput> {
+  const { client, inputFolder } = options;
   const { name, subfolder = '', content, maskOf } = file;
-  const maxBytes = await maxUploadBytes(content.size, client, signal);
+  const maxBytes = await maxUploadBytes(content.size, options, signal);
   if (content.size <= maxBytes) {
     const stored = await client.uploadImage(file, signal);
     // For a mask without its original ComfyUI answers 200 and stores nothing (`server.py`, `upload_mask`).
@@ -132,14 +138,14 @@ export async function storeInput(
 /** ComfyUI is asked for its limit only when the default one would be exceeded. */
 async function maxUploadBytes(
   bytes: number,
-  client: ComfyClient,
+  { client, uploadBytes }: { readonly client: ComfyClient; readonly uploadBytes: number },
   signal: AbortSignal,
 ): Promise<number> {
-  if (bytes <= DEFAULT_MAX_UPLOAD - FORM_BYTES) return DEFAULT_MAX_UPLOAD - FORM_BYTES;
+  if (bytes <= uploadBytes - FORM_BYTES) return uploadBytes - FORM_BYTES;
   const features = await client.getInfo('/features', signal).catch(() => undefined);
   signal.throwIfAborted();
   const reported = features?.get('max_upload_size')?.value();
-  return (typeof reported === 'number' ? reported : DEFAULT_MAX_UPLOAD) - FORM_BYTES;
+  return (typeof reported === 'number' ? reported : uploadBytes) - FORM_BYTES;
 }
 
 /** Writes beside the target and renames: ComfyUI never sees a part, and a prompt that reads the old file keeps it. */
@@ -175,7 +181,5 @@ function tooLarge({ content, maskOf }: InputToStore, maxBytes: number): WorkerEr
   );
 }
 
-/** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits the whole request. */
-const DEFAULT_MAX_UPLOAD = 100 * 1024 * 1024;
 /** Reserved for the other fields of the form. */
 const FORM_BYTES = 4096;

@@ -17,7 +17,7 @@ async function withClasses(...classTypes: string[]) {
 
 const namesOf = (infos: ReadonlyMap<string, unknown> | undefined) => infos && [...infos.keys()];
 
-test('a class is asked for once, one that is not installed every time', async () => {
+test('an installed class is fetched once, a missing one every time', async () => {
   const { scripted, classTypes } = await withClasses('A', 'B');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
@@ -33,7 +33,7 @@ test('a class is asked for once, one that is not installed every time', async ()
   expect(asked()).toBe(4);
 });
 
-test('what is to be fresh is asked for again', async () => {
+test('fresh descriptions are fetched again', async () => {
   const { scripted, classTypes } = await withClasses('A', 'B');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
@@ -45,7 +45,7 @@ test('what is to be fresh is asked for again', async () => {
   expect(namesOf(await comfy.describeNodes(['A', 'B'], fresh))).toEqual(['B']);
 });
 
-test('a new connection may lead to another ComfyUI: nothing of the old one is kept', async () => {
+test('a new connection empties the cache, because it may lead to another ComfyUI', async () => {
   const { scripted } = await withClasses('A');
   await using _ = scripted;
   await using comfy = openComfy(scripted.url);
@@ -57,7 +57,7 @@ test('a new connection may lead to another ComfyUI: nothing of the old one is ke
   expect(scripted.count('GET /object_info')).toBe(2);
 });
 
-test('names of classes with slashes and spaces arrive whole', async () => {
+test('class names with slashes and spaces are escaped', async () => {
   const name = 'Mute / Bypass (ä)';
   const { scripted } = await withClasses(name);
   await using _ = scripted;
@@ -66,7 +66,7 @@ test('names of classes with slashes and spaces arrive whole', async () => {
   expect(await comfy.nodeClassNames(never)).toEqual([name]);
 });
 
-test('a ComfyUI that does not tell in time is not waited for', async () => {
+test('describing nodes gives up after the time limit', async () => {
   await using scripted = await ScriptedComfy.start();
   scripted.script('GET /object_info', () => new Promise(() => undefined));
   const clock = new ManualClock();
@@ -77,7 +77,7 @@ test('a ComfyUI that does not tell in time is not waited for', async () => {
   expect(await described).toBeUndefined();
 });
 
-test('an error is no answer, and an abort is passed on', async () => {
+test('a failed request gives no descriptions, and an abort is thrown', async () => {
   await using scripted = await ScriptedComfy.start();
   scripted.script('GET /object_info', () => ({ status: 404, body: '' }));
   await using comfy = openComfy(scripted.url);
@@ -87,7 +87,7 @@ test('an error is no answer, and an abort is passed on', async () => {
   await expect(comfy.describeNodes(['A'], { signal: ended })).rejects.toThrow('the job has ended');
 });
 
-test('nothing is asked when nothing is wanted', async () => {
+test('describing no classes sends no request', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   expect(namesOf(await comfy.describeNodes([], { signal: never }))).toEqual([]);

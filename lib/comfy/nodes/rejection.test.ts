@@ -55,18 +55,18 @@ test.each([
     'Workflow validation failed\n\nThis usually means a required model or parameter is not available.\n' +
       'No checkpoint models appear to be available. Please check your model installation.',
   ],
-])('the text for %s is the one clients know', async (body, expected) => {
+])('the error text for answer %s stays byte for byte', async (body, expected) => {
   expect(await text(body)).toBe(expected);
 });
 
 test.each(['[1]', '"x"', '{"node_errors":[]}'])(
-  'a body of an unknown shape is told: %s',
+  'an answer of unknown shape is quoted: %s',
   async (body) => {
     expect(await text(body)).toBe(`Unexpected error queuing workflow: ${body}`);
   },
 );
 
-test('nodes are told in the order ComfyUI names them, not in the order of their numbers', async () => {
+test("problems keep ComfyUI's order of nodes instead of numeric order", async () => {
   const body =
     '{"error":"E","node_errors":{"10":{"errors":[{"message":"a"}],"class_type":"A"},"2":"b"}}';
   expect(await text(body)).toBe('E:\n• Node 10 (A): a\n• Node 2: b');
@@ -141,7 +141,7 @@ test.each([
     },
     'file "x.safetensors" is not installed; available: none',
   ],
-])('%j is told to people', async (error, expected) => {
+])('problem %j gets its own text', async (error, expected) => {
   expect(await bullet(error)).toBe(expected);
 });
 
@@ -154,7 +154,7 @@ test('a value is shown with all its digits', async () => {
   );
 });
 
-test('of a long list the nearest names come first, even when ComfyUI does not send it', async () => {
+test('of a long list of choices the most similar ones are listed, even if ComfyUI leaves the list out', async () => {
   const choices = Array.from({ length: 40 }, (_, i) => `model-${i}.safetensors`);
   choices.push('styles/flux1_dev-fp8.safetensors');
   const extra_info = {
@@ -168,7 +168,7 @@ test('of a long list the nearest names come first, even when ComfyUI does not se
   );
 });
 
-test('a link between types that do not fit names both ends', async () => {
+test('a type mismatch names both ends of the link', async () => {
   const extra_info = {
     input_name: 'images',
     input_config: ['IMAGE', {}],
@@ -181,7 +181,7 @@ test('a link between types that do not fit names both ends', async () => {
   );
 });
 
-test('a link to a node that is not there is said plainly, without traceback and paths', async () => {
+test('a link to a missing node is reported without traceback and paths', async () => {
   const traceback = ['  File "/comfyui/execution.py", line 1043, in validate_prompt\n'];
   const error = {
     type: 'exception_during_validation',
@@ -193,7 +193,7 @@ test('a link to a node that is not there is said plainly, without traceback and 
   );
 });
 
-test('another failure of a check names the exception, and no folders of the server', async () => {
+test('another exception during validation is named, without folders of the server', async () => {
   const extra_info = {
     exception_type: 'OSError',
     exception_message: "cannot open '/opt/comfyui/models/x.bin'",
@@ -203,7 +203,7 @@ test('another failure of a check names the exception, and no folders of the serv
   );
 });
 
-test('thousands of wrong nodes do not hold up the worker, and their class is asked about once', async () => {
+test('for thousands of wrong nodes of one class, ComfyUI is asked about that class once', async () => {
   const ids = Array.from({ length: 5000 }, (_, index) => `n${index}`);
   const error = {
     type: 'value_not_in_list',
@@ -213,7 +213,6 @@ test('thousands of wrong nodes do not hold up the worker, and their class is ask
   const entry = { errors: [error, broken], class_type: 'Loader' };
   const node = { class_type: 'Loader', inputs: { model: ['gone', 0] } };
   let asked = 0;
-  const began = performance.now();
   const lines = await text(
     JSON.stringify({
       error: failed,
@@ -229,5 +228,4 @@ test('thousands of wrong nodes do not hold up the worker, and their class is ask
   );
   expect(lines.split('\n')).toHaveLength(1 + 2 * ids.length);
   expect(asked).toBe(1);
-  expect(performance.now() - began).toBeLessThan(5000);
 });

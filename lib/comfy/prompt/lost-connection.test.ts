@@ -19,7 +19,7 @@ async function startPrompt(scripted: ScriptedComfy, comfy: ComfyBackend, signal 
 
 const drop = (scripted: ScriptedComfy) => scripted.sockets.forEach((socket) => socket.terminate());
 
-test('a prompt that ended while the socket was down is still returned', async () => {
+test('a prompt that ended while the socket was down is returned', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -29,7 +29,7 @@ test('a prompt that ended while the socket was down is still returned', async ()
   expect(scripted.clientIds).toHaveLength(1);
 });
 
-test('an error that happened while the socket was down is still an error', async () => {
+test('an error that happened while the socket was down is reported', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -44,7 +44,7 @@ test('an error that happened while the socket was down is still an error', async
   });
 });
 
-test('after a loss a new connection has a new id, and a change of the queue makes the worker look', async () => {
+test('after a reconnect with a new client id, a queue change makes the worker look at the prompt', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 60_000 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -57,7 +57,7 @@ test('after a loss a new connection has a new id, and a change of the queue make
   expect(new Set(scripted.clientIds).size).toBe(2);
 });
 
-test('a connection that is lost again and again does not stop the following of a prompt', async () => {
+test('a prompt ends although its connection is lost again and again', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 20 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -70,7 +70,7 @@ test('a connection that is lost again and again does not stop the following of a
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('events that stop while the connection stays open do not stop the worker', async () => {
+test('a prompt ends although events stop on an open connection', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 10 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -79,7 +79,7 @@ test('events that stop while the connection stays open do not stop the worker', 
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('a half-open connection is noticed by its silence to pings', async () => {
+test('a half-open connection is noticed by unanswered pings', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pingIntervalMs: 20, pollIntervalMs: 60_000 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -89,7 +89,7 @@ test('a half-open connection is noticed by its silence to pings', async () => {
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('two prompts that lose their connection share the new one', async () => {
+test('two prompts share the new connection after a loss', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const first = await startPrompt(scripted, comfy);
@@ -102,7 +102,7 @@ test('two prompts that lose their connection share the new one', async () => {
   expect(scripted.clientIds).toHaveLength(2);
 });
 
-test('when ComfyUI no longer answers, reconnecting stops at once with the text clients know', async () => {
+test('reconnecting stops at once when ComfyUI does not answer, with the text that clients match on', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     reconnect: { attempts: 5, delayMs: 60_000 },
@@ -117,7 +117,7 @@ test('when ComfyUI no longer answers, reconnecting stops at once with the text c
   });
 });
 
-test('when every try to reconnect is refused, the prompt is taken back and fails with the text clients know', async () => {
+test('when every reconnect is refused, the prompt is cancelled and fails with the text that clients match on', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { reconnect: { attempts: 2, delayMs: 1 } });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -137,7 +137,7 @@ test('when every try to reconnect is refused, the prompt is taken back and fails
   expect(scripted.running).toEqual([]);
 });
 
-test('with no tries allowed, a loss is final and says how the connection ended', async () => {
+test('with zero reconnect attempts a loss is final and names its reason', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, {
     reconnect: { attempts: 0, delayMs: 1 },
@@ -150,7 +150,7 @@ test('with no tries allowed, a loss is final and says how the connection ended',
   );
 });
 
-test('a prompt that is nowhere is lost, and the error says what that means', async () => {
+test('a prompt in neither queue nor history is lost', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 10, limits: { doubtMs: 100 } });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -164,7 +164,7 @@ test('a prompt that is nowhere is lost, and the error says what that means', asy
   expect(scripted.count('POST /interrupt')).toBe(0);
 });
 
-test('a prompt that says nothing for too long while it runs is interrupted', async () => {
+test('a running prompt without events for too long is interrupted', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 10, silenceTimeoutMs: 40 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -174,7 +174,7 @@ test('a prompt that says nothing for too long while it runs is interrupted', asy
   await expect(outcome).rejects.toMatchObject({ code: 'comfy.silent' });
 });
 
-test('a prompt that waits behind others may be silent for as long as it takes', async () => {
+test('a waiting prompt may be silent for any time', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 5, silenceTimeoutMs: 20 });
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -184,7 +184,7 @@ test('a prompt that waits behind others may be silent for as long as it takes', 
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('a queue that cannot be asked for a while is not the end of the prompt', async () => {
+test('a prompt survives failing requests to the queue', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 5 });
   scripted.script('GET /queue', () => ({ status: 500 }));
@@ -195,7 +195,7 @@ test('a queue that cannot be asked for a while is not the end of the prompt', as
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('a prompt of an aborted job is interrupted, by its id, before the job is given up', async () => {
+test('aborting a job interrupts its prompt by id before the job rejects', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const job = new AbortController();
@@ -217,7 +217,7 @@ test('a prompt of an aborted job is interrupted, by its id, before the job is gi
   });
 });
 
-test('a prompt that still waits when its job is aborted is removed from the queue, and nothing is interrupted', async () => {
+test('aborting a job whose prompt waits removes it from the queue and interrupts nothing', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const job = new AbortController();
@@ -229,7 +229,7 @@ test('a prompt that still waits when its job is aborted is removed from the queu
   expect(scripted.count('POST /interrupt')).toBe(0);
 });
 
-test('a job aborted while its prompt is on its way leaves no prompt behind', async () => {
+test('a job aborted while its prompt is being posted leaves no prompt behind', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const job = new AbortController();
@@ -245,7 +245,7 @@ test('a job aborted while its prompt is on its way leaves no prompt behind', asy
   expect(scripted.pending).toEqual([]);
 });
 
-test('a prompt that cannot be interrupted is given up after a bounded time', async () => {
+test('a prompt that cannot be interrupted is given up after a time limit', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { limits: { cancelMs: 30 } });
   const job = new AbortController();
@@ -254,7 +254,7 @@ test('a prompt that cannot be interrupted is given up after a bounded time', asy
   await expect(outcome).rejects.toThrow('stopped');
 });
 
-test('an interrupt by somebody else is told as such', async () => {
+test('an interrupt from outside is an outcome of its own', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const { outcome, promptId } = await startPrompt(scripted, comfy);
@@ -269,7 +269,7 @@ test('an interrupt by somebody else is told as such', async () => {
   });
 });
 
-test('an idle connection that was lost is replaced by the next ready', async () => {
+test('waitUntilReady replaces a connection that was lost while idle', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   await comfy.waitUntilReady(never);
@@ -281,7 +281,7 @@ test('an idle connection that was lost is replaced by the next ready', async () 
   expect(scripted.clientIds).toHaveLength(2);
 });
 
-test('a server that hangs up after every handshake is followed without a websocket', async () => {
+test('a prompt ends although the server closes every websocket after the handshake', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { pollIntervalMs: 20 });
   scripted.hangUpAfterHandshake = true;
@@ -291,7 +291,7 @@ test('a server that hangs up after every handshake is followed without a websock
   expect((await outcome).ending).toBe('succeeded');
 });
 
-test('a client that is closed gives its prompts up', async () => {
+test('disposing the client rejects its prompts', async () => {
   await using scripted = await ScriptedComfy.start();
   const comfy = openComfy(scripted.url, { pollIntervalMs: 60_000 });
   const { outcome } = await startPrompt(scripted, comfy);

@@ -9,7 +9,7 @@ const entry = (messages: unknown, status_str = 'success') =>
 const failure = { node_type: 'A', node_id: '1', exception_message: 'm' };
 const failed = 'Workflow execution error: Node Type: A, Node ID: 1, Message: m';
 
-test('a cycle found at run time is a failure, though the history says success', () => {
+test('a cycle found at run time is a failure although status_str is success', () => {
   const messages = [
     ['execution_start', {}],
     ['execution_error', failure],
@@ -17,17 +17,17 @@ test('a cycle found at run time is a failure, though the history says success', 
   expect(verdict(entry(messages), quiet)).toEqual({ ending: 'failed', problem: failed });
 });
 
-test('an interrupt is no success', () => {
+test('an interrupted prompt has not succeeded', () => {
   expect(verdict(entry([['execution_interrupted', failure]]), quiet).ending).toBe('interrupted');
 });
 
-test('success has to be said', () => {
+test('a prompt has succeeded only if its messages say so', () => {
   expect(verdict(entry([['execution_success', {}]]), quiet)).toEqual({ ending: 'succeeded' });
   expect(verdict(entry([['execution_start', {}]]), quiet).ending).toBe('failed');
   expect(verdict(entry([], 'error'), quiet).ending).toBe('failed');
 });
 
-test('a history without messages is judged by what was heard', () => {
+test('without messages in the history, the report of the socket decides', () => {
   const bare = JsonText.of({ outputs: {} });
   expect(verdict(bare, quiet)).toEqual({ ending: 'succeeded' });
   expect(verdict(bare, { ...quiet, failure: failed })).toEqual({
@@ -40,7 +40,7 @@ test('a history without messages is judged by what was heard', () => {
   });
 });
 
-test("the time a prompt took is read from ComfyUI's own clock", () => {
+test("the execution time is measured by ComfyUI's own clock", () => {
   const messages = [
     ['execution_start', { timestamp: 1000 }],
     ['execution_success', { timestamp: 1250 }],

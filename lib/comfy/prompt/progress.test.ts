@@ -14,7 +14,7 @@ const percents = (events: readonly PromptEvent[]) => {
   return events.map((event) => meter.record(event, 0)?.percent);
 };
 
-test('a sampler counts as ten nodes, because that is where the time goes', () => {
+test('a sampler counts as ten nodes', () => {
   expect(
     percents([
       { type: 'executing', node: '1' },
@@ -26,7 +26,7 @@ test('a sampler counts as ten nodes, because that is where the time goes', () =>
   ).toEqual([0, 8, 50, 91, 100]);
 });
 
-test('percent never falls, not even when steps start over', () => {
+test('the percentage never falls, even when steps start over', () => {
   expect(
     percents([
       { type: 'progress', node: '2', value: 18, max: 20 },
@@ -36,7 +36,7 @@ test('percent never falls, not even when steps start over', () => {
   ).toEqual([75, 75, 75]);
 });
 
-test('nodes that were cached count as done', () => {
+test('cached nodes count as finished', () => {
   expect(
     percents([
       { type: 'cached', nodes: ['1', '2'] },
@@ -45,7 +45,7 @@ test('nodes that were cached count as done', () => {
   ).toEqual([undefined, 91]);
 });
 
-test('a fully cached prompt is told by its output node', () => {
+test('a fully cached prompt reports its output node', () => {
   const meter = new ProgressMeter(workflow);
   meter.record({ type: 'cached', nodes: ['1', '2', '3'] }, 0);
   expect(meter.record({ type: 'executed', node: '3', output: undefined }, 0)).toEqual({
@@ -55,7 +55,7 @@ test('a fully cached prompt is told by its output node', () => {
   });
 });
 
-test('inside a node that expands, the visible node is named', () => {
+test('inside an expanded node the visible node is reported', () => {
   const meter = new ProgressMeter(workflow);
   meter.record({ type: 'executing', node: '2' }, 0);
   expect(meter.record({ type: 'progress', node: '2.0.0.1', value: 1, max: 2 }, 0)).toEqual({
@@ -67,14 +67,14 @@ test('inside a node that expands, the visible node is named', () => {
   });
 });
 
-test('what changes nothing is not told', () => {
+test('unchanged progress is not reported', () => {
   const meter = new ProgressMeter(workflow);
   meter.record({ type: 'executing', node: '1' }, 0);
   expect(meter.record({ type: 'executing', node: '1' }, 0)).toBeUndefined();
   expect(meter.record({ type: 'started' }, 0)).toBeUndefined();
 });
 
-test('a node is at work until the next one has its turn, or the prompt ends', () => {
+test('a node is at work until the next one begins or the prompt ends', () => {
   const meter = new ProgressMeter(workflow);
   meter.record({ type: 'started' }, 0);
   meter.record({ type: 'cached', nodes: ['1'] }, 1);
@@ -87,7 +87,7 @@ test('a node is at work until the next one has its turn, or the prompt ends', ()
   expect(meter.nodeMs).toEqual({ 2: 32, 3: 5 });
 });
 
-test('a node that raises took its time all the same', () => {
+test('the time of a node that raises is counted', () => {
   const meter = new ProgressMeter(workflow);
   meter.record({ type: 'executing', node: '2' }, 10);
   meter.record({ type: 'done' }, 15);

@@ -4,7 +4,7 @@ import { parsePreview } from './prompt-watch.ts';
 const frame = (event: number, format: number, ...picture: number[]) =>
   Buffer.from([0, 0, 0, event, 0, 0, 0, format, ...picture]);
 
-test('a picture is read with its type', () => {
+test('a preview is read with its media type', () => {
   expect(parsePreview(frame(1, 1, 255, 216))).toEqual({
     bytes: Buffer.from([255, 216]),
     mediaType: 'image/jpeg',
@@ -19,4 +19,4 @@ test.each([
   ['no picture', frame(1, 1)],
   ['a stump', Buffer.from([0, 0, 0, 1])],
   ['nothing', Buffer.alloc(0)],
-])('%s is none', (_what, bytes) => expect(parsePreview(bytes)).toBeUndefined());
+])('%s is not a preview', (_what, bytes) => expect(parsePreview(bytes)).toBeUndefined());

@@ -7,7 +7,7 @@ const options = { signal: never, log: silentLog };
 const promptIdOf = ({ body }: ScriptedRequest) =>
   (JSON.parse(body.toString()) as { prompt_id: string }).prompt_id;
 
-test('a prompt whose answer was lost but which was queued is followed and not sent again', async () => {
+test('a queued prompt whose answer was lost is not posted again', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', (asked, message) => {
@@ -19,7 +19,7 @@ test('a prompt whose answer was lost but which was queued is followed and not se
   expect(scripted.count('POST /prompt')).toBe(1);
 });
 
-test('a prompt that did not arrive is sent once more, under the same id', async () => {
+test('a prompt that did not arrive is posted once more, under the same id', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { limits: { unansweredMs: 60 } });
   scripted.script('POST /prompt', (_, message) => {
@@ -35,7 +35,7 @@ test('a prompt that did not arrive is sent once more, under the same id', async 
   expect(posts.map(promptIdOf)).toEqual([promptId, promptId]);
 });
 
-test('a prompt is not sent a third time', async () => {
+test('a prompt is not posted a third time', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { limits: { unansweredMs: 20 } });
   scripted.script('POST /prompt', (_, message) => {
@@ -51,7 +51,7 @@ test('a prompt is not sent a third time', async () => {
   expect(scripted.count('POST /prompt')).toBe(2);
 });
 
-test('a 500 after the prompt was queued does not lose it', async () => {
+test('a prompt is not lost when ComfyUI queues it and answers 500', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', (asked) => {
@@ -76,7 +76,7 @@ test.each([
     `Missing 'prompt_id' in queue response: {"number":1,"node_errors":{}}`,
   ],
   [{ body: '[1]' }, 'Unexpected error queuing workflow: expected an object, got [1]'],
-])('an answer to /prompt of %j fails the job with a known text', async (reply, text) => {
+])('an answer to /prompt of %j fails with a text that clients match on', async (reply, text) => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', () => reply);
@@ -87,7 +87,7 @@ test.each([
   expect(scripted.count('POST /prompt')).toBe(1);
 });
 
-test('an answer that is not JSON is shown', async () => {
+test('an answer that is not JSON is quoted', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', () => ({ body: '<h1>proxy</h1>' }));
@@ -96,7 +96,7 @@ test('an answer that is not JSON is shown', async () => {
   );
 });
 
-test('a rejected workflow is not taken back, for it was never queued', async () => {
+test('a rejected workflow is not cancelled', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', () => ({ status: 400, body: '{"error":"no"}' }));
@@ -107,7 +107,7 @@ test('a rejected workflow is not taken back, for it was never queued', async () 
   expect(scripted.count('POST /queue')).toBe(0);
 });
 
-test('a workflow with an unknown checkpoint names those that are there', async () => {
+test('a rejection for an unknown checkpoint lists the installed ones', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const required = { ckpt_name: [['a.safetensors', 'b.safetensors'], {}] };

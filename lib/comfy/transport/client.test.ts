@@ -14,7 +14,7 @@ const newPathIn = (folder: string) => () => Promise.resolve(join(folder, randomU
 const here = { signal: never, newPath: newPathIn(tmpdir()), memoryBytes: 1024 };
 const file = { filename: 'rö t_1.png', subfolder: 'a b/c', type: 'output' };
 
-test('an image is uploaded with its name and media type, and the name ComfyUI gave it is returned', async () => {
+test("an image is uploaded with name and media type, and ComfyUI's name for it is returned", async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /upload', () => ({
@@ -33,7 +33,7 @@ test('an image is uploaded with its name and media type, and the name ComfyUI ga
   );
 });
 
-test('an upload whose connection broke is sent again', async () => {
+test('an upload is sent again when its connection breaks', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /upload', (_, message) => {
@@ -44,7 +44,7 @@ test('an upload whose connection broke is sent again', async () => {
   expect((await comfy.storeInput(image, never)).name).toBe('x');
 });
 
-test('a refused upload says so in the words clients know', async () => {
+test('a refused upload fails with the text that clients match on', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /upload', () => ({ status: 400 }));
@@ -54,7 +54,7 @@ test('a refused upload says so in the words clients know', async () => {
   });
 });
 
-test('an upload that is not answered in time can be told from one that failed', async () => {
+test('an upload without an answer in time is a timeout', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url, { requestTimeoutMs: 20 });
   scripted.script('POST /upload', () => undefined);
@@ -63,7 +63,7 @@ test('an upload that is not answered in time can be told from one that failed', 
   expect(isTimeout(error)).toBe(true);
 });
 
-test('a file is asked for as a form would, and comes byte for byte', async () => {
+test('a file is fetched byte for byte, with its name form-encoded', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const bytes = Buffer.from([0, 255, 10, 13, 26]);
@@ -75,7 +75,7 @@ test('a file is asked for as a form would, and comes byte for byte', async () =>
   );
 });
 
-test('a file that is not small comes into the folder, one that is cut short leaves nothing there', async () => {
+test('a large file is written to disk, and a truncated one is removed', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   await using parts = new AsyncDisposableStack();
@@ -99,7 +99,7 @@ test('a file that is not small comes into the folder, one that is cut short leav
   expect(await readdir(folder)).toEqual(files);
 });
 
-test('a file cut short is asked for again, and is a failure when that does not help', async () => {
+test('a truncated file is fetched three times and then fails', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /view', (_, message) => {
@@ -115,7 +115,7 @@ test('a file cut short is asked for again, and is a failure when that does not h
 test.each([
   [{ status: 404 }, /^404 Client Error: Not Found for url: http.*\/view\?filename=/],
   [{ body: '' }, /the file is empty \(0 bytes\)$/],
-])('a file that is not there says why: %j', async (reply, text) => {
+])('a missing or empty file fails with the reason: %j', async (reply, text) => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /view', () => reply);
@@ -123,7 +123,7 @@ test.each([
   expect(scripted.count('GET /view')).toBe(1);
 });
 
-test('an abort ends a request with its own reason', async () => {
+test('an aborted request rejects with the reason of the signal', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   const job = new AbortController();
@@ -135,12 +135,12 @@ test('an abort ends a request with its own reason', async () => {
   await expect(comfy.fetchFile(file, { ...here, signal: job.signal })).rejects.toBe(reason);
 });
 
-test('nobody listening is said as Python says it', async () => {
+test('a refused connection is worded as in Python', async () => {
   await using comfy = openComfy('http://127.0.0.1:9');
   await expect(comfy.fetchFile(file, here)).rejects.toThrow(/\[Errno \d+\] Connection refused$/);
 });
 
-test('a path before ComfyUI is kept, and a password in the address is not told', async () => {
+test('the path of the URL is kept, and its password is not shown', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(`http://me:secret@127.0.0.1:${scripted.port}/proxied/`);
   scripted.script('GET /proxied', () => ({ status: 403 }));

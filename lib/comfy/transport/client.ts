@@ -28,7 +28,7 @@ interface Request {
 }
 
 /**
- * ComfyUI's HTTP routes (`server.py`, `add_routes`). Failures are `WorkerError`s: `comfy.request_failed` for a bad status
+ * ComfyUI's HTTP routes (`server.py`, `PromptServer`). Failures are `WorkerError`s: `comfy.request_failed` for a bad status
  * or a failed connection (see `isTimeout`), `comfy.protocol` for an answer that cannot be understood. When the caller's
  * signal aborts, its reason is thrown instead.
  */

@@ -19,7 +19,7 @@ function replay(scenario: string): string[] {
   });
 }
 
-test('a real run reads as it went', () => {
+test('a recorded run is parsed into its events', () => {
   const events = replay('success').filter((type) => type !== 'status');
   expect(events).toEqual([
     ...['started', 'cached', 'executing', 'executing', 'progress', 'progress', 'progress'],
@@ -27,12 +27,12 @@ test('a real run reads as it went', () => {
   ]);
 });
 
-test('a real failure and a real interrupt read as such', () => {
+test('a recorded failure and a recorded interrupt are parsed', () => {
   expect(replay('node_raises')).toContain('failed');
   expect(replay('interrupted')).toContain('interrupted');
 });
 
-test('executing without a node, or with a null one, is the end', () => {
+test('executing with a null node or without a node is the end', () => {
   expect(parse({ type: 'executing', data: { node: null, prompt_id: 'p' } })).toEqual({
     promptId: 'p',
     type: 'done',
@@ -43,7 +43,7 @@ test('executing without a node, or with a null one, is the end', () => {
   });
 });
 
-test('inside an expanded node the visible one is meant', () => {
+test('executing inside an expanded node names the visible node', () => {
   const data = { node: '5.0.0.1', display_node: '5', prompt_id: 'p' };
   expect(parse({ type: 'executing', data })).toEqual({
     promptId: 'p',
@@ -52,7 +52,7 @@ test('inside an expanded node the visible one is meant', () => {
   });
 });
 
-test('the files of an output keep their order and their digits', () => {
+test('an output keeps the order of its files and the digits of its numbers', () => {
   const message = parse(
     '{"type":"executed","data":{"node":"9","prompt_id":"p","output":{"b":[1.0],"1":[NaN,18446744073709551615]}}}',
   );
@@ -62,7 +62,7 @@ test('the files of an output keep their order and their digits', () => {
   );
 });
 
-test('a failure tells where and why, and what is absent reads None', () => {
+test('a failure has node and reason, and None for missing fields', () => {
   const data = {
     prompt_id: 'p',
     node_id: 5,
@@ -91,4 +91,4 @@ test.each([
   '{"type":"executing"}',
   '{"type":"executing","data":[]}',
   '{"type":"progress","data":{"prompt_id":"p","node":"1"}}',
-])('a frame nobody can use reads as nothing: %s', (frame) => expect(parse(frame)).toBeUndefined());
+])('an unusable frame is ignored: %s', (frame) => expect(parse(frame)).toBeUndefined());
