@@ -33,6 +33,14 @@ export const RETRY_POLICIES = {
   comfyLookup: { retries: Infinity, firstMs: 50, maxMs: 2000, jitter: false },
   /** A prompt was cancelled, but is still there. */
   comfyCancel: { retries: Infinity, firstMs: 10, maxMs: 500, jitter: false },
+  /** A webhook was not acknowledged with 200. RunPod sends it three times, ten seconds apart. */
+  webhook: { retries: 2, firstMs: 10_000, maxMs: 10_000, jitter: false },
+  /** An endpoint did not get the job of `submit`. */
+  submitJob: { retries: 3, firstMs: 500, maxMs: 2000, jitter: false },
+  /** An endpoint did not answer when `submit` cancelled its job. */
+  cancelJob: { retries: 3, firstMs: 250, maxMs: 250, jitter: false },
+  /** A command could not fetch a file of a result. */
+  fetchResult: { retries: 3, firstMs: 300, maxMs: 1200, jitter: false },
 } as const satisfies Record<string, RetryPolicy>;
 
 /** The delays of one policy, for loops that {@link retry} does not fit. */

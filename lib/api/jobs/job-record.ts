@@ -2,76 +2,63 @@ import type { JsonBody } from '../../json-body.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import { Notifier } from '../../waiting.ts';
-import type { Job, PreviewImage } from '../../queues/queue.ts';
-import { JobStream, type Wanted } from './job-stream.ts';
-import type { Piece } from '../server/json-object.ts';
-import type { RunRequest } from '../runpod/run-request.ts';
-import type { RunKind } from '../server/settings.ts';
+import type { Job, JobError, PreviewImage } from '../../queues/queue.ts';
+import type {
+  EndStatus,
+  JobPolicy,
+  JobStatus,
+  LiveUpdate,
+  NewJob,
+  StoredJob,
+  UpdateKind,
+} from './job-store.ts';
 
-/**
- *     IN_QUEUE ── taken ──► IN_PROGRESS ── result ──► COMPLETED, FAILED
- *        │  ▲                    │ └─ executionTimeout ──► TIMED_OUT
- *        │  └── retry, from FAILED and TIMED_OUT
- *        └── cancel ──► CANCELLED ◄── cancel
- *
- * A job whose `ttl` is over, or that was purged from the queue, is not in any state: its record is gone.
- */
-export type JobStatus = 'IN_QUEUE' | 'IN_PROGRESS' | EndStatus;
-export type EndStatus = 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TIMED_OUT';
-
+/** How a job ended. */
 export interface Ending {
   readonly status: EndStatus;
   readonly output?: JsonBody | undefined;
-  readonly error?: string | undefined;
+  readonly error?: JobError | undefined;
 }
 
-export interface RecordOptions {
+/** A job in memory. */
+export class JobRecord implements StoredJob {
   readonly jobId: string;
-  readonly kind: RunKind;
-  readonly request: RunRequest;
-  readonly retentionMs: number;
-  readonly now: number;
-  readonly log: Logger;
-  /** Told whenever the state, or what is held, has changed. */
-  readonly onChange: () => void;
-}
-
-/** What is known of a job. Times are those of the clock, in milliseconds. */
-export class JobRecord {
-  readonly jobId: string;
-  readonly kind: RunKind;
-  readonly webhook: string | undefined;
-  readonly retentionMs: number;
-  readonly executionTimeoutMs: number | undefined;
-  /** Rings at every change. */
+  readonly policy: JobPolicy;
+  /** Notified of every change. */
   readonly changed = new Notifier();
-  readonly submittedAt: number;
-  /** When the record is forgotten, whatever the state. */
-  ttlEndsAt: number;
+  /** The record is deleted then, in any state. */
+  expiresAt: number;
   retries = 0;
-  #stream = new JobStream();
-  #request: RunRequest | undefined;
-  #status: JobStatus = 'IN_QUEUE';
-  #queuedAt: number;
-  #startedAt: number | undefined;
-  #endedAt: number | undefined;
-  #workerId: string | undefined;
-  #output: JsonBody | undefined;
-  #error: string | undefined;
+  queuedAt: number;
+  startedAt: number | undefined;
+  endedAt: number | undefined;
+  workerId: string | undefined;
+  output: JsonBody | undefined;
+  error: JobError | undefined;
+  droppedBytes: number | undefined;
+  /** Present while the job can still be run again. */
+  #request: Pick<NewJob, 'input' | 'source' | 'sourceLength'> | undefined;
+  #status: JobStatus = 'queued';
+  /** Updates that nobody has taken, the latest of each kind. */
+  readonly #updates = new Map<UpdateKind, LiveUpdate>();
   readonly #log: Logger;
-  readonly #onChange: () => void;
+  readonly #onSizeChange: () => void;
 
-  constructor({ jobId, kind, request, retentionMs, now, log, onChange }: RecordOptions) {
+  constructor(
+    { jobId, input, source, sourceLength, policy }: NewJob,
+    {
+      now,
+      log,
+      onSizeChange,
+    }: { readonly now: number; readonly log: Logger; readonly onSizeChange: () => void },
+  ) {
     this.jobId = jobId;
-    this.kind = kind;
-    this.webhook = request.webhook;
-    this.retentionMs = retentionMs;
-    this.executionTimeoutMs = request.policy.executionTimeoutMs;
-    this.submittedAt = this.#queuedAt = now;
-    this.ttlEndsAt = now + request.policy.ttlMs;
-    this.#request = request;
+    this.policy = policy;
+    this.queuedAt = now;
+    this.expiresAt = now + policy.ttlMs;
+    this.#request = { input, source, sourceLength };
     this.#log = log;
-    this.#onChange = onChange;
+    this.#onSizeChange = onSizeChange;
   }
 
   get status(): JobStatus {
@@ -79,71 +66,40 @@ export class JobRecord {
   }
 
   get isOver(): boolean {
-    return this.#status !== 'IN_QUEUE' && this.#status !== 'IN_PROGRESS';
+    return this.#status !== 'queued' && this.#status !== 'running';
   }
 
-  /** Whether it failed in a way that another try may mend, and still has what is needed for one. */
+  /** Whether the job failed in a way that another run may not, and its request is still kept. */
   get canRetry(): boolean {
-    const failed = this.#status === 'FAILED' || this.#status === 'TIMED_OUT';
+    const failed = this.#status === 'failed' || this.#status === 'timed_out';
     return failed && this.#request !== undefined;
   }
 
-  get endedAt(): number | undefined {
-    return this.#endedAt;
-  }
-
-  get workerId(): string | undefined {
-    return this.#workerId;
-  }
-
-  /** The result, or the latest progress. */
-  get output(): JsonBody | undefined {
-    return this.#output;
-  }
-
-  get error(): string | undefined {
-    return this.#error;
-  }
-
-  /** `input` as it was sent, while it is kept. */
   get input(): JsonText | undefined {
     return this.#request?.input;
   }
 
-  /** Whether there is something to stream that nobody has fetched. */
-  hasStream(wanted: Wanted): boolean {
-    return this.#stream.has(wanted);
-  }
-
-  /** What there is to stream; it is given once. */
-  takeStream(wanted: Wanted): Piece[][] {
-    const taken = this.#stream.take(wanted);
-    this.#onChange();
-    return taken;
-  }
-
-  /** What the record holds in memory, near enough. */
+  /** Bytes of memory, approximately. */
   get bytes(): number {
-    const texts = (this.#request?.length ?? 0) + (this.#error?.length ?? 0);
-    return texts + (this.#output?.bytes ?? 0) + this.#stream.bytes + 1000;
+    const texts = (this.#request?.sourceLength ?? 0) + (this.error?.message.length ?? 0);
+    return texts + (this.output?.bytes ?? 0) + this.#updateBytes + 1000;
   }
 
-  /** Whether {@link dropOutput} would free anything. */
+  /** Whether {@link dropOutput} would free memory. */
   get canShrink(): boolean {
-    const hasMore = this.#request !== undefined || this.#output !== undefined;
-    return hasMore || this.#stream.bytes > 0 || (this.#error?.length ?? 0) > KEPT_ERROR;
+    const hasMore = this.#request !== undefined || this.output !== undefined;
+    return hasMore || this.#updateBytes > 0 || (this.error?.message.length ?? 0) > KEPT_ERROR;
   }
 
-  /** Milliseconds in the queue; undefined as long as it is there. */
-  get delayMs(): number | undefined {
-    if (this.#startedAt === undefined) return undefined;
-    return Math.max(0, Math.round(this.#startedAt - this.#queuedAt));
+  hasUpdates(kinds: ReadonlySet<UpdateKind>): boolean {
+    return [...this.#updates.keys()].some((kind) => kinds.has(kind));
   }
 
-  /** Milliseconds from start to end, or until now. */
-  executionMs(now: number): number | undefined {
-    if (this.#startedAt === undefined) return undefined;
-    return Math.max(0, Math.round((this.#endedAt ?? now) - this.#startedAt));
+  takeUpdates(kinds: ReadonlySet<UpdateKind>): LiveUpdate[] {
+    const taken = [...this.#updates.values()].filter(({ kind }) => kinds.has(kind));
+    for (const { kind } of taken) this.#updates.delete(kind);
+    this.#onSizeChange();
+    return taken.sort((a, b) => ORDER[a.kind] - ORDER[b.kind]);
   }
 
   /** The job as the worker gets it. */
@@ -153,73 +109,79 @@ export class JobRecord {
     return { jobId: this.jobId, input, source };
   }
 
-  taken(workerId: string, now: number): void {
-    this.#workerId = workerId;
-    this.#startedAt = now;
-    this.#become('IN_PROGRESS');
+  setTaken(workerId: string, now: number): void {
+    this.workerId = workerId;
+    this.startedAt = now;
+    this.#setStatus('running');
   }
 
-  progressed(value: JsonBody): void {
-    if (this.#status !== 'IN_PROGRESS') return;
-    this.#output = value;
-    this.#stream.setProgress(value);
+  setProgress(value: JsonBody): void {
+    if (this.#status !== 'running') return;
+    this.output = value;
+    this.#updates.set('progress', { kind: 'progress', value });
     this.#change();
   }
 
-  previewed(image: PreviewImage): void {
-    this.#stream.setPreview(image);
+  setPreview(image: PreviewImage): void {
+    this.#updates.set('preview', { kind: 'preview', image });
     this.#change();
   }
 
-  ended({ status, output, error }: Ending, now: number): void {
-    this.#endedAt = now;
-    this.#output = output;
-    this.#error = error;
-    this.#become(status);
+  setEnded({ status, output, error }: Ending, now: number): void {
+    this.endedAt = now;
+    this.output = output;
+    this.error = error;
+    this.#setStatus(status);
   }
 
-  /** Back to the queue, with what came of the last try forgotten. */
-  requeued(now: number): void {
+  /** Back to the queue, without anything of the last run. */
+  requeue(now: number): void {
     this.retries++;
-    this.#queuedAt = now;
-    this.#startedAt = this.#endedAt = this.#workerId = undefined;
-    this.#output = this.#error = undefined;
-    this.#stream = new JobStream();
-    this.#become('IN_QUEUE');
+    this.queuedAt = now;
+    this.startedAt = this.endedAt = this.workerId = undefined;
+    this.output = this.error = this.droppedBytes = undefined;
+    this.#updates.clear();
+    this.#setStatus('queued');
   }
 
-  /** The request of a job that will not be run again. */
+  /** Frees the request of a job that will not run again. */
   dropRequest(): void {
     this.#request = undefined;
-    this.#onChange();
+    this.#onSizeChange();
   }
 
-  /** Gives up the output to save memory, and says so in its place. */
+  /** Frees everything that is large: request, output, and all but the start of a long error. */
   dropOutput(): void {
     this.#request = undefined;
-    this.#stream = new JobStream();
-    if (this.#output) this.#error ??= droppedText(this.#output.bytes);
-    this.#error = this.#error?.slice(0, KEPT_ERROR);
-    this.#output = undefined;
+    this.#updates.clear();
+    if (this.output) this.droppedBytes = this.output.bytes;
+    if (this.error)
+      this.error = { ...this.error, message: this.error.message.slice(0, KEPT_ERROR) };
+    this.output = undefined;
     this.#change();
   }
 
-  #change(): void {
-    this.#onChange();
-    this.changed.notify();
+  get #updateBytes(): number {
+    const sizes = [...this.#updates.values()].map((update) =>
+      update.kind === 'progress' ? update.value.bytes : update.image.bytes.length,
+    );
+    return sizes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  #become(status: JobStatus): void {
+  #setStatus(status: JobStatus): void {
     this.#log.debug({ from: this.#status, to: status }, 'The state of the job changed');
     this.#status = status;
     this.#change();
   }
+
+  #change(): void {
+    this.#onSizeChange();
+    this.changed.notify();
+  }
 }
+
+/** Progress is read before the preview that belongs to it. */
+const ORDER: Readonly<Record<UpdateKind, number>> = { progress: 0, preview: 1 };
 
 /** Characters of an error that are kept when memory is short. */
 const KEPT_ERROR = 2000;
-
-function droppedText(bytes: number): string {
-  const size = bytes.toLocaleString('en-US');
-  return `The output (${size} bytes) is no longer kept: API_MAX_RECORD_BYTES was reached. Fetch results sooner, use a bucket, or raise it`;
-}

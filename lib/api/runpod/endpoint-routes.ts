@@ -1,17 +1,22 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { sendJson } from '../server/answers.ts';
+import { jsonArray, jsonObject, sendJson } from '../server/answers.ts';
+import { addJobRoutes } from './job-routes.ts';
 import { stateView } from './job-view.ts';
-import { arrayOf, objectOf } from '../server/json-object.ts';
-import type { RouteParts } from './route-parts.ts';
-import { errors, HealthSchema, PurgedSchema, RequestsSchema } from './schemas.ts';
+import { addRunRoutes, type RunpodContext } from './run-routes.ts';
+import { errors, HealthSchema, PurgedSchema, RequestsSchema, type Health } from './schemas.ts';
 
-/** What concerns all jobs. */
-export function addOverviewRoutes(
-  plain: FastifyInstance,
-  { store, clock, health }: RouteParts,
-): void {
+/** All routes of RunPod's API, as under `https://api.runpod.ai/v2/{endpoint}`. */
+export function addRunpodRoutes(app: FastifyInstance, context: RunpodContext): void {
+  addRunRoutes(app, context);
+  addJobRoutes(app, context);
+  addEndpointRoutes(app, context);
+}
+
+/** The routes about all jobs. */
+function addEndpointRoutes(plain: FastifyInstance, context: RunpodContext): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
+  const { store, clock } = context;
 
   app.route({
     method: 'POST',
@@ -21,7 +26,7 @@ export function addOverviewRoutes(
       summary: 'Remove all jobs that nobody has begun',
       response: { 200: PurgedSchema, ...errors() },
     },
-    handler: () => ({ removed: store.purge(), status: 'completed' as const }),
+    handler: async () => ({ removed: await store.purge(), status: 'completed' as const }),
   });
 
   app.route({
@@ -32,7 +37,7 @@ export function addOverviewRoutes(
       summary: 'How many jobs and workers there are, by what they do',
       response: { 200: HealthSchema, ...errors() },
     },
-    handler: () => health(),
+    handler: () => readHealth(context),
   });
 
   app.route({
@@ -43,12 +48,37 @@ export function addOverviewRoutes(
       summary: 'The latest hundred jobs, newest first, without their outputs',
       response: { 200: RequestsSchema, ...errors() },
     },
-    handler: (_request, reply) => {
-      const latest = store.list().slice(-LISTED).reverse();
-      const views = latest.map((job) => stateView(job, clock.now()));
-      sendJson(reply, objectOf({ requests: arrayOf(views) }));
+    handler: async (_request, reply) => {
+      const jobs = await store.latest(MAX_LISTED);
+      const requests = jsonArray(jobs.map((job) => stateView(job, clock.now())));
+      return sendJson(reply, jsonObject({ requests }));
     },
   });
 }
 
-const LISTED = 100;
+/** RunPod counts workers; the one worker here counts once for each job it can run at the same time. */
+async function readHealth({ store, comfy, worker: { slots } }: RunpodContext): Promise<Health> {
+  const isUp = await comfy.isUp();
+  const counts = await store.counts();
+  const running = Math.min(counts.running, slots);
+  const idle = isUp ? slots - running : 0;
+  return {
+    jobs: {
+      completed: counts.completed,
+      failed: counts.failed + counts.timed_out,
+      inProgress: counts.running,
+      inQueue: counts.queued,
+      retried: counts.retried,
+    },
+    workers: {
+      idle,
+      initializing: isUp ? 0 : slots - running,
+      ready: idle,
+      running,
+      throttled: 0,
+      unhealthy: 0,
+    },
+  };
+}
+
+const MAX_LISTED = 100;

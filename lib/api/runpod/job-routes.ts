@@ -1,34 +1,35 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { UpdateKind } from '../jobs/job-store.ts';
 import { goneSignal, sendJson } from '../server/answers.ts';
-import { hold, STREAM_HOLD_MS, waitMs } from './hold.ts';
-import type { Wanted } from '../jobs/job-stream.ts';
-import { jobView, stateView } from './job-view.ts';
-import { arrayOf, objectOf, textOf } from '../server/json-object.ts';
-import { answerWhenOver, type RouteParts } from './route-parts.ts';
-import { maybeTtl } from './run-request.ts';
-import { errors, JobIdSchema, JobSchema, JobStateSchema } from './schemas.ts';
-import { StreamSchema, WaitSchema } from './schemas.ts';
+import { jobView, stateView, streamView } from './job-view.ts';
+import { maybeTtl, STREAM_WAIT_MS, waitMs } from './run-request.ts';
+import type { RunpodContext } from './run-routes.ts';
+import {
+  errors,
+  JobIdSchema,
+  JobSchema,
+  JobStateSchema,
+  StreamSchema,
+  WaitSchema,
+} from './schemas.ts';
 
-/** Go's client asks with POST, all others with GET. */
-const ASKING = ['GET', 'POST'] as const;
+/** RunPod's Go client reads with POST, all others with GET. */
+const READING = ['GET', 'POST'] as const;
 
-const flag = z.enum(['true', 'false']).optional();
-
-/** What becomes of a job. */
-export function addJobRoutes(plain: FastifyInstance, parts: RouteParts): void {
-  addAsking(plain, parts);
-  addStream(plain, parts);
-  addChanging(plain, parts);
+/** The routes of one job. */
+export function addJobRoutes(app: FastifyInstance, context: RunpodContext): void {
+  addStatusRoutes(app, context);
+  addStreamRoute(app, context);
+  addChangeRoutes(app, context);
 }
 
-function addAsking(plain: FastifyInstance, parts: RouteParts): void {
+function addStatusRoutes(plain: FastifyInstance, { store, clock }: RunpodContext): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
-  const { store, clock } = parts;
 
   app.route({
-    method: [...ASKING],
+    method: [...READING],
     url: '/status/:jobId',
     config: { operation: 'status' },
     schema: {
@@ -39,15 +40,15 @@ function addAsking(plain: FastifyInstance, parts: RouteParts): void {
       }),
       response: { 200: JobSchema, ...errors(404) },
     },
-    handler: ({ params: { jobId }, query }, reply) => {
+    handler: async ({ params: { jobId }, query }, reply) => {
       const ttlMs = maybeTtl(query.ttl);
-      if (ttlMs !== undefined) store.setTtl(jobId, ttlMs);
-      sendJson(reply, jobView(store.get(jobId), clock.now()));
+      if (ttlMs !== undefined) await store.setTtl(jobId, ttlMs);
+      return sendJson(reply, jobView(await store.get(jobId), clock.now()));
     },
   });
 
   app.route({
-    method: [...ASKING],
+    method: [...READING],
     url: '/status-sync/:jobId',
     config: { operation: 'status' },
     schema: {
@@ -56,23 +57,25 @@ function addAsking(plain: FastifyInstance, parts: RouteParts): void {
       querystring: WaitSchema,
       response: { 200: JobSchema, ...errors(404) },
     },
-    handler: async ({ params, query }, reply) => {
-      const job = store.get(params.jobId);
-      return answerWhenOver(reply, parts, { job, ms: waitMs(query.wait) });
+    handler: async ({ params: { jobId }, query }, reply) => {
+      const waiting = { ms: waitMs(query.wait), signal: goneSignal(reply) };
+      const job = await store.watch(jobId, ({ isOver }) => isOver, waiting);
+      return sendJson(reply, jobView(job, clock.now()));
     },
   });
 }
 
-function addStream(plain: FastifyInstance, { store, clock }: RouteParts): void {
+function addStreamRoute(plain: FastifyInstance, { store }: RunpodContext): void {
+  const flag = z.enum(['true', 'false']).optional();
   plain.withTypeProvider<ZodTypeProvider>().route({
-    method: [...ASKING],
+    method: [...READING],
     url: '/stream/:jobId',
-    exposeHeadRoute: false, // it would take what it does not give
+    exposeHeadRoute: false, // it would take updates and send none
     config: { operation: 'status' },
     schema: {
-      summary: 'What the job has to tell since the last request',
+      summary: 'Progress and previews of the job since the last request',
       description:
-        'Held until there is something, or the job has ended; eight seconds when no wait is given. The values of a streaming handler come by themselves, progress and previews only when they are asked for. A state of the end comes with the last of them.',
+        'Held until there is something new, or the job has ended; eight seconds when no wait is given. Progress and previews are sent only when they are asked for.',
       params: JobIdSchema,
       querystring: WaitSchema.extend({
         progress: flag.describe('Also the latest progress'),
@@ -81,23 +84,20 @@ function addStream(plain: FastifyInstance, { store, clock }: RouteParts): void {
       response: { 200: StreamSchema, ...errors(404) },
     },
     handler: async ({ params: { jobId }, query }, reply) => {
-      const job = store.get(jobId);
-      const wanted = wantedOf(query);
-      const until = () =>
-        job.isOver || job.hasStream(wanted) || store.isClosed || !store.has(jobId);
-      const gone = goneSignal(reply);
-      const ms = waitMs(query.wait, STREAM_HOLD_MS);
-      await hold(until, { changed: job.changed, ms, clock, gone });
-      if (gone.aborted) return reply; // what nobody reads is kept for the next request
-      if (!store.isClosed) store.get(jobId);
-      const stream = arrayOf(job.takeStream(wanted));
-      sendJson(reply, objectOf({ status: textOf(job.status), stream }));
-      return reply;
+      const kinds = new Set<UpdateKind>();
+      if (query.previews === 'true') kinds.add('preview').add('progress');
+      if (query.progress === 'true') kinds.add('progress');
+      const waiting = { ms: waitMs(query.wait, STREAM_WAIT_MS), signal: goneSignal(reply) };
+      const isReady = (job: { isOver: boolean; hasUpdates(of: typeof kinds): boolean }) =>
+        job.isOver || job.hasUpdates(kinds);
+      const job = await store.watch(jobId, isReady, waiting);
+      if (waiting.signal.aborted) return reply; // the updates are kept for the next request
+      return sendJson(reply, streamView(job, await store.takeUpdates(jobId, kinds)));
     },
   });
 }
 
-function addChanging(plain: FastifyInstance, { store, clock }: RouteParts): void {
+function addChangeRoutes(plain: FastifyInstance, { store, clock }: RunpodContext): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
 
   app.route({
@@ -109,9 +109,8 @@ function addChanging(plain: FastifyInstance, { store, clock }: RouteParts): void
       params: JobIdSchema,
       response: { 200: JobStateSchema, ...errors(404) },
     },
-    handler: ({ params }, reply) => {
-      sendJson(reply, stateView(store.cancel(params.jobId), clock.now()));
-    },
+    handler: async ({ params }, reply) =>
+      sendJson(reply, stateView(await store.cancel(params.jobId), clock.now())),
   });
 
   app.route({
@@ -122,13 +121,7 @@ function addChanging(plain: FastifyInstance, { store, clock }: RouteParts): void
       params: JobIdSchema,
       response: { 200: JobStateSchema, ...errors(400, 404, 429, 503) },
     },
-    handler: ({ params }, reply) => {
-      sendJson(reply, stateView(store.retry(params.jobId), clock.now()));
-    },
+    handler: async ({ params }, reply) =>
+      sendJson(reply, stateView(await store.retry(params.jobId), clock.now())),
   });
-}
-
-function wantedOf(query: { previews?: string | undefined; progress?: string | undefined }): Wanted {
-  const previews = query.previews === 'true';
-  return { previews, progress: previews || query.progress === 'true' };
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { describeError, WorkerError } from '../../errors.ts';
+import { isLoopback, isPrivateAddress } from '../../http/public-address.ts';
 import { JsonText } from '../../json.ts';
+import type { ApiSettings } from '../server/settings.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -31,15 +33,15 @@ export const RunRequestSchema = z.object({
   s3Config: z.record(z.string(), z.unknown()).optional().describe('Handed to the worker'),
 });
 
-/** What is read of it here; of the input only the text is kept. */
-const AroundInputSchema = RunRequestSchema.omit({ input: true });
+/** The members that are read here. Of the input only the text is kept. */
+const OptionsSchema = RunRequestSchema.omit({ input: true });
 
-/** A request whose text is kept: the workflow in it reaches ComfyUI character for character. */
+/** The text of the request is kept, so the workflow in it reaches ComfyUI character for character. */
 export interface RunRequest {
   readonly source: JsonText;
   readonly input: JsonText;
-  /** Of the whole body, which its windows keep in memory. */
-  readonly length: number;
+  /** Characters of the whole body, which `source` and `input` keep in memory. */
+  readonly sourceLength: number;
   readonly webhook: string | undefined;
   readonly policy: {
     readonly executionTimeoutMs: number | undefined;
@@ -52,22 +54,50 @@ export function parseRunRequest(body: string): RunRequest {
   const source = parseJson(body);
   const input = source.get('input');
   if (!input || input.kind === 'null') throw badRequest(missingInput(source));
-  const { webhook, policy } = parseRest(source);
+  const { webhook, policy } = parseOptions(source);
   const { executionTimeout, ttl = DAY_MS } = policy ?? {};
   return {
     source,
     input,
-    length: body.length,
+    sourceLength: body.length,
     webhook,
     policy: { executionTimeoutMs: executionTimeout, ttlMs: ttl },
   };
 }
 
-/** A life that is asked for with `?ttl=`; undefined when it is none. */
+/** The milliseconds of `?ttl=`; undefined when they are missing or out of bounds. */
 export function maybeTtl(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const parsed = PolicySchema.shape.ttl.safeParse(Number.parseFloat(text));
   return parsed.success ? parsed.data : undefined;
+}
+
+/**
+ * Milliseconds of `?wait=`. RunPod takes 1000 to 300000 and waits 90000 by default; values that are no number count as missing.
+ * HTTP clients give up after five minutes without an answer, so the longest wait ends two seconds earlier.
+ */
+export function waitMs(text: string | undefined, defaultMs = 90_000): number {
+  const ms = Number.parseFloat(text ?? '');
+  return Number.isNaN(ms) ? defaultMs : Math.min(Math.max(ms, 1000), 298_000);
+}
+
+/** Default wait of `/stream`: shorter than the ten seconds after which the Python client gives up. */
+export const STREAM_WAIT_MS = 8000;
+
+/**
+ * Refuses a webhook whose host is a private address. Host names are resolved and checked when the webhook is sent.
+ * @throws WorkerError `api.bad_request`
+ */
+export function checkWebhook(
+  webhook: string,
+  { allowPrivateWebhooks }: Pick<ApiSettings, 'allowPrivateWebhooks'>,
+): void {
+  const { hostname } = new URL(webhook);
+  const isPrivate = isLoopback(hostname) || isPrivateAddress(hostname);
+  if (!isPrivate || allowPrivateWebhooks) return;
+  throw badRequest(
+    `The webhook goes to ${hostname}, which is on a private network; API_WEBHOOK_ALLOW_PRIVATE=true allows that`,
+  );
 }
 
 function parseJson(body: string): JsonText {
@@ -86,16 +116,16 @@ function missingInput(source: JsonText): string {
   return `Expected an "input" that is not null; the body has ${keys.slice(0, 20).join(', ') || 'no keys'}`;
 }
 
-/** SDKs send null, and 0 for a time, where nothing is meant. */
-function parseRest(source: JsonText): z.infer<typeof AroundInputSchema> {
+/** SDKs send null, an empty string or 0 for options that are not set. */
+function parseOptions(source: JsonText): z.infer<typeof OptionsSchema> {
   for (const name of ['webhook', 'policy', 's3Config']) {
     const length = source.get(name)?.text.length ?? 0;
-    if (length > MOST_AROUND)
-      throw badRequest(`${name}: expected at most ${MOST_AROUND} characters, got ${length}`);
+    if (length > MAX_OPTION_LENGTH)
+      throw badRequest(`${name}: expected at most ${MAX_OPTION_LENGTH} characters, got ${length}`);
   }
-  const parsed = AroundInputSchema.safeParse({
-    webhook: nothingAsUndefined(source.get('webhook')?.value()),
-    policy: withoutNothing(source.get('policy')?.value()),
+  const parsed = OptionsSchema.safeParse({
+    webhook: unsetAsUndefined(source.get('webhook')?.value()),
+    policy: withoutUnset(source.get('policy')?.value()),
     s3Config: source.get('s3Config')?.value() ?? undefined,
   });
   if (parsed.success) return parsed.data;
@@ -103,20 +133,20 @@ function parseRest(source: JsonText): z.infer<typeof AroundInputSchema> {
   throw badRequest(`The request is not understood: ${problems.join('; ')}`);
 }
 
-function withoutNothing(value: unknown): unknown {
+function withoutUnset(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value ?? undefined;
   return Object.fromEntries(Object.entries(value).filter(([, member]) => Boolean(member)));
 }
 
-const nothingAsUndefined = (value: unknown): unknown =>
+const unsetAsUndefined = (value: unknown): unknown =>
   value === '' || value === null ? undefined : value;
 
 const badRequest = (message: string, cause?: unknown): WorkerError =>
   new WorkerError('api.bad_request', message, { cause });
 
-/** A parser quotes what it choked on; nobody needs all of it. */
+/** Error messages of the JSON parser quote the text, which may be long. */
 const shortened = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
-/** More than any of them can mean. */
-const MOST_AROUND = 20_000;
+/** Characters of each option beside the input. */
+const MAX_OPTION_LENGTH = 20_000;
 const BYTE_ORDER_MARK = /^\uFEFF/;

@@ -1,22 +1,33 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { sendJson } from '../server/answers.ts';
+import type { Clock } from '../../clock.ts';
+import type { JobStore, StoredJob } from '../jobs/job-store.ts';
+import { goneSignal, sendJson } from '../server/answers.ts';
+import type { ApiWorker, ComfyWatch } from '../server/api-worker.ts';
 import { bodyText } from '../server/body.ts';
-import { waitMs } from './hold.ts';
-import type { JobRecord } from '../jobs/job-record.ts';
-import { stateView } from './job-view.ts';
-import { answerWhenOver, type RouteParts } from './route-parts.ts';
-import { parseRunRequest, RunRequestSchema } from './run-request.ts';
+import type { ApiSettings, RunKind } from '../server/settings.ts';
+import { jobView, stateView } from './job-view.ts';
+import { checkWebhook, parseRunRequest, RunRequestSchema, waitMs } from './run-request.ts';
 import { errors, JobSchema, JobStateSchema, WaitSchema } from './schemas.ts';
-import type { RunKind } from '../server/settings.ts';
-import { checkWebhook } from './webhook-target.ts';
+import type { Webhooks } from './webhooks.ts';
+
+/** Everything the routes of RunPod's API use. */
+export interface RunpodContext {
+  readonly store: JobStore;
+  readonly webhooks: Webhooks;
+  readonly worker: Pick<ApiWorker, 'slots'>;
+  readonly comfy: ComfyWatch;
+  readonly settings: ApiSettings;
+  readonly clock: Clock;
+}
 
 /**
- * How a job gets in. Success is exactly 200, here and everywhere: npm's `runpod-sdk` takes no other status for one.
+ * `/run` and `/runsync`. Success is always exactly 200: npm's `runpod-sdk` accepts no other status.
  */
-export function addRunRoutes(plain: FastifyInstance, parts: RouteParts): void {
+export function addRunRoutes(plain: FastifyInstance, context: RunpodContext): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
-  const { clock, settings } = parts;
+  const { store, clock, settings } = context;
 
   app.route({
     method: 'POST',
@@ -28,9 +39,9 @@ export function addRunRoutes(plain: FastifyInstance, parts: RouteParts): void {
       body: RunRequestSchema,
       response: { 200: JobStateSchema, ...errors(400, 413, 429, 503) },
     },
-    handler: (request, reply) => {
-      const job = submit(request, parts, { kind: 'run' });
-      sendJson(reply, stateView(job, clock.now()));
+    handler: async (request, reply) => {
+      const job = await submitJob(request, context, { kind: 'run' });
+      return sendJson(reply, stateView(job, clock.now()));
     },
   });
 
@@ -47,23 +58,33 @@ export function addRunRoutes(plain: FastifyInstance, parts: RouteParts): void {
     },
     handler: async (request, reply) => {
       const { wait } = request.query;
-      const job = submit(request, parts, { kind: 'runsync', keepMs: waitMs(wait, 0) });
-      return answerWhenOver(reply, parts, { job, ms: waitMs(wait) });
+      const kind = 'runsync';
+      const { jobId } = await submitJob(request, context, { kind, keepMs: waitMs(wait, 0) });
+      const waiting = { ms: waitMs(wait), signal: goneSignal(reply) };
+      const job = await store.watch(jobId, ({ isOver }) => isOver, waiting);
+      return sendJson(reply, jobView(job, clock.now()));
     },
   });
 }
 
-interface Asked {
-  readonly kind: RunKind;
-  readonly keepMs?: number;
-}
-
-function submit(
+/** @param keepMs the job is remembered at least this long after its end. */
+async function submitJob(
   request: FastifyRequest,
-  { store, settings }: RouteParts,
-  { kind, keepMs }: Asked,
-): JobRecord {
-  const asked = parseRunRequest(bodyText(request));
-  if (asked.webhook !== undefined) checkWebhook(asked.webhook, settings);
-  return store.submit(asked, kind, keepMs);
+  { store, webhooks, settings }: RunpodContext,
+  { kind, keepMs = 0 }: { readonly kind: RunKind; readonly keepMs?: number },
+): Promise<StoredJob> {
+  const { input, source, sourceLength, webhook, policy } = parseRunRequest(bodyText(request));
+  if (webhook !== undefined) checkWebhook(webhook, settings);
+  return store.submit({
+    jobId: `${kind === 'runsync' ? 'sync-' : ''}${randomUUID()}-local`,
+    input,
+    source,
+    sourceLength,
+    policy: {
+      ttlMs: policy.ttlMs,
+      executionTimeoutMs: policy.executionTimeoutMs ?? settings.executionTimeoutMs,
+      retentionMs: Math.max(settings.retentionMs[kind], keepMs),
+    },
+    ...(webhook !== undefined && { onEnd: (job) => webhooks.send(webhook, job) }),
+  });
 }

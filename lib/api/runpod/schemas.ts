@@ -1,15 +1,9 @@
 import { z } from 'zod';
+import { RUNPOD_STATUS } from './job-view.ts';
 
-/** What is answered, for `/openapi.json`. */
+/** Schemas of RunPod's API. Requests are checked with them; answers are only described, in `/openapi.json`. */
 
-const StatusSchema = z.enum([
-  'IN_QUEUE',
-  'IN_PROGRESS',
-  'COMPLETED',
-  'FAILED',
-  'CANCELLED',
-  'TIMED_OUT',
-]);
+const StatusSchema = z.enum(Object.values(RUNPOD_STATUS));
 
 const count = z.number().int().min(0);
 
@@ -60,7 +54,7 @@ export type Health = z.infer<typeof HealthSchema>;
 
 const ErrorSchema = z.object({ error: z.string() });
 
-/** The errors an operation can answer beside 401 and 403. */
+/** Error answers of an operation, beside 401 and 403. */
 export const errors = (...statuses: readonly number[]) =>
   Object.fromEntries([401, 403, ...statuses].map((status) => [status, ErrorSchema]));
 

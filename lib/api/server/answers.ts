@@ -2,21 +2,61 @@ import { Readable } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isWorkerError, type ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import { toBuffers, type Piece } from './json-object.ts';
 
 /**
- * Answers JSON that is there as text. Long pieces are shared between all answers that are on their way; a short answer is sent as
- * a string, which goes out in one write with its headers.
+ * JSON text in pieces. Long values that are encoded already, such as results, are neither parsed nor copied.
  */
-export function sendJson(reply: FastifyReply, pieces: readonly Piece[]): void {
+export type JsonPiece = string | Buffer;
+
+/** An object of encoded members; undefined ones are left out. */
+export function jsonObject(
+  members: Readonly<Record<string, readonly JsonPiece[] | undefined>>,
+): JsonPiece[] {
+  const pieces: JsonPiece[] = [];
+  for (const [name, value] of Object.entries(members)) {
+    if (value) pieces.push(`${pieces.length === 0 ? '{' : ','}${JSON.stringify(name)}:`, ...value);
+  }
+  return pieces.length === 0 ? ['{}'] : [...pieces, '}'];
+}
+
+/** An array of encoded items. */
+export function jsonArray(items: readonly (readonly JsonPiece[])[]): JsonPiece[] {
+  return ['[', ...items.flatMap((item, index) => (index === 0 ? item : [',', ...item])), ']'];
+}
+
+/** A plain value, encoded; undefined stays undefined. */
+export function jsonValue(value: string | number | undefined): JsonPiece[] | undefined {
+  return value === undefined ? undefined : [JSON.stringify(value)];
+}
+
+/** Joins neighbouring short pieces, so that only long ones are written by themselves. */
+export function toBuffers(pieces: readonly JsonPiece[]): Buffer[] {
+  const buffers: Buffer[] = [];
+  let short: Buffer[] = [];
+  for (const piece of pieces) {
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    if (bytes.length < LONG_BYTES) short.push(bytes);
+    else {
+      buffers.push(Buffer.concat(short), bytes);
+      short = [];
+    }
+  }
+  return [...buffers, Buffer.concat(short)];
+}
+
+/**
+ * Sends JSON. Long pieces are shared between all answers that contain them. A short answer is sent as a string, which goes out
+ * in one write with its headers.
+ */
+export function sendJson(reply: FastifyReply, pieces: readonly JsonPiece[]): FastifyReply {
   const buffers = toBuffers(pieces);
   const [first, ...more] = buffers;
   const length = buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
   void reply.header('content-type', JSON_TYPE).header('content-length', length);
-  void reply.send(more.length === 0 ? first?.toString() : Readable.from(buffers));
+  return reply.send(more.length === 0 ? first?.toString() : Readable.from(buffers));
 }
 
-/** Aborted when the client is no longer there to read the answer. */
+/** Aborted when the client has closed its connection. */
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
   if (reply.raw.destroyed) gone.abort();
@@ -24,16 +64,20 @@ export function goneSignal(reply: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
-/** Every error is `{"error": "..."}`, whoever raised it. */
+/** Answers every error as `{"error": "..."}`. */
 export function errorHandler(log: Logger) {
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
-    const status = statusOf(error);
-    if (status >= 500 && !isWorkerError(error)) {
+    const status = isWorkerError(error) ? (STATUS[error.code] ?? 500) : (error.statusCode ?? 500);
+    const isUnexpected = status >= 500 && !isWorkerError(error);
+    if (isUnexpected) {
       log.error({ err: error, method: request.method, url: request.url }, 'A request failed');
     }
-    const text =
-      status >= 500 && !isWorkerError(error) ? 'Internal error' : shortened(error.message);
-    addHeaders(reply, error, status);
+    const text = isUnexpected ? 'Internal error' : shortened(error.message);
+    const retryAfterMs = isWorkerError(error) ? error.retryAfterMs : undefined;
+    if (status === 401) void reply.header('www-authenticate', 'Bearer');
+    if (retryAfterMs !== undefined) {
+      void reply.header('retry-after', Math.ceil(retryAfterMs / 1000));
+    }
     void reply
       .code(status)
       .type(JSON_TYPE)
@@ -48,22 +92,9 @@ export function answerNotFound(request: FastifyRequest, reply: FastifyReply): vo
   void reply.code(404).type(JSON_TYPE).send(JSON.stringify({ error }));
 }
 
-/** The framework quotes the whole URL it could not use. */
+/** Errors of the framework quote the whole URL. */
 function shortened(text: string): string {
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
-}
-
-function statusOf(error: FastifyError): number {
-  if (isWorkerError(error)) return STATUS[error.code] ?? 500;
-  return error.statusCode ?? 500;
-}
-
-function addHeaders(reply: FastifyReply, error: Error, status: number): void {
-  if (status === 401) void reply.header('www-authenticate', 'Bearer');
-  const retryAfterMs = isWorkerError(error) ? error.retryAfterMs : undefined;
-  if (retryAfterMs !== undefined) {
-    void reply.header('retry-after', Math.ceil(retryAfterMs / 1000));
-  }
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
@@ -77,5 +108,6 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'api.stopping': 503,
 };
 
+const LONG_BYTES = 65_536;
 const MOST_CHARACTERS = 2000;
 const JSON_TYPE = 'application/json; charset=utf-8';

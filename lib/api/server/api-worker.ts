@@ -1,19 +1,19 @@
 import type { Clock } from '../../clock.ts';
 import { settlesWithin } from '../../waiting.ts';
 
-/** What the API needs to know of the worker that does its jobs. */
+/** The worker behind the API. */
 export interface ApiWorker {
-  /** Told as `workerId`. */
+  /** Shown as `workerId` of the jobs it runs. */
   readonly workerId: string;
-  /** Jobs it can have at once. */
-  readonly places: number;
-  /** Whether ComfyUI answers; may throw instead of saying no. */
+  /** Jobs it can run at the same time. */
+  readonly slots: number;
+  /** Whether ComfyUI answers; a rejection counts as no. */
   comfyAnswers(signal: AbortSignal): Promise<boolean>;
-  /** Results it has not handed over yet. */
+  /** Number of results that are not delivered yet. */
   undelivered(): number;
 }
 
-/** Asks for ComfyUI no more than once a second, whoever wants to know, and takes no answer for a no. */
+/** Whether ComfyUI is up. Asks at most once a second; no answer within two seconds means no. */
 export class ComfyWatch {
   readonly #worker: Pick<ApiWorker, 'comfyAnswers'>;
   readonly #clock: Clock;
@@ -35,11 +35,11 @@ export class ComfyWatch {
   async #ask(): Promise<boolean> {
     const late = new AbortController();
     const answer = Promise.resolve(this.#worker.comfyAnswers(late.signal)).catch(() => false);
-    const inTime = await settlesWithin(answer, { ms: PATIENCE_MS, clock: this.#clock });
+    const inTime = await settlesWithin(answer, { ms: TIMEOUT_MS, clock: this.#clock });
     late.abort();
     return inTime && (await answer);
   }
 }
 
 const FRESH_MS = 1000;
-const PATIENCE_MS = 2000;
+const TIMEOUT_MS = 2000;

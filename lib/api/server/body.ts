@@ -4,16 +4,16 @@ import { WorkerError } from '../../errors.ts';
 import type { LoopShare } from './loop-share.ts';
 
 export interface IntakeLimits {
-  /** Of all bodies that are on their way. */
+  /** Of all bodies that are arriving, together. */
   readonly mostBytes: number;
   readonly share: LoopShare;
 }
 
 /**
- * Bodies stay text, whatever their content type says: clients send JSON as a form or as nothing at all, and a parsed workflow would
- * not be the one that was sent. They are limited while they come in. One that is too large is not parsed and not cut off
- * either: a client that is still sending would see a broken connection instead of the answer. All bodies on their way
- * together may have `mostBytes`: many slow clients are refused before they fill the memory.
+ * Keeps bodies as text. Clients send JSON with any content type or none, and parsing and writing a workflow again would change it.
+ * The size of each body is limited while it arrives. The rest of a body that is too large is read and dropped, because a client
+ * that is still sending would otherwise see a broken connection instead of the answer. All bodies that are arriving may have
+ * `mostBytes` together, so that many slow clients cannot fill the memory.
  */
 export function keepBodiesAsText(app: FastifyInstance, limits: IntakeLimits): void {
   const intake = new Intake(limits);
@@ -29,7 +29,7 @@ export function bodyText(request: FastifyRequest): string {
   return typeof request.body === 'string' ? request.body : '';
 }
 
-/** What a body becomes that is not kept. Thrown only when the route answers: thrown earlier, it would cut the client off. */
+/** Takes the place of a refused body. The error is thrown by the route: thrown earlier, it would break the connection. */
 class Refused {
   readonly error: WorkerError;
 
@@ -38,7 +38,7 @@ class Refused {
   }
 }
 
-/** Counts what is held of bodies that are not complete yet. */
+/** Counts the bytes of all bodies that are not complete yet. */
 class Intake {
   readonly #mostBytes: number;
   readonly #share: LoopShare;
@@ -51,7 +51,7 @@ class Intake {
 
   async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
     if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
-    const chunks: Buffer[] = []; // as strings, the garbage collector would move them about again and again
+    const chunks: Buffer[] = []; // strings would be copied again and again by the garbage collector
     let bytes = 0;
     try {
       for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
@@ -61,7 +61,7 @@ class Intake {
         bytes += length;
         this.#bytes += length;
         chunks.push(chunk as Buffer);
-        await this.#share.run(nothing); // a body nobody reads from is not sent on
+        await this.#share.run(nothing); // waiting here slows the client down
       }
       return await this.#share.run(() => Buffer.concat(chunks).toString());
     } finally {
@@ -70,9 +70,9 @@ class Intake {
   }
 }
 
-/** What is still to come is read and dropped, or the client would wait for ever to be rid of it. */
+/** Reads and drops the rest; otherwise the client would never finish sending. */
 function refused(payload: IncomingMessage, error: WorkerError): Refused {
-  setImmediate(() => payload.resume()); // once the iterator has let go of it
+  setImmediate(() => payload.resume()); // after the iterator has released the stream
   return new Refused(error);
 }
 

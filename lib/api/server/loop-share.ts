@@ -1,18 +1,19 @@
 /**
- * A share of each turn of the event loop. Hundreds of requests that arrive together would all be handled in one turn, and nothing
- * else would get on meanwhile: no job, no heartbeat, no health check. What is beyond the share waits for the next turn, in order.
+ * Limits how long requests may use each turn of the event loop. Without a limit, hundreds of requests that arrive together would
+ * be handled in one turn, and jobs, heartbeats and health checks would stand still. Work beyond the limit waits for the next
+ * turn, in order.
  */
 export class LoopShare {
   readonly #ms: number;
   readonly #waiting: (() => void)[] = [];
-  /** On the clock of `performance`; undefined while nothing was done in this turn. */
+  /** End of the share, by `performance.now()`; undefined before the first work of a turn. */
   #endsAt: number | undefined;
 
   constructor(ms = SHARE_MS) {
     this.#ms = ms;
   }
 
-  /** Does `work` now, or in one of the next turns. Resolves to what it returns; what follows then is not counted. */
+  /** Runs `work` now or in one of the next turns, and resolves to its result. */
   run<T>(work: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#enter(() => {
@@ -48,5 +49,5 @@ export class LoopShare {
   };
 }
 
-/** Well below what a person or a heartbeat notices, and enough for some tens of requests. */
+/** Enough for some tens of requests, and too short for a person or a heartbeat to notice. */
 const SHARE_MS = 5;

@@ -1,16 +1,18 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { JobCounts } from '../jobs/job-store.ts';
+import type { JobCounts, JobStatus } from '../jobs/job-store.ts';
+import { RUNPOD_STATUS } from '../runpod/job-view.ts';
 import type { WebhookOutcome } from '../runpod/webhooks.ts';
 
-/** What is looked up at the moment somebody asks for the metrics. */
+/** Values that are read when the metrics are requested. */
 export interface MetricSources {
-  counts(): JobCounts;
-  recordBytes(): number;
+  counts(): JobCounts | Promise<JobCounts>;
+  /** Bytes of memory that the jobs use. */
+  recordBytes(): number | Promise<number>;
   undelivered(): number;
   comfyIsUp(): Promise<boolean>;
 }
 
-/** Numbers for Prometheus. Made before the worker, which reports the phases of its jobs; the API adds the rest. */
+/** Metrics for Prometheus. Created before the worker, which records the phases of its jobs; {@link connect} adds the rest. */
 export class Metrics {
   readonly contentType: string;
   readonly #registry = new Registry();
@@ -35,7 +37,7 @@ export class Metrics {
     });
   }
 
-  /** Takes the milliseconds of each phase of a job. */
+  /** @param phases milliseconds by phase of one job. */
   recordPhases(phases: Readonly<Record<string, number>>): void {
     for (const [phase, ms] of Object.entries(phases)) this.#phases.observe({ phase }, ms / 1000);
   }
@@ -46,14 +48,15 @@ export class Metrics {
 
   connect(sources: MetricSources): void {
     this.#addJobs(sources);
-    this.#addGauge('comfyui_worker_queue_depth', 'Jobs that nobody has begun', () =>
-      Promise.resolve(sources.counts().IN_QUEUE),
-    );
-    this.#addGauge('comfyui_worker_record_bytes', 'Inputs and outputs kept in memory', () =>
-      Promise.resolve(sources.recordBytes()),
-    );
-    this.#addGauge('comfyui_worker_undelivered_results', 'Results not handed over yet', () =>
-      Promise.resolve(sources.undelivered()),
+    const { undelivered, recordBytes } = sources;
+    this.#addGauge('comfyui_worker_queue_depth', 'Jobs that nobody has begun', async () => {
+      return (await sources.counts()).queued;
+    });
+    this.#addGauge('comfyui_worker_record_bytes', 'Inputs and outputs kept in memory', recordBytes);
+    this.#addGauge(
+      'comfyui_worker_undelivered_results',
+      'Results not handed over yet',
+      undelivered,
     );
     this.#addGauge('comfyui_worker_comfyui_up', '1 when ComfyUI answers', async () =>
       Number(await sources.comfyIsUp()),
@@ -70,13 +73,17 @@ export class Metrics {
       help: 'Jobs by state; of ended ones, how many there were since the start',
       labelNames: ['state'],
       registers: [this.#registry],
-      collect(this: Gauge<'state'>) {
-        for (const [state, count] of Object.entries(sources.counts())) this.set({ state }, count);
+      async collect(this: Gauge<'state'>) {
+        const { retried, ...counts } = await sources.counts();
+        this.set({ state: 'retried' }, retried);
+        for (const [status, count] of Object.entries(counts)) {
+          this.set({ state: RUNPOD_STATUS[status as JobStatus] }, count);
+        }
       },
     });
   }
 
-  #addGauge(name: string, help: string, read: () => Promise<number>): void {
+  #addGauge(name: string, help: string, read: () => number | Promise<number>): void {
     const collect = async function (this: Gauge) {
       this.set(await read());
     };

@@ -3,16 +3,26 @@ import type { ComfyWatch } from './api-worker.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { Metrics } from './metrics.ts';
 
-interface OperatorParts {
-  readonly store: Pick<JobStore, 'isStopping'>;
-  readonly comfy: ComfyWatch;
-  readonly metrics: Metrics;
-}
+/** Lists the workflows that jobs may call by name. */
+export type ListWorkflows = () => Promise<readonly object[]>;
 
-/** For load balancers and monitoring. `/ping` says that this process lives, `/ready` that it can do a job. */
+/**
+ * Routes for load balancers, monitoring and people: `/ping` (this process runs), `/ready` (it can run jobs), `/metrics`, and
+ * `/workflows` (names, titles, and a JSON Schema of the parameters of each).
+ */
 export function addOperatorRoutes(
   app: FastifyInstance,
-  { store, comfy, metrics }: OperatorParts,
+  {
+    store,
+    comfy,
+    metrics,
+    listWorkflows,
+  }: {
+    readonly store: Pick<JobStore, 'isStopping'>;
+    readonly comfy: ComfyWatch;
+    readonly metrics: Metrics;
+    readonly listWorkflows: ListWorkflows;
+  },
 ): void {
   const config = { isPublic: true, isUrgent: true };
 
@@ -35,4 +45,9 @@ export function addOperatorRoutes(
     { config: { isUrgent: true }, schema: { summary: 'Numbers for Prometheus' } },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   );
+
+  const workflows = 'The workflows that jobs may call by name, with what they ask for';
+  app.get('/workflows', { schema: { summary: workflows } }, async () => ({
+    workflows: await listWorkflows(),
+  }));
 }

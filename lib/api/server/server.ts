@@ -1,25 +1,22 @@
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod';
 import type { Logger } from '../../log.ts';
+import { addRunpodRoutes } from '../runpod/endpoint-routes.ts';
+import type { RunpodContext } from '../runpod/run-routes.ts';
 import { answerNotFound, errorHandler } from './answers.ts';
-import type { ComfyWatch } from './api-worker.ts';
 import { keepBodiesAsText } from './body.ts';
-import { describeApi, useSchemas } from './describe.ts';
-import { addOverviewRoutes } from '../runpod/endpoint-routes.ts';
-import { guard } from './guards.ts';
-import { addJobRoutes } from '../runpod/job-routes.ts';
-import { keepToLimits } from './limits.ts';
+import { guard, limitRates } from './guards.ts';
 import type { LoopShare } from './loop-share.ts';
 import type { Metrics } from './metrics.ts';
-import { addOperatorRoutes } from './operator-routes.ts';
+import { addOperatorRoutes, type ListWorkflows } from './operator-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
-import type { RouteParts } from '../runpod/route-parts.ts';
-import { addRunRoutes } from '../runpod/run-routes.ts';
-import { addWorkflowRoutes, type ListWorkflows } from './workflow-routes.ts';
 import type { ApiSettings } from './settings.ts';
 
-export interface ServerParts extends RouteParts {
-  readonly settings: ApiSettings;
-  readonly comfy: ComfyWatch;
+export interface ServerContext extends RunpodContext {
   readonly metrics: Metrics;
   readonly listWorkflows: ListWorkflows;
   readonly share: LoopShare;
@@ -27,9 +24,16 @@ export interface ServerParts extends RouteParts {
   readonly version: string;
 }
 
-/** All routes on one server that does not listen yet. */
-export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
-  const { settings, log, version, share } = parts;
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Does not wait behind other requests: the platform gives up a worker whose health checks are slow. */
+    readonly isUrgent?: boolean;
+  }
+}
+
+/** The server with all routes; it does not listen yet. */
+export async function createServer(context: ServerContext): Promise<FastifyInstance> {
+  const { settings, log, version, share } = context;
   const app = fastify({
     forceCloseConnections: 'idle',
     requestTimeout: SLOWEST_REQUEST_MS,
@@ -38,7 +42,12 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   });
   app.setErrorHandler(errorHandler(log));
   app.setNotFoundHandler(answerNotFound);
-  useSchemas(app);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setValidatorCompiler((route) =>
+    route.httpPart === 'body'
+      ? (value: unknown) => ({ value }) // bodies are text; each operation parses its own
+      : validatorCompiler(route as Parameters<typeof validatorCompiler>[0]),
+  );
   keepBodiesAsText(app, { mostBytes: settings.memory.bytes, share });
   await allowOrigins(app, settings);
   app.addHook('onRequest', (request, _reply, done) => inTurn(request, share, done));
@@ -55,24 +64,22 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     log.debug({ method, route: routeOptions.url, status: reply.statusCode, ms }, 'Answered');
     done();
   });
-  if (settings.rateLimits) await keepToLimits(app);
+  if (settings.rateLimits) await limitRates(app);
   await describeApi(app, { version, hasKey: settings.key !== undefined });
-  addEndpoint(app, parts);
+  addRunpodRoutes(app, context);
   await app.register(
-    hidden((scope) => addEndpoint(scope, parts)),
+    (scope, _options, done) => {
+      scope.addHook('onRoute', (route) => {
+        route.schema = { ...route.schema, hide: true }; // the documentation shows these routes once
+      });
+      addRunpodRoutes(scope, context);
+      done();
+    },
     { prefix: '/v2/:endpointId' },
   );
-  addOperatorRoutes(app, parts);
-  addWorkflowRoutes(app, parts);
+  addOperatorRoutes(app, context);
   await addPageRoutes(app);
   return app;
-}
-
-/** Routes marked so do not wait behind others: whoever asks gives a worker up that does not answer soon. */
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    readonly isUrgent?: boolean;
-  }
 }
 
 function inTurn(request: FastifyRequest, share: LoopShare, done: () => void): void {
@@ -80,24 +87,41 @@ function inTurn(request: FastifyRequest, share: LoopShare, done: () => void): vo
   else void share.run(done);
 }
 
-function addEndpoint(app: FastifyInstance, parts: RouteParts): void {
-  addRunRoutes(app, parts);
-  addJobRoutes(app, parts);
-  addOverviewRoutes(app, parts);
-}
-
-/** The same routes again: documentation shows them once. */
-function hidden(addRoutes: (scope: FastifyInstance) => void) {
-  return (scope: FastifyInstance, _options: object, done: () => void): void => {
-    scope.addHook('onRoute', (route) => {
-      route.schema = { ...route.schema, hide: true };
+/** `/openapi.json`, and `/docs` to read and try it. Must be called before the routes are added. */
+async function describeApi(
+  app: FastifyInstance,
+  { version, hasKey }: { readonly version: string; readonly hasKey: boolean },
+): Promise<void> {
+  const [{ default: swagger }, { default: swaggerUi }] = await Promise.all([
+    import('@fastify/swagger'),
+    import('@fastify/swagger-ui'),
+  ]);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'comfyui-worker', version, description: ABOUT },
+      servers: [{ url: '/' }, { url: '/v2/local', description: 'As on RunPod; any id will do' }],
+      ...(hasKey && {
+        components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+        security: [{ key: [] }],
+      }),
+    },
+    transform: jsonSchemaTransform,
+  });
+  await app.register(async (open) => {
+    open.addHook('onRoute', (route) => {
+      route.config = { ...route.config, isPublic: true };
     });
-    addRoutes(scope);
-    done();
-  };
+    await open.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: true,
+      uiConfig: { tryItOutEnabled: true, docExpansion: 'list' },
+    });
+    open.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  });
 }
 
-/** Before everything else: the question whether it may ask comes from the browser, without a key. */
+/** Must come before the guards: the preflight requests of browsers carry no key. */
 async function allowOrigins(app: FastifyInstance, { corsOrigins }: ApiSettings): Promise<void> {
   if (corsOrigins.length === 0) return;
   const { default: cors } = await import('@fastify/cors');
@@ -109,8 +133,11 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: ApiSettings):
   });
 }
 
-/** Whatever a client says it sends: the framework would refuse what it cannot read. */
+/** Replaces the content type of every request, because the framework would refuse types it cannot parse. */
 const JSON_TYPE = 'application/json';
 
-/** Sending a body may take this long. */
+/** Time for sending a body. */
 const SLOWEST_REQUEST_MS = 300_000;
+
+const ABOUT =
+  'Runs ComfyUI workflows, as a RunPod endpoint does: clients of RunPod work unchanged. Every operation is also under /v2/{any id}.';

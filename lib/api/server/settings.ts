@@ -1,49 +1,43 @@
 import { invalidConfig, type Config } from '../../config.ts';
 import { isLoopback } from '../../http/public-address.ts';
+import type { MemoryLimits } from '../jobs/memory-budget.ts';
 
-/** What the API needs to know; times in milliseconds. */
+/** Settings of the local API. Times are in milliseconds. */
 export interface ApiSettings {
   readonly host: string;
-  /** 0 is any that is free. */
+  /** 0 means any free port. */
   readonly port: number;
-  /** Undefined: everybody is let in. */
+  /** Undefined: no key is required. */
   readonly key: string | undefined;
-  /** Origins whose pages may call; `*` is any. */
+  /** Origins whose web pages may call; `*` means all. */
   readonly corsOrigins: readonly string[];
   readonly rateLimits: boolean;
   readonly maxBytes: Readonly<Record<RunKind, number>>;
-  /** How long a job can be asked for after its end. */
+  /** How long an ended job is remembered, at least. */
   readonly retentionMs: Readonly<Record<RunKind, number>>;
-  /** Of a job whose policy names none. */
+  /** For jobs whose policy has none. */
   readonly executionTimeoutMs: number;
   readonly memory: MemoryLimits;
   readonly allowPrivateWebhooks: boolean;
 }
 
-/** How a job was asked for. */
+/** The operation that submitted a job. */
 export type RunKind = 'run' | 'runsync';
 
-export interface MemoryLimits {
-  /** Ended jobs that are remembered. */
-  readonly records: number;
-  /** Inputs and outputs of all jobs. */
-  readonly bytes: number;
-}
-
-/** Where to listen, when a command line says it. */
-export interface Place {
+/** Address from the command line; it wins over the environment. */
+export interface ListenAddress {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
 }
 
-/** @throws WorkerError `config.invalid` when the API would be open to others without anybody having said so. */
-export function apiSettings(config: Config, place: Place = {}): ApiSettings {
-  const host = place.host ?? config.API_HOST ?? (config.SERVE_API_LOCALLY ? '0.0.0.0' : LOOPBACK);
+/** @throws WorkerError `config.invalid` when others could reach the API without a key, and this is not explicitly allowed. */
+export function apiSettings(config: Config, address: ListenAddress = {}): ApiSettings {
+  const host = address.host ?? config.API_HOST ?? (config.SERVE_API_LOCALLY ? '0.0.0.0' : LOOPBACK);
   const mayBeOpen = config.API_KEY !== undefined || config.API_ALLOW_UNAUTHENTICATED;
   if (!isLoopback(host) && !mayBeOpen) throw invalidConfig([openToOthers(host)]);
   return {
     host,
-    port: place.port ?? config.API_PORT,
+    port: address.port ?? config.API_PORT,
     key: config.API_KEY,
     corsOrigins: (config.API_CORS_ORIGIN ?? '').split(/[\s,]+/).filter(Boolean),
     rateLimits: config.API_RATE_LIMITS,
