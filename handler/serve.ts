@@ -3,7 +3,7 @@ import type { ApiWorker } from '../lib/api/server/api-worker.ts';
 import { Metrics } from '../lib/api/server/metrics.ts';
 import { apiSettings } from '../lib/api/server/settings.ts';
 import { startApi } from '../lib/api/server/start-api.ts';
-import type { ListWorkflows } from '../lib/api/server/workflow-routes.ts';
+import type { ListWorkflows } from '../lib/api/server/operator-routes.ts';
 import { invalidConfig, type Config } from '../lib/config.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
@@ -56,7 +56,7 @@ async function loadAhead(): Promise<void> {
 function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {
   return {
     workerId: config.RUNPOD_POD_ID ?? hostname(),
-    places: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+    slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
     comfyAnswers: (signal) => comfy.isReachable(signal),
     undelivered: () => worker.undelivered,
   };

@@ -97,7 +97,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       version: '1.2.3',
       worker: {
         workerId: 'worker-1',
-        places: options.concurrency ?? 1,
+        slots: options.concurrency ?? 1,
         comfyAnswers: options.comfyAnswers ?? (() => Promise.resolve(true)),
         undelivered: () => worker.undelivered,
       },

@@ -49,7 +49,7 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
   parts.use(startJobs({ config, log, queue }));
   const worker = {
     workerId: 'rig',
-    places: config.JOB_CONCURRENCY,
+    slots: config.JOB_CONCURRENCY,
     comfyAnswers: async (signal: AbortSignal) =>
       (await fetch(`${comfy.url}/system_stats`, { signal })).ok,
     undelivered: () => 0,
