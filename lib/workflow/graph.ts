@@ -5,7 +5,7 @@ import type { JsonText } from '../json.ts';
  * the editor's, is read in `editor/`.
  */
 
-/** What a caller sent as a workflow. */
+/** A text that a caller sent as a workflow, by its format. */
 export type Recognised =
   /** The format ComfyUI runs; `workflow` is the part of the sent text that holds the nodes. */
   | { readonly kind: 'api'; readonly workflow: JsonText }
@@ -20,28 +20,20 @@ export type Recognised =
  * `{"output": ...}` of the editor's `graphToPrompt`.
  */
 export function recognise(sent: JsonText): Recognised {
-  const bare = recogniseBare(sent);
-  if (bare) return bare;
-  for (const name of WRAPPERS) {
-    const inner = sent.get(name);
-    const wrapped = inner && recogniseBare(inner);
-    if (wrapped) return wrapped;
+  for (const wrapper of [undefined, ...WRAPPERS]) {
+    const workflow = wrapper === undefined ? sent : sent.get(wrapper);
+    if (!workflow) continue;
+    if (workflow.get('nodes')?.kind === 'array') return { kind: 'editor', workflow };
+    const nodes = workflow.entries();
+    const isApi = nodes.every(
+      ([, node]) =>
+        node.get('class_type')?.kind === 'string' && node.get('inputs')?.kind === 'object',
+    );
+    if (isApi && nodes.length > 0) return { kind: 'api', workflow };
   }
   return sent.kind === 'object'
     ? { kind: 'unclear', workflow: sent }
     : { kind: 'neither', found: sent.kind };
-}
-
-function recogniseBare(sent: JsonText): Recognised | undefined {
-  if (sent.get('nodes')?.kind === 'array') return { kind: 'editor', workflow: sent };
-  const nodes = sent.entries();
-  const isApi =
-    nodes.length > 0 &&
-    nodes.every(
-      ([, node]) =>
-        node.get('class_type')?.kind === 'string' && node.get('inputs')?.kind === 'object',
-    );
-  return isApi ? { kind: 'api', workflow: sent } : undefined;
 }
 
 /** If both `prompt` and `workflow` are there, the first is what was run and the second its picture in the editor. */

@@ -10,6 +10,8 @@ export interface InputInfo {
   readonly isRequired: boolean;
   /** For example `IMAGE`, `INT,FLOAT` or `*`. A list of choices has the type `COMBO`. */
   readonly type: string;
+  /** The input's names and number depend on other values (`comfy_api/latest/_io.py`). Only ComfyUI can check it. */
+  readonly isDynamic: boolean;
   readonly declaration: JsonText;
   readonly options: JsonText | undefined;
 }
@@ -44,7 +46,8 @@ export function readInputs(group: JsonText | undefined, isRequired: boolean): In
   return (group?.entries() ?? []).map(([name, declaration]) => {
     const [declaredType, options] = declaration.items();
     const type = declaredType?.kind === 'array' ? 'COMBO' : (declaredType?.asString() ?? '');
-    return { name, isRequired, type, declaration, options };
+    const isDynamic = /^COMFY_\w+_V\d+$/.test(type);
+    return { name, isRequired, type, isDynamic, declaration, options };
   });
 }
 
@@ -63,9 +66,4 @@ const isListed = ({ type, options }: InputInfo) => type === 'COMBO' && !options?
 /** Whether an option of the input is `true`. */
 export function hasOption({ options }: InputInfo, name: string): boolean {
   return options?.get(name)?.value() === true;
-}
-
-/** Inputs whose names and number depend on other values (`comfy_api/latest/_io.py`). Only ComfyUI can check them. */
-export function isDynamic({ type }: InputInfo): boolean {
-  return /^COMFY_\w+_V\d+$/.test(type);
 }

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { JsonText } from '../json.ts';
-import { readGraph, type GraphNode } from './graph.ts';
+import { readGraph } from './graph.ts';
 
 /**
  * Makes every node that saves results save them below `folder` (`jobs/17`) in the output folder, by writing the folder in
@@ -8,29 +8,23 @@ import { readGraph, type GraphNode } from './graph.ts';
  * @returns the same workflow object if no node can be changed.
  */
 export function withOwnPrefix(workflow: JsonText, folder: string): JsonText {
-  const prefixes = [...readGraph(workflow).values()].flatMap((node) => maybePrefix(node) ?? []);
-  if (prefixes.length === 0) return workflow;
-  return workflow.replacingAll(
-    prefixes.map((prefix) => [prefix, `"${folder}/${prefix.text.slice(1)}`] as const),
-  );
+  const edits: [JsonText, string][] = [];
+  for (const { classType = '', inputs } of readGraph(workflow).values()) {
+    const input = inputs?.get('filename_prefix');
+    const prefix = input?.asString();
+    if (!input || prefix === undefined || !SAVERS.has(classType)) continue;
+    // ComfyUI refuses a prefix that leads out of the output folder. One that names no file would get another meaning.
+    const path = posix.normalize(prefix.replaceAll('\\', '/'));
+    if (/^(?:\/|[a-z]:|\.\.(?:\/|$)|\.?\/?$)/i.test(path)) continue;
+    edits.push([input, `"${folder}/${input.text.slice(1)}`]);
+  }
+  return edits.length === 0 ? workflow : workflow.replacingAll(edits);
 }
 
 /** The subfolder that ComfyUI would have reported without {@link withOwnPrefix}. */
 export function withoutOwnPrefix(subfolder: string, folder: string): string {
   if (subfolder === folder) return '';
   return subfolder.startsWith(`${folder}/`) ? subfolder.slice(folder.length + 1) : subfolder;
-}
-
-/**
- * The literal prefix of a node that saves results. A prefix that leads out of the output folder is left for ComfyUI to
- * refuse. A prefix that names no file is left alone, too: a folder in front would change what it means.
- */
-function maybePrefix({ classType = '', inputs }: GraphNode): JsonText | undefined {
-  const input = inputs?.get('filename_prefix');
-  const prefix = input?.asString();
-  if (!SAVERS.has(classType) || prefix === undefined) return undefined;
-  const path = posix.normalize(prefix.replaceAll('\\', '/'));
-  return /^(?:\/|[a-z]:|\.\.(?:\/|$)|\.?\/?$)/i.test(path) ? undefined : input;
 }
 
 /**

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { JsonText } from '../json.ts';
 import type { NodeInfos } from './node-info.ts';
 
-/** For tests: what a real ComfyUI 0.8.0 says about its nodes. */
+/** For tests: the node descriptions of a real ComfyUI 0.8.0. */
 export const recordedInfos: NodeInfos = new Map(
   JsonText.parse(
     readFileSync(
@@ -12,7 +12,7 @@ export const recordedInfos: NodeInfos = new Map(
   ).entries(),
 );
 
-/** The same with further classes, as `/object_info` would describe them. */
+/** The same with more classes, in the form of `/object_info`. */
 export function withClasses(classes: Readonly<Record<string, object>>): NodeInfos {
   const added = Object.entries(classes).map(([name, info]) => [name, JsonText.of(info)] as const);
   return new Map([...recordedInfos, ...added]);

@@ -1,6 +1,6 @@
 import { JsonText } from '../../json.ts';
 import { maybeLink } from '../graph.ts';
-import { hasOption, isDynamic, listsChoice, type InputInfo, type NodeInfo } from '../node-info.ts';
+import { hasOption, listsChoice, type InputInfo, type NodeInfo } from '../node-info.ts';
 import type { CheckedGraph, CheckedNode } from './checked-graph.ts';
 
 /** One thing that is wrong with a node. */
@@ -31,7 +31,7 @@ export function complaint(
 export function checkInputs({ info, inputs }: CheckedNode, graph: CheckedGraph): Complaint[] {
   if (!info || !inputs) return [];
   return info.inputs.flatMap((input) => {
-    if (isDynamic(input)) return [];
+    if (input.isDynamic) return [];
     const value = inputs.get(input.name);
     if (!value) {
       return input.isRequired

@@ -45,7 +45,7 @@ const recordings = readFileSync(
   .map((line) => JSON.parse(line) as Recorded)
   .filter(({ request }) => typeof request === 'object' && request.prompt !== undefined);
 
-/** LoadImage is left to ComfyUI: the file may be on its way. */
+/** Without LoadImage: its missing files are left to ComfyUI, because the job may be sending them. */
 const recordedRefusals = recordings.filter(
   ({ status, request }) => status !== 200 && !JSON.stringify(request).includes('LoadImage'),
 );

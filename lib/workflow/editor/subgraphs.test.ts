@@ -22,7 +22,7 @@ const link = (id: number, from: readonly [number, number], to: readonly [number,
   target_slot: to[1],
   type: 'IMAGE',
 });
-/** Makes an image as wide as it is told, and inverts it; the second output is its first input, unchanged. */
+/** Makes an image of the given width and inverts it. The second output passes on the first input. */
 const inner = {
   id: INNER,
   name: 'Inner',

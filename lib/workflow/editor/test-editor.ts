@@ -2,7 +2,7 @@ import { JsonText } from '../../json.ts';
 import { fromEditor } from './from-editor.ts';
 import { recordedInfos } from '../test-infos.ts';
 
-/** For tests: files as the editor saves them, and what becomes of them. */
+/** For tests: builds files as the editor saves them, and converts them. */
 
 export type Fields = Readonly<Record<string, unknown>>;
 export type Node = Fields & { readonly id: number | string; readonly type: string };

@@ -171,7 +171,7 @@ test('the upload button of a loader is not read as a value', () => {
   expect(convert([load])['1']?.inputs).toEqual({ image: 'in.png', channel: 'red' });
 });
 
-/** Everything that comes out in many rolls. */
+/** All different results of many rolls. */
 const outcomes = (text: string) =>
   [...new Set(Array.from({ length: 200 }, () => rollPrompt(text)))].sort();
 

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { JsonText } from '../../json.ts';
 import {
   hasOption,
-  isDynamic,
   listedChoices,
   listsChoice,
   readInputs,
@@ -120,7 +119,7 @@ function isWidget(input: InputInfo, { inputs }: EditorNode): boolean {
   const slot = inputs.find(({ name }) => name === input.name);
   if (slot) return slot.isWidget;
   const hasDefault = input.options?.get('default') !== undefined;
-  return WIDGET_TYPES.has(input.type) || (hasDefault && !isDynamic(input));
+  return WIDGET_TYPES.has(input.type) || (hasDefault && !input.isDynamic);
 }
 
 function isSeed(input: InputInfo): boolean {

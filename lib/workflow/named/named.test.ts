@@ -117,7 +117,7 @@ test('a folder that does not exist has no workflows', async () => {
   expect(await listWorkflows(join(folder, 'nowhere'))).toEqual([]);
 });
 
-/** What each test below asks of modules, as an expression. */
+/** The calls of modules that the tests below look at, as expressions. */
 const MODULE_CALLS = {
   seeds: `open('portrait', '{"prompt":"a cat","seed":18446744073709551615}')`,
   params: `open('portrait', '{"prompt":"","count":"two"}')`,
