@@ -3,20 +3,17 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { WorkerError } from './errors.ts';
 
-/**
- * Every environment variable, once: how it is read, what it is when absent, and what it does.
- * `docs/configuration.md` is written from this table. A variable set to the empty string counts as absent;
- * blanks and line breaks around a value, as secrets read from files have them, do not belong to it.
- */
+/** One environment variable. */
 interface Variable<T> {
-  /** Reads the text of the variable. Throws (zod) when it does not parse. */
-  readonly schema: z.ZodType<T, string>;
-  /** The value when absent; a function where it differs from process to process. */
-  readonly absent: T | (() => T);
-  /** The default as documentation shows it, where `absent` does not say it. */
-  readonly shown?: string;
+  /** The section of `docs/configuration.md`. */
   readonly group: Group;
-  readonly about: string;
+  /** Parses the text of the variable. */
+  readonly schema: z.ZodType<T, string>;
+  /** A function if the default depends on the machine. */
+  readonly default: T | (() => T);
+  readonly description: string;
+  /** The default as `docs/configuration.md` shows it, if `default` itself is not readable. */
+  readonly shownDefault?: string;
 }
 
 export type Group =
@@ -49,7 +46,7 @@ const hostList = z
   .transform((value) => value.split(',').map((host) => host.trim().toLowerCase()))
   .pipe(z.array(z.string().regex(/^[^\s/@]+:\d+$/, 'must be host:port, separated by commas')));
 
-/** A level by the names the Python SDK knows. */
+/** A log level by the names of the Python SDK. */
 export const LogLevelSchema = z
   .string()
   .transform((value) => value.trim().toUpperCase())
@@ -66,188 +63,182 @@ export const LogLevelSchema = z
   });
 
 const none = undefined;
-const maybe = <T>(schema: z.ZodType<T, string>): z.ZodType<T | undefined, string> => schema;
+/** For variables without a default. */
+const optional = <T>(schema: z.ZodType<T, string>): z.ZodType<T | undefined, string> => schema;
 
+/** A row of the table: group, schema, default, description, and the default as it is shown. */
 const variable = <T>(
   group: Group,
   schema: z.ZodType<T, string>,
-  absent: T | (() => T),
-  about: string,
-  shown?: string,
+  defaultValue: T | (() => T),
+  description: string,
+  shownDefault?: string,
 ): Variable<T> => ({
   group,
   schema,
-  absent,
-  about,
-  ...(shown === undefined ? {} : { shown }),
+  default: defaultValue,
+  description,
+  ...(shownDefault !== undefined && { shownDefault }),
 });
 
+/**
+ * All environment variables. `docs/configuration.md` is written from this table. The empty string means "not set". Blanks
+ * and line breaks around a value are removed, because secrets read from files have them.
+ */
 export const VARIABLES = {
   RUNPOD_WEBHOOK_GET_JOB: variable(
     'platform',
-    maybe(httpUrl),
+    optional(httpUrl),
     none,
-    'Where jobs are taken; set by the platform. `$ID` and `$RUNPOD_POD_ID` stand for the worker id. Absent: one local job is run (`--test_input` or `test_input.json`).',
+    'URL to take jobs from; set by the platform. `$ID` and `$RUNPOD_POD_ID` are replaced by the worker id. Without it the worker serves the local API.',
   ),
   RUNPOD_WEBHOOK_POST_OUTPUT: variable(
     'platform',
-    maybe(httpUrl),
+    optional(httpUrl),
     none,
-    'Where results and progress are posted; set by the platform. `$RUNPOD_POD_ID` stands for the worker id, `$ID` for the job id.',
-  ),
-  RUNPOD_WEBHOOK_POST_STREAM: variable(
-    'platform',
-    maybe(httpUrl),
-    none,
-    'Where chunks of a streaming handler are posted; set by the platform.',
-  ),
-  RUNPOD_WEBHOOK_JOB_STREAM: variable(
-    'platform',
-    maybe(httpUrl),
-    none,
-    'Another name some platforms use for `RUNPOD_WEBHOOK_POST_STREAM`.',
+    'URL to post results and progress to; set by the platform. `$RUNPOD_POD_ID` is replaced by the worker id, `$ID` by the job id.',
   ),
   RUNPOD_WEBHOOK_PING: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Where the heartbeat goes; set by the platform. `PING_NOT_SET` means none.',
+    'URL for heartbeats; set by the platform. `PING_NOT_SET` means none.',
   ),
   RUNPOD_PING_INTERVAL: variable(
     'platform',
     integer(0).transform((ms) => Math.max(ms, 1000)),
     10_000,
-    'Milliseconds between heartbeats; less than 1000 counts as 1000.',
+    'Milliseconds between heartbeats, at least 1000.',
   ),
   RUNPOD_AI_API_KEY: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Key for the platform; sent as it is, without `Bearer`. Without it no heartbeat is sent.',
+    'API key of the platform, sent without `Bearer`. Without it no heartbeat is sent.',
   ),
   RUNPOD_POD_ID: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Id of this worker. Without it no heartbeat is sent, and jobs are taken under a random one.',
+    'Id of this worker. Without it no heartbeat is sent, and jobs are taken under a random id.',
   ),
-  RUNPOD_POD_HOSTNAME: variable('platform', text, 'unknown', 'Host name told in error reports.'),
+  RUNPOD_POD_HOSTNAME: variable('platform', text, 'unknown', 'Host name in error reports.'),
   RUNPOD_ENDPOINT_ID: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Set by the platform; turns on JSON log lines.',
+    'Set by the platform. If set, log lines are JSON.',
   ),
   RUNPOD_GPU_TYPE_ID: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Stands in for `$RUNPOD_GPU_TYPE_ID` in the URLs above.',
+    'Replaces `$RUNPOD_GPU_TYPE_ID` in the URLs above.',
   ),
   RUNPOD_UA_INTEGRATION: variable(
     'platform',
-    maybe(text),
+    optional(text),
     none,
-    'Added to the User-Agent as `Integration/<value>`.',
+    'Added to the User-Agent header as `Integration/<value>`.',
   ),
 
   JOB_CONCURRENCY: variable(
     'jobs',
     integer(1, 100),
     1,
-    'Prompts given to ComfyUI at once. ComfyUI itself runs one at a time; more helps graphs that wait for remote APIs.',
+    'Prompts in ComfyUI at the same time. ComfyUI runs one at a time; more helps workflows that wait for remote APIs.',
   ),
   JOB_PREFETCH: variable(
     'jobs',
     integer(0, 100),
     0,
-    'Further jobs taken, staged and queued in ComfyUI behind the running one, so that the GPU never waits. They can no longer go to another worker.',
+    'Additional jobs to take, stage and queue in ComfyUI behind the running one, so that the GPU does not wait. Another worker cannot take them anymore.',
   ),
   JOB_TIMEOUT_S: variable(
     'jobs',
     integer(1),
     86_400,
-    'Seconds a job may take; `policy.executionTimeout` of a job counts when it is shorter.',
+    'Seconds a job may take. A shorter `policy.executionTimeout` of a job wins.',
   ),
   PROGRESS_INTERVAL_MS: variable(
     'jobs',
     integer(0),
     1000,
-    'Least milliseconds between two progress posts of a job; 0 turns progress off.',
+    'Milliseconds between two progress posts of a job, at least. 0 turns progress off.',
   ),
   REFRESH_WORKER: variable(
     'jobs',
     flag,
     false,
-    'Ask the platform for a fresh worker after every job, and exit. Jobs then run one at a time, whatever `JOB_CONCURRENCY` and `JOB_PREFETCH` say.',
+    'Ask the platform for a fresh worker after every job, and exit. Jobs then run one at a time, regardless of `JOB_CONCURRENCY` and `JOB_PREFETCH`.',
   ),
   HEARTBEAT_STUCK_S: variable(
     'jobs',
     integer(5),
     300,
-    'Seconds the main thread may be stuck before the heartbeat stops vouching for it.',
+    'Seconds the main thread may be blocked before heartbeats stop.',
   ),
 
   DOWNLOAD_MAX_BYTES: variable(
     'inputs',
     integer(1),
     4_294_967_296,
-    'Largest file that is fetched from a URL, in bytes.',
+    'Largest file to download from a URL, in bytes.',
   ),
   DOWNLOAD_TIMEOUT_S: variable(
     'inputs',
     integer(1),
     600,
-    'Seconds one file may take to be fetched, with all tries.',
+    'Seconds for the download of one file, including retries.',
   ),
   DOWNLOAD_IDLE_TIMEOUT_S: variable(
     'inputs',
     integer(1),
     30,
-    'Seconds a server may be silent before the download is tried again.',
+    'Seconds a server may be silent before a download is retried.',
   ),
   DOWNLOAD_RETRIES: variable(
     'inputs',
     integer(0, 20),
     4,
-    'Further tries after one that brought nothing. A try that brought something is continued where it broke off, and does not count.',
+    'Retries of a download. An attempt that received data is resumed where it broke off, and does not count.',
   ),
   DOWNLOAD_ALLOW_PRIVATE: variable(
     'inputs',
     hostList,
     [],
-    'Servers that may be fetched from although their addresses are not public: `host:port`, separated by commas. Each stands for itself alone.',
+    'Servers that files may be downloaded from although their addresses are not public: `host:port`, separated by commas. Only exactly these.',
     '-',
   ),
   INPUT_MAX_IMAGE_BYTES: variable(
     'inputs',
     integer(1),
     52_428_800,
-    'Largest input image, in bytes. Files that are no images are not bound by it.',
+    'Largest input image, in bytes. Other files have no such limit.',
   ),
   INPUT_MAX_IMAGE_EDGE: variable(
     'inputs',
     integer(1),
     16_384,
-    'Widest or highest input image, in pixels.',
+    'Largest width or height of an input image, in pixels.',
   ),
   INPUT_MAX_IMAGE_PIXELS: variable(
     'inputs',
     integer(1),
     67_108_864,
-    'Largest input image, in pixels; of an animation, one frame.',
+    'Largest input image, in pixels; of an animation: one frame.',
   ),
   INPUT_MAX_ANIMATION_PIXELS: variable(
     'inputs',
     integer(1),
     536_870_912,
-    'Largest animation, in pixels of all its frames: ComfyUI decodes them all at once.',
+    'Largest animation, in pixels of all frames together: ComfyUI decodes them all at once.',
   ),
   COMFY_INPUT_DIR: variable(
     'inputs',
-    maybe(text),
+    optional(text),
     none,
-    "ComfyUI's input folder, where files go that are too large to upload. Only used when ComfyUI turns out to see it too.",
+    "ComfyUI's input folder, for files too large to upload. Used only if ComfyUI sees the same folder.",
     'found by asking ComfyUI',
   ),
 
@@ -258,39 +249,39 @@ export const VARIABLES = {
       .transform((value) => value.trim().toLowerCase())
       .pipe(z.enum(['auto', 'off'], 'must be auto or off')),
     'auto',
-    '`auto`: a workflow that ComfyUI is certain to refuse, or would die of, is refused before it is submitted, with all that is wrong. `off`: ComfyUI alone judges.',
+    '`auto`: check a workflow before it is submitted, and refuse one that ComfyUI would refuse or crash on, with all problems. `off`: submit without a check.',
   ),
   WORKFLOWS_DIR: variable(
     'inputs',
-    maybe(text),
+    optional(text),
     none,
-    'Folder of workflows that jobs may call by name: `name.json`, or a module `name.ts`, `name.js` or `name.mjs` that makes one.',
+    'Folder of workflows that jobs call by name: `name.json`, or a module `name.ts`, `name.js` or `name.mjs` that returns one.',
   ),
 
   CONVERT_SIDE_BY_SIDE: variable(
     'outputs',
     integer(1, 64),
     () => Math.min(availableParallelism(), 3),
-    'Pictures converted at once (`output.convert`), of all jobs together. More than 3 only help when `UV_THREADPOOL_SIZE`, 4 by default, is larger still: one of those threads is for files and names.',
+    'Images converted at the same time (`output.convert`), of all jobs together. More than 3 helps only if `UV_THREADPOOL_SIZE` (4 by default) is larger, because one of those threads is needed for files and host names.',
     'as many as there are cores, at most 3',
   ),
   CONVERT_MAX_BYTES: variable(
     'outputs',
     integer(1),
     67_108_864,
-    'Largest picture that is converted, in bytes; a larger one comes as it was, with an entry in `errors`.',
+    'Largest image to convert, in bytes. A larger one is returned unchanged, with an entry in `errors`.',
   ),
   CONVERT_MAX_PIXELS: variable(
     'outputs',
     integer(1),
     134_217_728,
-    'Largest picture that is converted, in pixels of all its frames.',
+    'Largest image to convert, in pixels of all frames.',
   ),
   CONVERT_TIMEOUT_S: variable(
     'outputs',
     integer(1),
     120,
-    'Seconds the conversion of one picture may take.',
+    'Seconds the conversion of one image may take.',
   ),
 
   CLEANUP: variable(
@@ -300,13 +291,13 @@ export const VARIABLES = {
       .transform((value) => value.trim().toLowerCase())
       .pipe(z.enum(['auto', 'always', 'never'], 'must be auto, always or never')),
     'auto',
-    "Whether the files of a job are removed from ComfyUI's input and output folders when it has ended. For this, a job saves into a folder of its own. `auto`: where this worker sees those folders, unless they lie on a network volume. `always`: there too, and a job fails when they are not seen. `never`: workflows and folders are left as they are.",
+    "Removal of a job's files from ComfyUI's input and output folders when the job has ended. To allow it, each job saves into its own folder. `auto`: if the worker sees those folders and they are not on a network volume. `always`: on a network volume, too; a job fails if the worker does not see the folders. `never`: workflows and folders are left unchanged.",
   ),
   COMFY_OUTPUT_DIR: variable(
     'outputs',
-    maybe(text),
+    optional(text),
     none,
-    "ComfyUI's output folder, where the files of ended jobs are removed. Only used when ComfyUI turns out to see it too.",
+    "ComfyUI's output folder, where the files of ended jobs are removed. Used only if ComfyUI sees the same folder.",
     'found by asking ComfyUI',
   ),
 
@@ -314,13 +305,13 @@ export const VARIABLES = {
     'outputs',
     text,
     '/runpod-volume/outputs',
-    'Folder on a network volume for files that are delivered there (`output.delivery` `volume` or `auto`); each job gets a folder in it. Only used when it, or the folder it is to be in, is there.',
+    'Folder on a network volume for `output.delivery` `volume` or `auto`. Each job gets a folder in it. Used only if it, or its parent folder, exists.',
   ),
   UPLOAD_ALLOW_PRIVATE: variable(
     'outputs',
     hostList,
     [],
-    'Servers that jobs may have files uploaded to although their addresses are not public: `host:port`, separated by commas. Each stands for itself alone. The bucket of `BUCKET_ENDPOINT_URL` needs no leave.',
+    'Servers that jobs may upload files to although their addresses are not public: `host:port`, separated by commas. Only exactly these. `BUCKET_ENDPOINT_URL` is always allowed.',
     '-',
   ),
 
@@ -328,150 +319,150 @@ export const VARIABLES = {
     'results',
     integer(1024),
     20_000_000,
-    'Largest result that is posted, in bytes of JSON. The platform refuses more than about 20 MB; a larger result fails with a message that says so.',
+    'Largest result to post, in bytes of JSON. A larger result fails with a message that says so; the platform would refuse more than about 20 MB.',
   ),
   RESULT_DELIVERY_TIMEOUT_S: variable(
     'results',
     integer(1),
     600,
-    'Seconds during which posting a result is tried again.',
+    'Seconds during which posting a result is retried.',
   ),
   RESULT_BACKLOG: variable(
     'results',
     integer(1),
     32,
-    'Results that may wait to be posted before taking jobs pauses.',
+    'Results that may wait to be posted before the worker stops taking jobs.',
   ),
   RESULT_BACKLOG_BYTES: variable(
     'results',
     integer(1024),
     200_000_000,
-    'Bytes of results that may wait to be posted before taking jobs pauses.',
+    'Bytes of results that may wait to be posted before the worker stops taking jobs.',
   ),
   RESULT_SPOOL_DIR: variable(
     'results',
     text,
     () => join(tmpdir(), 'comfyui-worker-results'),
-    'Folder for results that could not be posted yet; they are posted at the next start. Keep it on a disk of this worker alone.',
+    'Folder for results that could not be posted yet. They are posted at the next start. Must be on a disk that no other worker uses.',
     '`comfyui-worker-results` in the temporary folder',
   ),
 
-  COMFY_URL: variable('comfy', httpUrl, 'http://127.0.0.1:8188', 'Where ComfyUI listens.'),
+  COMFY_URL: variable('comfy', httpUrl, 'http://127.0.0.1:8188', 'URL of ComfyUI.'),
   COMFY_PID_FILE: variable(
     'comfy',
     text,
     '/tmp/comfyui.pid',
-    "File with ComfyUI's process id. Present and alive: a slow start is waited for. Present and gone: the job fails at once. Only read when ComfyUI is on this machine.",
+    "File with ComfyUI's process id, read only if ComfyUI is on this machine. While that process is alive, the worker waits for a slow start; once it has ended, jobs fail at once.",
   ),
   COMFY_API_AVAILABLE_INTERVAL_MS: variable(
     'comfy',
     integer(1),
     50,
-    'Milliseconds between two looks whether ComfyUI answers.',
+    'Milliseconds between two checks whether ComfyUI answers.',
   ),
   COMFY_API_AVAILABLE_MAX_RETRIES: variable(
     'comfy',
     integer(0),
     0,
-    'Looks before giving up. 0: 500 looks without a process file; with one, as many as fit into `COMFY_STARTUP_TIMEOUT_S`.',
+    'Checks before the worker gives up. 0: 500 checks without a process id file; with one, as many as fit into `COMFY_STARTUP_TIMEOUT_S`.',
   ),
   COMFY_STARTUP_TIMEOUT_S: variable(
     'comfy',
     integer(1),
     900,
-    'Seconds a living ComfyUI process may take to answer.',
+    'Seconds a running ComfyUI process may take until it answers.',
   ),
   COMFY_REQUEST_TIMEOUT_S: variable(
     'comfy',
     integer(1),
     60,
-    'Seconds of silence after which a request to ComfyUI is given up.',
+    'Seconds of silence after which a request to ComfyUI fails.',
   ),
   COMFY_TRANSFERS: variable(
     'comfy',
     integer(1, 64),
     4,
-    'Uploads, or downloads, that run side by side for a job.',
+    'Parallel uploads, and parallel downloads, of one job.',
   ),
   COMFY_POLL_INTERVAL_S: variable(
     'comfy',
     integer(1),
     5,
-    'Seconds of silence on the websocket after which queue and history are asked.',
+    'Seconds of silence on the websocket after which the worker asks queue and history.',
   ),
   COMFY_PING_INTERVAL_S: variable(
     'comfy',
     integer(1),
     10,
-    'Seconds between websocket pings; two without an answer count as a lost connection.',
+    'Seconds between websocket pings. The connection is lost when two are not answered.',
   ),
   COMFY_SILENCE_TIMEOUT_S: variable(
     'comfy',
     integer(1),
     1800,
-    'Seconds a running prompt may send nothing at all before it is interrupted.',
+    'Seconds a running prompt may send nothing before it is interrupted.',
   ),
   WEBSOCKET_RECONNECT_ATTEMPTS: variable(
     'comfy',
     integer(0),
     5,
-    'Tries to reconnect after the websocket was lost during a job.',
+    'Attempts to reconnect when the websocket is lost during a job.',
   ),
-  WEBSOCKET_RECONNECT_DELAY_S: variable('comfy', integer(0), 3, 'Seconds between those tries.'),
+  WEBSOCKET_RECONNECT_DELAY_S: variable('comfy', integer(0), 3, 'Seconds between those attempts.'),
   WEBSOCKET_TRACE: variable(
     'comfy',
     flag,
     false,
-    'Log every websocket frame (text shortened, binary by size) at level trace.',
+    'Log every websocket frame at level `trace`: text shortened, binary frames by size.',
   ),
   COMFY_ORG_API_KEY: variable(
     'comfy',
-    maybe(text),
+    optional(text),
     none,
-    'Key for API nodes, used when the job brings none.',
+    'Key for API nodes, for jobs that bring none.',
   ),
 
   BUCKET_ENDPOINT_URL: variable(
     'bucket',
-    maybe(httpUrl),
+    optional(httpUrl),
     none,
-    'S3 endpoint. Set: images are uploaded and returned as presigned URLs.',
+    'S3 endpoint. If set, files are uploaded and returned as presigned URLs.',
   ),
   BUCKET_ACCESS_KEY_ID: variable(
     'bucket',
-    maybe(text),
+    optional(text),
     none,
     'Access key id; required with `BUCKET_ENDPOINT_URL`.',
   ),
   BUCKET_SECRET_ACCESS_KEY: variable(
     'bucket',
-    maybe(text),
+    optional(text),
     none,
-    'Secret key; required with `BUCKET_ENDPOINT_URL`.',
+    'Secret access key; required with `BUCKET_ENDPOINT_URL`.',
   ),
   BUCKET_NAME: variable(
     'bucket',
-    maybe(text),
+    optional(text),
     none,
-    'Bucket. Without it, the first path part is the month as `MM-YY`, as the Python worker does.',
+    'Bucket. Without it, the first segment of the path is the month as `MM-YY`, as in the Python worker.',
   ),
   BUCKET_REGION: variable(
     'bucket',
-    maybe(text),
+    optional(text),
     none,
-    'Region to sign for; read from the endpoint when absent, else `us-east-1`.',
+    'Region to sign for. Without it, the region in the endpoint, else `us-east-1`.',
   ),
   BUCKET_KEY_TEMPLATE: variable(
     'bucket',
     text,
     '{job_id}/{random}{ext}',
-    'Object key. Knows `{job_id}`, `{filename}`, `{name}`, `{ext}`, `{random}` (8 hex digits), `{index}`, `{date}` (YYYY-MM-DD), `{year}`, `{month}`, `{day}`.',
+    'Object key. Variables: `{job_id}`, `{filename}`, `{name}`, `{ext}`, `{random}` (8 hex digits), `{index}`, `{date}` (YYYY-MM-DD), `{year}`, `{month}`, `{day}`.',
   ),
   BUCKET_FORCE_PATH_STYLE: variable(
     'bucket',
-    maybe(flag),
+    optional(flag),
     none,
-    'Bucket in the path (true) or in the host name (false).',
+    'Put the bucket into the path (true) or into the host name (false).',
     '`true`, unless the endpoint is virtual-hosted',
   ),
   BUCKET_URL_EXPIRES_S: variable(
@@ -483,108 +474,108 @@ export const VARIABLES = {
 
   API_HOST: variable(
     'api',
-    maybe(text),
+    optional(text),
     none,
-    'Where the local API listens. `--rp_api_host` wins over it. Beyond this machine only with `API_KEY`, or with `API_ALLOW_UNAUTHENTICATED`.',
+    'Address the local API listens on; `--rp_api_host` wins. Addresses others can reach need `API_KEY` or `API_ALLOW_UNAUTHENTICATED`.',
     '`127.0.0.1`; with `SERVE_API_LOCALLY`, `0.0.0.0`',
   ),
   API_PORT: variable(
     'api',
     integer(0, 65_535),
     8000,
-    'Port of the local API; 0 is any that is free. `--rp_api_port` wins over it.',
+    'Port of the local API; `--rp_api_port` wins. 0: any free port.',
   ),
   API_KEY: variable(
     'api',
-    maybe(text),
+    optional(text),
     none,
-    'What clients of the local API must send as `Authorization: Bearer <key>`, or as the key alone.',
+    'Key that clients of the local API must send, as `Authorization: Bearer <key>` or without `Bearer`.',
   ),
   API_ALLOW_UNAUTHENTICATED: variable(
     'api',
     flag,
     false,
-    'Let everybody who reaches the machine use the local API, without a key.',
+    'Let everybody who can reach the machine use the local API without a key.',
   ),
   SERVE_API_LOCALLY: variable(
     'api',
     flag,
     false,
-    'Serve the local API instead of taking jobs from a platform, on all addresses of the container as the Python worker did. Unlike there, `API_KEY` (or `API_ALLOW_UNAUTHENTICATED`) must then be set.',
+    'Serve the local API instead of taking jobs from a platform, on all addresses of the container, as the Python worker does. Unlike there, `API_KEY` or `API_ALLOW_UNAUTHENTICATED` must be set.',
   ),
   API_CORS_ORIGIN: variable(
     'api',
-    maybe(text),
+    optional(text),
     none,
-    'Origins, separated by commas, whose pages may call the local API from a browser; `*` is any. None when absent.',
+    'Origins whose pages may call the local API from a browser, separated by commas; `*` is any. None by default.',
   ),
   API_RATE_LIMITS: variable(
     'api',
     flag,
     false,
-    "Keep to RunPod's request limits: more in ten seconds, or at once, are answered 429.",
+    "Enforce RunPod's request limits: more requests in ten seconds, or at the same time, are answered 429.",
   ),
   API_RUN_MAX_BYTES: variable(
     'api',
     integer(1024),
     10 * 1024 * 1024,
-    'Largest body of `/run`; a larger one is answered 413.',
+    'Largest body of `/run`, in bytes. A larger one is answered 413.',
   ),
   API_RUNSYNC_MAX_BYTES: variable(
     'api',
     integer(1024),
     20 * 1024 * 1024,
-    'Largest body of `/runsync`.',
+    'Largest body of `/runsync`, in bytes. A larger one is answered 413.',
   ),
   API_RUN_RETENTION_S: variable(
     'api',
     integer(1),
     1800,
-    'Seconds a job of `/run` can be asked for after its end.',
+    'Seconds a job of `/run` is kept after its end.',
   ),
   API_RUNSYNC_RETENTION_S: variable(
     'api',
     integer(1),
     60,
-    'Seconds a job of `/runsync` can be asked for after its end; longer when its `wait` was longer, up to 300.',
+    'Seconds a job of `/runsync` is kept after its end. A longer `wait` extends it, up to 300.',
   ),
   API_QUEUE_CAPACITY: variable(
     'api',
     integer(1),
     1000,
-    'Jobs that may wait or run at once; more are answered 429.',
+    'Jobs that may wait or run at the same time. More are answered 429.',
   ),
   API_MAX_RECORDS: variable(
     'api',
     integer(1),
     10_000,
-    'Ended jobs that are remembered; the oldest is forgotten first.',
+    'Ended jobs that are kept. The oldest is removed first.',
   ),
   API_MAX_RECORD_BYTES: variable(
     'api',
     integer(1024),
     500_000_000,
-    'Inputs and outputs kept in memory. Beyond it the outputs of the oldest ended jobs are dropped, and new jobs are answered 429 when that is not enough.',
+    'Bytes of inputs and outputs kept in memory. Above it, the outputs of the oldest ended jobs are removed; if that is not enough, new jobs are answered 429.',
   ),
   API_WEBHOOK_ALLOW_PRIVATE: variable(
     'api',
     flag,
     false,
-    'Let webhooks go to addresses on private networks, this machine included.',
+    'Allow webhooks to addresses on private networks, including this machine.',
   ),
 
   RUNPOD_LOG_LEVEL: variable(
     'log',
-    maybe(LogLevelSchema),
+    optional(LogLevelSchema),
     none,
-    'TRACE, DEBUG, INFO, WARN, ERROR or NOTSET; `--rp_log_level` wins over it.',
+    'TRACE, DEBUG, INFO, WARN, ERROR or NOTSET; `--rp_log_level` wins.',
     '`RUNPOD_DEBUG_LEVEL`',
   ),
   RUNPOD_DEBUG_LEVEL: variable(
     'log',
     LogLevelSchema,
     'info',
-    'Used when `RUNPOD_LOG_LEVEL` is absent.',
+    'Log level if `RUNPOD_LOG_LEVEL` is not set.',
   ),
 };
 
@@ -594,39 +585,35 @@ export type Config = {
 };
 
 /**
- * Reads the whole environment at once.
- * @throws WorkerError `config.invalid`, with one line in `details` per variable that does not parse.
+ * Reads all variables.
+ * @throws WorkerError `config.invalid`, with a line in `details` for each variable that does not parse.
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
   const values = Object.entries(VARIABLES).map(([name, declared]) => {
     const sent = environment[name]?.trim();
-    if (sent === undefined || sent === '') return [name, valueWhenAbsent(declared)];
+    if (sent === undefined || sent === '') {
+      const { default: value } = declared;
+      return [name, typeof value === 'function' ? value() : value];
+    }
     const parsed = declared.schema.safeParse(sent);
-    if (!parsed.success)
-      problems.push(
-        `${name} ${parsed.error.issues.map((issue) => issue.message).join(', ')}, got ${shown(name, sent)}`,
-      );
+    if (!parsed.success) {
+      const messages = parsed.error.issues.map(({ message }) => message).join(', ');
+      const isSecret = /KEY|SECRET|TOKEN/.test(name);
+      const shown = isSecret ? 'a value that is not shown' : JSON.stringify(sent);
+      problems.push(`${name} ${messages}, got ${shown}`);
+    }
     return [name, parsed.data];
   });
   if (problems.length > 0) throw invalidConfig(problems);
   return Object.fromEntries(values) as Config;
 }
 
-/** One error for any number of problems with the settings. */
+/** One error for all problems of the configuration. */
 export function invalidConfig(problems: readonly string[]): WorkerError {
   return new WorkerError(
     'config.invalid',
     `The configuration is not usable:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
     { details: problems },
   );
-}
-
-function valueWhenAbsent(declared: Variables[keyof Variables]): unknown {
-  return typeof declared.absent === 'function' ? declared.absent() : declared.absent;
-}
-
-/** Values of secrets stay out of messages. */
-function shown(name: string, value: string): string {
-  return /KEY|SECRET|TOKEN/.test(name) ? 'a value that is not shown' : JSON.stringify(value);
 }

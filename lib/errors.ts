@@ -1,346 +1,369 @@
-/**
- * Everything that can go wrong, in one table. The code is for programs and logs and never changes; the message of an
- * error is for people: what failed, on what, why, and what to do.
- */
-
-/** Who can do something about it. */
+/** The party that can do something about an error. */
 export type Owner = 'caller' | 'comfy' | 'storage' | 'platform' | 'operator' | 'worker';
 
 interface ErrorKind {
   readonly owner: Owner;
-  /** Whether sending the same job again may succeed. */
+  /** Whether the same job may succeed when it is sent again. */
   readonly retryable: boolean;
   readonly meaning: string;
   /** What the worker does next. */
   readonly then: string;
 }
 
-const kind = (owner: Owner, retryable: boolean, meaning: string, then: string): ErrorKind => ({
-  owner,
-  retryable,
-  meaning,
-  then,
-});
-
 const FAILS = 'The job fails with this text.';
 
+/**
+ * All errors. Codes are for programs and logs and never change. The message of an error is for people: what failed, on
+ * what, why, and what to do. `docs/errors.md` is written from this table.
+ */
 export const ERROR_KINDS = {
-  'config.invalid': kind(
-    'operator',
-    false,
-    'An environment variable or flag does not parse, or two contradict each other.',
-    'The worker does not start; all problems are listed together.',
-  ),
-  'worker.unfit': kind(
-    'operator',
-    false,
-    'A check before the first job failed; the message names it.',
-    'The platform is told that the worker is unhealthy, and the worker exits with code 1.',
-  ),
-  'worker.unexpected': kind(
-    'worker',
-    true,
-    'The worker failed in a way it does not know: a defect.',
-    FAILS,
-  ),
-  'input.missing': kind('caller', false, 'The job has no input.', FAILS),
-  'input.not_json': kind(
-    'caller',
-    false,
-    'The input is a string that is not JSON, or not an object.',
-    FAILS,
-  ),
-  'input.workflow_missing': kind('caller', false, 'The input has no workflow.', FAILS),
-  'input.images_invalid': kind(
-    'caller',
-    false,
-    '`images` is not a list of objects with `name` and `image`.',
-    FAILS,
-  ),
-  'input.invalid': kind(
-    'caller',
-    false,
-    'Another field of the input is not what it should be; the message names all of them.',
-    FAILS,
-  ),
-  'input.upload_failed': kind(
-    'caller',
-    true,
-    'One or more inputs could not be decoded, fetched or put into ComfyUI; `details` has a line for each.',
-    FAILS,
-  ),
-  'input.download_refused': kind(
-    'caller',
-    false,
-    'A URL leads where this worker does not go, is denied there, or names more than is fetched.',
-    'Told in `details` of `input.upload_failed`.',
-  ),
-  'input.download_failed': kind(
-    'caller',
-    true,
-    'A URL did not give its file, although it was tried again where that could help.',
-    'Told in `details` of `input.upload_failed`.',
-  ),
-  'comfy.unreachable': kind(
-    'comfy',
-    true,
-    'ComfyUI did not answer within the bounds of `COMFY_API_AVAILABLE_*` and `COMFY_STARTUP_TIMEOUT_S`, or its process is gone.',
-    FAILS,
-  ),
-  'comfy.rejected': kind(
-    'caller',
-    false,
-    'ComfyUI answered 400 to the workflow, or was certain to refuse it or to die of it.',
-    FAILS,
-  ),
-  'comfy.queue_failed': kind(
-    'comfy',
-    true,
-    'The workflow could not be queued: an HTTP error, a broken answer, or none.',
-    FAILS,
-  ),
-  'comfy.socket_failed': kind(
-    'comfy',
-    true,
-    'The websocket to ComfyUI could not be opened, or was lost and not recovered.',
-    'The prompt is interrupted or removed from the queue, and the job fails.',
-  ),
-  'comfy.request_failed': kind(
-    'comfy',
-    true,
-    'Another request to ComfyUI failed: history, queue or view.',
-    'Retried where that is safe; otherwise the job fails or the output is reported in `errors`.',
-  ),
-  'comfy.protocol': kind('comfy', true, 'ComfyUI sent something that cannot be understood.', FAILS),
-  'comfy.prompt_lost': kind(
-    'comfy',
-    true,
-    'The prompt is neither queued nor in the history: removed, or ComfyUI restarted.',
-    FAILS,
-  ),
-  'comfy.interrupted': kind(
-    'comfy',
-    true,
-    'Somebody interrupted the prompt.',
-    'The job fails; images saved before are returned beside the error.',
-  ),
-  'comfy.silent': kind(
-    'comfy',
-    true,
-    'ComfyUI says the prompt runs but has sent nothing for `COMFY_SILENCE_TIMEOUT_S`.',
-    'The prompt is interrupted and the job fails.',
-  ),
-  'comfy.execution_failed': kind(
-    'caller',
-    true,
-    'A node raised, or nothing that could be returned was made.',
-    'The job fails if nothing was collected; otherwise the text is in `errors`.',
-  ),
-  'comfy.partly_accepted': kind(
-    'caller',
-    false,
-    'ComfyUI took only a part of the workflow, and `output.strict` asks for all of it.',
-    'The prompt is removed from the queue or interrupted, and the job fails; `details` tells what is wrong.',
-  ),
-  'comfy.disk_not_shared': kind(
-    'operator',
-    false,
-    "`CLEANUP` is `always`, and ComfyUI's input or output folder is on no disk that this worker sees.",
-    FAILS,
-  ),
-  'output.node_unknown': kind(
-    'caller',
-    false,
-    '`output.nodes` names a node that is not in the workflow; the message lists the nodes there are.',
-    'Nothing is run.',
-  ),
-  'output.no_destination': kind(
-    'caller',
-    false,
-    '`output.delivery` asks for a place that neither the job names nor the worker has.',
-    'Nothing is run.',
-  ),
-  'output.too_few': kind(
-    'caller',
-    true,
-    'Fewer files or texts were made than `output.expect` asks for.',
-    'The job fails; all outputs are returned beside the error.',
-  ),
-  'job.timeout': kind(
-    'caller',
-    true,
-    'The job took longer than `policy.executionTimeout` or `JOB_TIMEOUT_S` allow.',
-    'The prompt is interrupted and the job fails.',
-  ),
-  'job.stopped': kind(
-    'platform',
-    false,
-    'The platform cancelled the job, or the worker was told to end before it was done.',
-    'The prompt is interrupted or removed from the queue; nothing is posted.',
-  ),
-  'queue.full': kind(
-    'caller',
-    true,
-    'The queue in memory holds as many jobs, or bytes of them, as it may.',
-    'The job is not accepted; the local API answers 429.',
-  ),
-  'api.bad_request': kind(
-    'caller',
-    false,
-    'The local API cannot read the request, or the operation does not fit the state of the job.',
-    'Answered 400.',
-  ),
-  'api.unauthorized': kind(
-    'caller',
-    false,
-    'A request to the local API has no key, or a wrong one.',
-    'Answered 401.',
-  ),
-  'api.forbidden': kind(
-    'caller',
-    false,
-    'A request to the local API comes from a web page of somebody else, or under a name that is not its own.',
-    'Answered 403.',
-  ),
-  'api.job_unknown': kind(
-    'caller',
-    false,
-    'The local API knows no such job: it never did, or its time is over.',
-    'Answered 404.',
-  ),
-  'api.too_large': kind(
-    'caller',
-    false,
-    'The body of a request is larger than `API_RUN_MAX_BYTES` or `API_RUNSYNC_MAX_BYTES`.',
-    'Answered 413.',
-  ),
-  'api.rate_limited': kind(
-    'caller',
-    true,
-    'There were more requests than `API_RATE_LIMITS` lets through.',
-    'Answered 429 with `Retry-After`.',
-  ),
-  'api.stopping': kind(
-    'operator',
-    true,
-    'The local API is being stopped, or ComfyUI does not answer.',
-    'Answered 503; jobs that nobody had begun fail.',
-  ),
-  'result.too_large': kind(
-    'operator',
-    false,
-    'The result is larger than `RESULT_MAX_BYTES`, or the platform refused its size.',
-    'A failure with the numbers is posted instead.',
-  ),
-  'result.unserializable': kind(
-    'worker',
-    false,
-    'The result holds something JSON cannot.',
-    'A failure is posted instead.',
-  ),
-  'storage.misconfigured': kind(
-    'operator',
-    false,
-    'Bucket settings are incomplete or contradict each other.',
-    'The worker does not start.',
-  ),
-  'storage.upload_failed': kind(
-    'storage',
-    true,
-    'A file could not be stored in the bucket, or in another place the job names.',
-    'The file comes back as base64 if it fits, else it goes to the next place there is; with an entry in `errors`.',
-  ),
-  'platform.take_failed': kind(
-    'platform',
-    true,
-    'Asking for jobs failed.',
-    'Asked again after a growing, jittered delay.',
-  ),
-  'platform.post_failed': kind(
-    'platform',
-    true,
-    'A result could not be posted.',
-    'Tried again until `RESULT_DELIVERY_TIMEOUT_S`; kept on disk meanwhile.',
-  ),
-  'platform.post_refused': kind(
-    'platform',
-    false,
-    'The platform refused a result for good, as RunPod does with 400 when it is too large.',
-    'A small failure that says so is posted instead.',
-  ),
-  'platform.job_unknown': kind(
-    'platform',
-    false,
-    'The platform no longer knows the job a result belongs to.',
-    'The result is given up with a warning.',
-  ),
-  'usage.invalid': kind(
-    'caller',
-    false,
-    'An argument, an option or a file of the command line cannot be used.',
-    'The command ends with exit code 2; nothing has been run.',
-  ),
-  'workflow.unreadable': kind(
-    'caller',
-    false,
-    'What was sent as workflow is none: neither nodes with a `class_type` nor what the editor saves.',
-    FAILS,
-  ),
-  'workflow.unconvertible': kind(
-    'caller',
-    false,
-    'A workflow as the editor saves it cannot be made into what ComfyUI runs; the message says why.',
-    FAILS,
-  ),
-  'workflow.name_unknown': kind(
-    'caller',
-    false,
-    'There is no workflow of that name on this worker.',
-    FAILS,
-  ),
-  'workflow.params_invalid': kind(
-    'caller',
-    false,
-    '`params` are not what the named workflow asks for; the message has a line per field.',
-    FAILS,
-  ),
-  'workflow.broken': kind(
-    'operator',
-    false,
-    'A workflow kept on this worker cannot be loaded, or does not make a workflow.',
-    FAILS,
-  ),
-  'workflow.input_unknown': kind(
-    'caller',
-    false,
-    'An input that was to be set is not in the workflow, or more than one node goes by that name.',
-    'Nothing is run; the message lists the names there are.',
-  ),
-  'endpoint.unreachable': kind(
-    'platform',
-    true,
-    'The endpoint a job is submitted to does not answer, or does not let the caller in.',
-    'The command ends with exit code 3.',
-  ),
-  'endpoint.refused': kind(
-    'caller',
-    false,
-    'The endpoint answered a submitted job with an error.',
-    'The command ends with exit code 1.',
-  ),
+  'config.invalid': {
+    owner: 'operator',
+    retryable: false,
+    meaning: 'An environment variable or flag does not parse, or two contradict each other.',
+    then: 'The worker does not start. All problems are reported together.',
+  },
+  'worker.unfit': {
+    owner: 'operator',
+    retryable: false,
+    meaning: 'A check before the first job failed; the message says which.',
+    then: 'The worker tells the platform that it is unhealthy, and exits with code 1.',
+  },
+  'worker.unexpected': {
+    owner: 'worker',
+    retryable: true,
+    meaning: 'A defect: the worker failed in a way it does not handle.',
+    then: FAILS,
+  },
+  'input.missing': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The job has no input.',
+    then: FAILS,
+  },
+  'input.not_json': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The input is a string that is not JSON, or not an object.',
+    then: FAILS,
+  },
+  'input.workflow_missing': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The input has no workflow.',
+    then: FAILS,
+  },
+  'input.images_invalid': {
+    owner: 'caller',
+    retryable: false,
+    meaning: '`images` is not a list of objects with `name` and `image`.',
+    then: FAILS,
+  },
+  'input.invalid': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'Another field of the input is invalid; the message names all such fields.',
+    then: FAILS,
+  },
+  'input.upload_failed': {
+    owner: 'caller',
+    retryable: true,
+    meaning:
+      'One or more input files could not be decoded, downloaded or stored in ComfyUI; `details` has a line for each.',
+    then: FAILS,
+  },
+  'input.download_refused': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'A URL is not allowed, or the server refused it, or the file is too large. Another attempt would not help.',
+    then: 'A line in the `details` of `input.upload_failed`.',
+  },
+  'input.download_failed': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'A download failed, also after retries.',
+    then: 'A line in the `details` of `input.upload_failed`.',
+  },
+  'comfy.unreachable': {
+    owner: 'comfy',
+    retryable: true,
+    meaning:
+      'ComfyUI did not answer within `COMFY_API_AVAILABLE_*` and `COMFY_STARTUP_TIMEOUT_S`, or its process has ended.',
+    then: FAILS,
+  },
+  'comfy.rejected': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'ComfyUI answered 400 to the workflow, or a check before found that it would refuse the workflow or crash.',
+    then: FAILS,
+  },
+  'comfy.queue_failed': {
+    owner: 'comfy',
+    retryable: true,
+    meaning: 'The workflow could not be queued: an HTTP error, an invalid answer, or no answer.',
+    then: FAILS,
+  },
+  'comfy.socket_failed': {
+    owner: 'comfy',
+    retryable: true,
+    meaning: 'The websocket to ComfyUI could not be opened, or was lost and could not be reopened.',
+    then: 'The prompt is interrupted or removed from the queue, and the job fails.',
+  },
+  'comfy.request_failed': {
+    owner: 'comfy',
+    retryable: true,
+    meaning: 'Another request to ComfyUI failed: history, queue or view.',
+    then: 'Retried if that is safe. Otherwise the job fails, or the output is missing with an entry in `errors`.',
+  },
+  'comfy.protocol': {
+    owner: 'comfy',
+    retryable: true,
+    meaning: 'ComfyUI sent an answer or a message that the worker cannot read.',
+    then: FAILS,
+  },
+  'comfy.prompt_lost': {
+    owner: 'comfy',
+    retryable: true,
+    meaning:
+      'The prompt is neither in the queue nor in the history: it was deleted, or ComfyUI restarted.',
+    then: FAILS,
+  },
+  'comfy.interrupted': {
+    owner: 'comfy',
+    retryable: true,
+    meaning: 'Somebody interrupted the prompt.',
+    then: 'The job fails. Images saved before are returned beside the error.',
+  },
+  'comfy.silent': {
+    owner: 'comfy',
+    retryable: true,
+    meaning:
+      'ComfyUI says that the prompt is running, but has sent nothing for `COMFY_SILENCE_TIMEOUT_S`.',
+    then: 'The prompt is interrupted and the job fails.',
+  },
+  'comfy.execution_failed': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'A node failed, or no output could be returned.',
+    then: 'The job fails if there is no output at all. Otherwise the text is in `errors`.',
+  },
+  'comfy.partly_accepted': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'ComfyUI accepted only a part of the workflow, and `output.strict` is set.',
+    then: 'The prompt is interrupted or removed from the queue, and the job fails; `details` has the reasons.',
+  },
+  'comfy.disk_not_shared': {
+    owner: 'operator',
+    retryable: false,
+    meaning:
+      "`CLEANUP` is `always`, but the worker cannot see ComfyUI's input or output folder on its disks.",
+    then: FAILS,
+  },
+  'output.node_unknown': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      '`output.nodes` names a node that is not in the workflow; the message lists all nodes.',
+    then: 'The job fails before the workflow runs.',
+  },
+  'output.no_destination': {
+    owner: 'caller',
+    retryable: false,
+    meaning: '`output.delivery` asks for a store that neither the job nor the worker has.',
+    then: 'The job fails before the workflow runs.',
+  },
+  'output.too_few': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'There are fewer files or texts than `output.expect` asks for.',
+    then: 'The job fails. All outputs are returned beside the error.',
+  },
+  'job.timeout': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'The job took longer than `policy.executionTimeout` or `JOB_TIMEOUT_S`.',
+    then: 'The prompt is interrupted and the job fails.',
+  },
+  'job.stopped': {
+    owner: 'platform',
+    retryable: false,
+    meaning:
+      'The platform cancelled the job, or the worker was told to exit before the job had ended.',
+    then: 'The prompt is interrupted or removed from the queue. Nothing is posted.',
+  },
+  'queue.full': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'The queue in memory is full, by number of jobs or by bytes.',
+    then: 'The job is not accepted; the local API answers 429.',
+  },
+  'api.bad_request': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'The local API cannot read the request, or the operation is not possible in the state of the job.',
+    then: 'Answered 400.',
+  },
+  'api.unauthorized': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A request to the local API has no API key, or a wrong one.',
+    then: 'Answered 401.',
+  },
+  'api.forbidden': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'A request to the local API comes from a page of another site, or under a host name that is not its own.',
+    then: 'Answered 403.',
+  },
+  'api.job_unknown': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The local API has no such job: there was none, or it has expired.',
+    then: 'Answered 404.',
+  },
+  'api.too_large': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The body of a request is larger than `API_RUN_MAX_BYTES` or `API_RUNSYNC_MAX_BYTES`.',
+    then: 'Answered 413.',
+  },
+  'api.rate_limited': {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'A client exceeded the request limits (`API_RATE_LIMITS`).',
+    then: 'Answered 429 with `Retry-After`.',
+  },
+  'api.stopping': {
+    owner: 'operator',
+    retryable: true,
+    meaning: 'The local API is stopping, or ComfyUI does not answer.',
+    then: 'Answered 503. Jobs that have not started fail.',
+  },
+  'result.too_large': {
+    owner: 'operator',
+    retryable: false,
+    meaning:
+      'The result is larger than `RESULT_MAX_BYTES`, or the platform refused it because of its size.',
+    then: 'A failure that names both sizes is posted instead.',
+  },
+  'result.unserializable': {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The result contains a value that JSON cannot represent.',
+    then: 'A failure is posted instead.',
+  },
+  'storage.misconfigured': {
+    owner: 'operator',
+    retryable: false,
+    meaning: 'Bucket settings are incomplete or contradict each other.',
+    then: 'The worker does not start.',
+  },
+  'storage.upload_failed': {
+    owner: 'storage',
+    retryable: true,
+    meaning: 'A file could not be stored in the bucket, or in another store the job names.',
+    then: 'The file is returned as base64 if it fits, else it goes to the next store. `errors` has an entry for it.',
+  },
+  'platform.take_failed': {
+    owner: 'platform',
+    retryable: true,
+    meaning: 'Asking the platform for jobs failed.',
+    then: 'Retried with backoff and jitter.',
+  },
+  'platform.post_failed': {
+    owner: 'platform',
+    retryable: true,
+    meaning: 'A result could not be posted.',
+    then: 'Retried until `RESULT_DELIVERY_TIMEOUT_S`. Meanwhile the result is kept on disk.',
+  },
+  'platform.post_refused': {
+    owner: 'platform',
+    retryable: false,
+    meaning:
+      'The platform refused a result for good; RunPod does so with 400 when it is too large.',
+    then: 'A small failure that says so is posted instead.',
+  },
+  'platform.job_unknown': {
+    owner: 'platform',
+    retryable: false,
+    meaning: 'The platform no longer knows the job of a result.',
+    then: 'The result is dropped with a warning.',
+  },
+  'usage.invalid': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'An argument, an option or a file of a command is invalid.',
+    then: 'The command ends with exit code 2. Nothing has been run.',
+  },
+  'workflow.unreadable': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'The workflow is neither in API format (nodes with a `class_type`) nor in the format the editor saves.',
+    then: FAILS,
+  },
+  'workflow.unconvertible': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      "A workflow in the editor's format cannot be converted to the API format; the message says why.",
+    then: FAILS,
+  },
+  'workflow.name_unknown': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The worker has no workflow of that name.',
+    then: FAILS,
+  },
+  'workflow.params_invalid': {
+    owner: 'caller',
+    retryable: false,
+    meaning: '`params` do not fit the named workflow; the message has a line for each field.',
+    then: FAILS,
+  },
+  'workflow.broken': {
+    owner: 'operator',
+    retryable: false,
+    meaning: 'A workflow module of this worker cannot be loaded, or does not return a workflow.',
+    then: FAILS,
+  },
+  'workflow.input_unknown': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'An override names an input that is not in the workflow, or a title that several nodes have.',
+    then: 'The job fails before the workflow runs. The message lists the names there are.',
+  },
+  'endpoint.unreachable': {
+    owner: 'platform',
+    retryable: true,
+    meaning: 'The endpoint that a command submits to does not answer, or refuses the API key.',
+    then: 'The command ends with exit code 3.',
+  },
+  'endpoint.refused': {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The endpoint answered a submitted job with an error.',
+    then: 'The command ends with exit code 1.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
 
 export interface WorkerErrorOptions {
   readonly cause?: unknown;
-  /** One line per part that failed, where there are several. */
+  /** One line for each part that failed. */
   readonly details?: readonly string[];
-  /** How long the other side asked to wait before the next try. */
+  /** The delay the other side asked for (`Retry-After`). */
   readonly retryAfterMs?: number | undefined;
 }
 
-/** The one error class of this project. Wrap once, at the border of a module, with the cause. */
+/** The only error class of this project. A module wraps a foreign error once, at its border, as the `cause`. */
 export class WorkerError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly string[] | undefined;
@@ -355,17 +378,17 @@ export class WorkerError extends Error {
   }
 }
 
-/** True for errors of any realm. `instanceof Error` is not: under jest, errors of Node's core come from another one. */
+/** Whether `value` is an error of any realm. In jest, errors of Node's core are not `instanceof` the test's `Error`. */
 export function isError(value: unknown): value is Error {
   return Object.prototype.toString.call(value) === '[object Error]' || value instanceof WorkerError;
 }
 
-/** Whether `value` is a {@link WorkerError}, of the given code if one is named. */
+/** Whether `value` is a {@link WorkerError}, with `code` if one is given. */
 export function isWorkerError(value: unknown, code?: ErrorCode): value is WorkerError {
   return value instanceof WorkerError && (code === undefined || value.code === code);
 }
 
-/** Node's error code (`ECONNRESET`) or undici's (`UND_ERR_SOCKET`), looked for along the causes. */
+/** The error code of Node (`ECONNRESET`) or undici (`UND_ERR_SOCKET`), of the error or of one of its causes. */
 export function errnoOf(error: unknown): string | undefined {
   for (let at: unknown = error, depth = 0; isError(at) && depth < 5; at = at.cause, depth++) {
     if ('code' in at && typeof at.code === 'string' && !(at instanceof WorkerError)) return at.code;
@@ -373,7 +396,7 @@ export function errnoOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** What went wrong in one line, without stack and without paths. */
+/** The message of an error without its stack; of an `AggregateError` without one, the message of its first error. */
 export function describeError(error: unknown): string {
   if (!isError(error)) return String(error);
   const errors: unknown = 'errors' in error ? error.errors : undefined;

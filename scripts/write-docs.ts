@@ -1,6 +1,6 @@
 /**
  * Writes the tables of docs/configuration.md and docs/errors.md from the code that declares them.
- * With `--check` nothing is written; the exit code says whether the files are up to date.
+ * With `--check` it writes nothing; the exit code is 1 if a file is out of date.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { format } from 'prettier';
@@ -23,13 +23,13 @@ function configuration(): string {
   const tables = Object.entries(GROUPS).map(([group, title]) => {
     const rows = Object.entries(VARIABLES)
       .filter(([, variable]) => variable.group === group)
-      .map(([name, variable]) => [`\`${name}\``, defaultOf(variable), variable.about]);
+      .map(([name, variable]) => [`\`${name}\``, defaultOf(variable), variable.description]);
     return `## ${title}\n\n${table(['variable', 'default', 'what it does'], rows)}`;
   });
   return `# Configuration
 
-Every setting is an environment variable. The empty string counts as absent. A value that does not parse stops the start, and
-all such values are reported together. Names known from the Python worker keep their meaning.
+Every setting is an environment variable. The empty string means "not set". With a value that does not parse the worker does not
+start; it reports all such values together. Variables of the Python worker keep their names and meaning.
 
 ${tables.join('\n\n')}
 `;
@@ -45,16 +45,17 @@ function errors(): string {
   ]);
   return `# Errors
 
-Every failure has a code that never changes; it is in the worker's log line (\`code\`). The text beside it is for people and is what
-the caller sees. "Who" can do something about it; "again" tells whether the same job may succeed when it is sent again.
+Every failure has a code, which never changes. It is in the log line of the worker (\`code\`). The caller sees the message. "who" is
+the party that can do something about it; "retry" says whether the same job may succeed when it is sent again.
 
-${table(['code', 'what happened', 'who', 'again', 'what the worker does'], rows)}
+${table(['code', 'what happened', 'who', 'retry', 'what the worker does'], rows)}
 `;
 }
 
-function defaultOf({ absent, shown }: { absent: unknown; shown?: string }): string {
-  if (shown !== undefined) return shown;
-  return absent === undefined ? '-' : `\`${JSON.stringify(absent).replaceAll('"', '')}\``;
+function defaultOf(variable: { default: unknown; shownDefault?: string }): string {
+  if (variable.shownDefault !== undefined) return variable.shownDefault;
+  if (variable.default === undefined) return '-';
+  return `\`${JSON.stringify(variable.default).replaceAll('"', '')}\``;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -70,7 +71,7 @@ for (const [path, text] of Object.entries(documents)) {
   const wanted = await format(text, { parser: 'markdown', printWidth: 100 });
   if (written === wanted) continue;
   if (check) {
-    console.error(`${path} is not what the code says; run: npm run docs`);
+    console.error(`${path} is out of date; run: npm run docs`);
     process.exitCode = 1;
   } else {
     await writeFile(path, wanted);
