@@ -1,6 +1,6 @@
 import { toText } from '../lib/json-body.ts';
 import { toWireBody } from '../lib/queues/runpod/wire.ts';
-import { readLocalJob } from '../lib/queues/runpod/local-job.ts';
+import { readTestInput } from '../lib/queues/runpod/test-input.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import type { Mode } from './mode.ts';
@@ -8,7 +8,7 @@ import type { Mode } from './mode.ts';
 /** Runs the job of `--test_input` or `test_input.json`. @returns 0, or 1 when the job failed. */
 export async function runOneJob({ config, flags, log }: Mode): Promise<number> {
   using shutdown = listenForShutdown({ log });
-  const job = await readLocalJob(flags);
+  const job = await readTestInput(flags);
   await using jobs = await startLocalJobs({ config, log });
   shutdown.whenTold(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });

@@ -4,7 +4,7 @@ import { comfySettings } from '../lib/comfy/local/settings.ts';
 import { invalidConfig } from '../lib/config.ts';
 import { ensureFit, type FitnessCheck } from '../lib/worker/fitness.ts';
 import { startHeartbeat } from '../lib/queues/runpod/heartbeat.ts';
-import { reportUnhealthy, type PingTarget } from '../lib/queues/runpod/ping.ts';
+import { reportUnhealthy, type PingSettings } from '../lib/queues/runpod/ping.ts';
 import { createRunpodQueue } from '../lib/queues/runpod/runpod-queue.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
@@ -64,7 +64,7 @@ function openHeartbeat({ config, log }: Mode) {
   });
 }
 
-function pingTarget(config: Mode['config']): PingTarget {
+function pingTarget(config: Mode['config']): PingSettings {
   return {
     url: config.RUNPOD_WEBHOOK_PING,
     apiKey: config.RUNPOD_AI_API_KEY,

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../clock.ts';
 import { describeError, isWorkerError } from '../errors.ts';
 import { Backoff, RETRY_POLICIES } from '../http/retry.ts';
 import { jobLog, type Logger } from '../log.ts';
-import { toJobError, type Handler, type Job, type JobQueue, type Taken } from '../queues/queue.ts';
+import { toJobError, type Handler, type JobQueue, type Taken } from '../queues/queue.ts';
 import { Notifier, pause, settlesWithin } from '../waiting.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { JobRun } from './job-run.ts';

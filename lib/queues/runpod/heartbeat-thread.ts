@@ -1,27 +1,27 @@
 /**
- * The thread of the heartbeat: pings with an event loop of its own, so that a busy main thread never looks dead, and
- * stops vouching for a main thread that has been stuck too long. It loads next to nothing: it must not delay the first
- * job. Only `heartbeat.ts` starts it, and it ends with the process.
+ * The heartbeat's thread. It has an event loop of its own, so pings go on while the main thread is busy; when the main
+ * thread is stuck for too long, pings stop. It loads next to nothing, so that it does not delay the first job. Only
+ * `heartbeat.ts` starts it, and it ends with the process.
  */
 
 import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { describeError } from '../../errors.ts';
 import type { LogLevel, LogOptions } from '../../log.ts';
-import { sendPing, type ReadyPingTarget } from './ping.ts';
-import { lookIntervalMs, StuckWatch } from './stuck-watch.ts';
+import { sendPing, type PingTarget } from './ping.ts';
 
-/** What the thread is told at its start. */
 export interface HeartbeatThreadData {
-  readonly target: ReadyPingTarget;
+  readonly target: PingTarget;
   readonly intervalMs: number;
+  /** How long the main thread may stand still before pings stop. */
   readonly stuckMs: number;
-  /** The main thread counts up here as long as its event loop turns. */
+  /** How often the main thread counts up `turns`, and this thread checks it. */
+  readonly checkIntervalMs: number;
   readonly turns: Int32Array;
-  /** The log for the moment when the main thread cannot write one: lines go straight to the file descriptor. */
+  /** For the one line that the main thread cannot write, because it is stuck: it goes straight to the file descriptor. */
   readonly log: {
     readonly level: LogLevel;
     readonly format: LogOptions['format'];
@@ -29,95 +29,107 @@ export interface HeartbeatThreadData {
   };
 }
 
-/** What the thread tells. A stuck main thread could not hear so: that it turns again is told when it does. */
-export type HeartbeatNews =
+/** Messages to the main thread, which logs them. */
+export type HeartbeatEvent =
   | { readonly kind: 'failing'; readonly reason: string }
-  | { readonly kind: 'answered' }
-  | { readonly kind: 'turning'; readonly silentMs: number };
+  | { readonly kind: 'recovered' }
+  | { readonly kind: 'unstuck'; readonly silentMs: number };
+
+/**
+ * Watches the event loop of another thread. Silence is counted in checks, not in time: a process that was frozen and
+ * thawed has missed one check, however long it slept, and does not count as stuck.
+ */
+export class StuckWatch {
+  readonly #data: Pick<HeartbeatThreadData, 'turns' | 'stuckMs' | 'checkIntervalMs'>;
+  #lastTurn = -1;
+  #silentChecks = 0;
+
+  constructor(data: Pick<HeartbeatThreadData, 'turns' | 'stuckMs' | 'checkIntervalMs'>) {
+    this.#data = data;
+  }
+
+  get silentMs(): number {
+    return this.#silentChecks * this.#data.checkIntervalMs;
+  }
+
+  get stuck(): boolean {
+    return this.silentMs >= this.#data.stuckMs;
+  }
+
+  /** To be called every `checkIntervalMs`. */
+  check(): void {
+    const turn = Atomics.load(this.#data.turns, 0);
+    this.#silentChecks = turn === this.#lastTurn ? this.#silentChecks + 1 : 0;
+    this.#lastTurn = turn;
+  }
+}
 
 class HeartbeatThread {
   readonly #data: HeartbeatThreadData;
   readonly #watch: StuckWatch;
-  readonly #tell: (news: HeartbeatNews) => void;
-  #jobIds = '';
-  #failing = false;
-  /** How long the main thread has been silent, while pings are held back for it. */
+  readonly #send: (event: HeartbeatEvent) => void;
+  /** Comma-separated. */
+  jobIds = '';
+  #isFailing = false;
+  /** How long the main thread has been silent when it counts as stuck; 0 when it does not. */
   #stuckForMs = 0;
 
-  constructor(data: HeartbeatThreadData, tell: (news: HeartbeatNews) => void) {
+  constructor(data: HeartbeatThreadData, send: (event: HeartbeatEvent) => void) {
     this.#data = data;
-    this.#watch = new StuckWatch(data.turns, data.stuckMs);
-    this.#tell = tell;
+    this.#watch = new StuckWatch(data);
+    this.#send = send;
   }
 
-  /** Comma-separated ids. */
-  setJobs(jobIds: string): void {
-    this.#jobIds = jobIds;
+  checkMainThread(): void {
+    this.#watch.check();
+    const wasStuckForMs = this.#stuckForMs;
+    this.#stuckForMs = this.#watch.stuck ? this.#watch.silentMs : 0;
+    if (wasStuckForMs === 0 && this.#stuckForMs > 0) void this.#logStuck(this.#stuckForMs);
+    if (wasStuckForMs > 0 && this.#stuckForMs === 0) {
+      this.#send({ kind: 'unstuck', silentMs: wasStuckForMs });
+    }
   }
 
-  /** Looks at the main thread. */
-  look(): void {
-    this.#watch.look();
-    if (this.#watch.stuck) this.#noteStuck();
-    else this.#noteTurning();
-  }
-
-  /** Pings for ever: at once, then every interval. A ping that takes longer than that delays the next one. */
+  /** Pings for ever: at once, then every interval. A ping that takes longer delays the next one. */
   async run(): Promise<never> {
     const { intervalMs } = this.#data;
     for (;;) {
-      const started = performance.now();
+      const startedAt = performance.now();
       if (this.#stuckForMs === 0) await this.#ping();
-      const left = intervalMs - (performance.now() - started);
-      await sleep(Math.max(left, intervalMs / 10));
+      const leftMs = intervalMs - (performance.now() - startedAt);
+      await sleep(Math.max(leftMs, intervalMs / 10));
     }
   }
 
   async #ping(): Promise<void> {
-    const problem = await this.#pingWithRetries();
-    if (problem !== undefined && !this.#failing) this.#tell({ kind: 'failing', reason: problem });
-    if (problem === undefined && this.#failing) this.#tell({ kind: 'answered' });
-    this.#failing = problem !== undefined;
-  }
-
-  /** What went wrong in the end, if anything did. */
-  async #pingWithRetries(): Promise<string | undefined> {
     let problem: string | undefined;
     for (const delayMs of [undefined, ...RETRY_DELAYS_MS]) {
       if (delayMs) await sleep(delayMs);
-      const outcome = await this.#pingOnce();
-      problem = outcome.problem;
-      if (!outcome.retry) break;
+      const attempt = await this.#pingOnce();
+      problem = attempt.problem;
+      if (!attempt.isTransient) break;
     }
-    return problem;
+    if (problem !== undefined && !this.#isFailing) this.#send({ kind: 'failing', reason: problem });
+    if (problem === undefined && this.#isFailing) this.#send({ kind: 'recovered' });
+    this.#isFailing = problem !== undefined;
   }
 
-  async #pingOnce(): Promise<{ problem?: string; retry?: boolean }> {
+  async #pingOnce(): Promise<{ problem?: string; isTransient?: boolean }> {
     const { target, intervalMs } = this.#data;
-    const jobs = this.#jobIds ? { job_id: this.#jobIds } : {};
+    const timeoutMs = 2 * intervalMs;
+    const jobs = this.jobIds ? { job_id: this.jobIds } : {};
     try {
-      const status = await sendPing(target, jobs, 2 * intervalMs);
-      return status < 400 ? {} : { problem: `status ${status}`, retry: PASSING.has(status) };
+      const status = await sendPing(target, jobs, timeoutMs);
+      if (status < 400) return {};
+      return { problem: `status ${status}`, isTransient: TRANSIENT_STATUS.has(status) };
     } catch (error) {
       const timedOut = (error as Error).name === 'AbortError';
-      return timedOut
-        ? { problem: `no answer within ${2 * intervalMs} ms` }
-        : { problem: describeError(error), retry: true };
+      if (timedOut) return { problem: `no answer within ${timeoutMs} ms` };
+      return { problem: describeError(error), isTransient: true };
     }
   }
 
-  #noteStuck(): void {
-    const before = this.#stuckForMs;
-    this.#stuckForMs = this.#watch.silentMs;
-    if (before === 0) void this.#logStuck(this.#stuckForMs);
-  }
-
-  #noteTurning(): void {
-    if (this.#stuckForMs > 0) this.#tell({ kind: 'turning', silentMs: this.#stuckForMs });
-    this.#stuckForMs = 0;
-  }
-
-  /** The main thread writes no logs now, so the line is written here; the logger is loaded only for this. */
+  /** The logger is loaded only when it is needed. */
   async #logStuck(silentMs: number): Promise<void> {
     const { level, format, fd } = this.#data.log;
     const destination = new Writable({
@@ -132,12 +144,14 @@ class HeartbeatThread {
   }
 }
 
-/** Waits before the second, third and fourth try of one ping. */
+/** Delays before the second, third and fourth attempt of one ping. */
 const RETRY_DELAYS_MS = [0, 2000, 4000];
-const PASSING = new Set([429, 500, 502, 503, 504]);
+const TRANSIENT_STATUS = new Set([429, 500, 502, 503, 504]);
 
-const data = workerData as HeartbeatThreadData;
-const thread = new HeartbeatThread(data, (news) => parentPort?.postMessage(news));
-parentPort?.on('message', (jobIds: string) => thread.setJobs(jobIds));
-setInterval(() => thread.look(), lookIntervalMs(data.stuckMs));
-await thread.run();
+if (!isMainThread) {
+  const data = workerData as HeartbeatThreadData;
+  const thread = new HeartbeatThread(data, (event) => parentPort?.postMessage(event));
+  parentPort?.on('message', (jobIds: string) => (thread.jobIds = jobIds));
+  setInterval(() => thread.checkMainThread(), data.checkIntervalMs);
+  await thread.run();
+}

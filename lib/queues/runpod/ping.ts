@@ -1,29 +1,29 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { expandUrl, withQuery } from './url-template.ts';
+import { expandUrl, withQuery } from './wire.ts';
 
-/** Where pings go. A platform that wants none leaves something out. */
-export interface PingTarget {
-  /** The URL template of the platform; `PING_NOT_SET` means none. */
+/** Where pings go, as the environment says. The platform leaves something out when it wants no pings. */
+export interface PingSettings {
+  /** URL template of the platform; `PING_NOT_SET` means none. */
   readonly url: string | undefined;
   readonly apiKey: string | undefined;
-  /** As the platform set it; a made-up id would vouch for a worker nobody knows. */
+  /** Set by the platform. An invented id would report a worker that nobody knows. */
   readonly podId: string | undefined;
   readonly gpuTypeId?: string | undefined;
   /** Sent as `runpod_version`. */
   readonly version: string;
 }
 
-/** A target that has everything, with the ids in its URL. */
-export interface ReadyPingTarget {
+/** Complete settings, with the ids in the URL. */
+export interface PingTarget {
   readonly url: string;
   readonly apiKey: string;
   readonly version: string;
 }
 
-/** The target made ready, or the name of the variable that is missing or wrong. */
-export function preparePing(target: PingTarget): ReadyPingTarget | { readonly missing: string } {
-  const { url, apiKey, podId, gpuTypeId, version } = target;
+/** The target of pings, or the name of the variable that is missing or wrong. */
+export function toPingTarget(settings: PingSettings): PingTarget | { readonly missing: string } {
+  const { url, apiKey, podId, gpuTypeId, version } = settings;
   if (!url || url === 'PING_NOT_SET') return { missing: 'RUNPOD_WEBHOOK_PING' };
   if (!apiKey) return { missing: 'RUNPOD_AI_API_KEY' };
   if (!podId) return { missing: 'RUNPOD_POD_ID' };
@@ -34,11 +34,11 @@ export function preparePing(target: PingTarget): ReadyPingTarget | { readonly mi
 }
 
 /**
- * One ping; resolves to the status of the answer. Node's own client, because a thread that has to load nothing starts
- * soonest; and a connection for each ping, because one kept open is dead after a frozen worker has been thawed.
+ * Sends one ping; resolves to the status of the answer. Uses Node's own client, which loads fastest in the heartbeat's
+ * thread, and a new connection each time: one kept open is dead after a frozen worker has been thawed.
  */
 export function sendPing(
-  { url, apiKey, version }: ReadyPingTarget,
+  { url, apiKey, version }: PingTarget,
   parameters: Readonly<Record<string, string>>,
   timeoutMs: number,
 ): Promise<number> {
@@ -58,22 +58,22 @@ export function sendPing(
 }
 
 /**
- * Tells the platform, once and briefly, that this worker is not fit for work. Never fails: whoever calls is about to
- * give up anyway.
- * @returns whether the platform has heard it.
+ * Tells the platform, within two seconds, that this worker is not fit for work. Never fails, because the caller gives up
+ * anyway.
+ * @returns whether the platform has accepted the report.
  */
 export async function reportUnhealthy(
-  target: PingTarget,
+  settings: PingSettings,
   { check, reason }: { readonly check: string; readonly reason: string },
 ): Promise<boolean> {
-  const ready = preparePing(target);
-  if ('missing' in ready) return false;
-  const parameters = { status: 'unhealthy', check, reason: reason.slice(0, REASON_LENGTH) };
-  return sendPing(ready, parameters, UNHEALTHY_TIMEOUT_MS).then(
+  const target = toPingTarget(settings);
+  if ('missing' in target) return false;
+  const parameters = { status: 'unhealthy', check, reason: reason.slice(0, MAX_REASON_LENGTH) };
+  return sendPing(target, parameters, UNHEALTHY_TIMEOUT_MS).then(
     (status) => status < 400,
     () => false,
   );
 }
 
-const REASON_LENGTH = 256;
+const MAX_REASON_LENGTH = 256;
 const UNHEALTHY_TIMEOUT_MS = 2000;

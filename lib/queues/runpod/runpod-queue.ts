@@ -4,12 +4,11 @@ import { redactUrl } from '../../http/redact.ts';
 import { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type { JobQueue, Taken } from '../queue.ts';
-import { PlatformClient, type Answer, type PlatformClientOptions } from './platform-client.ts';
+import { RunpodClient, type Answer, type RunpodClientOptions } from './runpod-client.ts';
 import { watchStops } from './stop-channel.ts';
-import { expandUrl, withQuery } from './url-template.ts';
-import { parseJob, toWireBody, type WorkerIdentity } from './wire.ts';
+import { expandUrl, parseJob, toWireBody, withQuery, type WorkerIdentity } from './wire.ts';
 
-export interface RunpodQueueOptions extends PlatformClientOptions {
+export interface RunpodQueueOptions extends RunpodClientOptions {
   /** URL templates as the platform sets them; see `expandUrl`. */
   readonly getJobUrl: string;
   readonly postOutputUrl: string;
@@ -26,7 +25,7 @@ export interface RunpodQueueOptions extends PlatformClientOptions {
 /** RunPod's HTTP queue. Dispose it after the last post: that closes its connections. */
 export function createRunpodQueue(options: RunpodQueueOptions): JobQueue & AsyncDisposable {
   const { podId, gpuTypeId, hostname = 'unknown', log, clock = systemClock } = options;
-  const client = new PlatformClient(options);
+  const client = new RunpodClient(options);
   const limitMs = options.pollLimitMs ?? POLL_LIMIT_MS;
   const worker: WorkerIdentity = { hostname, podId };
   const takeUrl = expandUrl(options.getJobUrl, { podId, gpuTypeId });

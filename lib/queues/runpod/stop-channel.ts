@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { describeError } from '../../errors.ts';
-import type { Logger } from '../../log.ts';
 import { Backoff, RETRY_POLICIES } from '../../http/retry.ts';
-import type { Answer, PlatformClient } from './platform-client.ts';
+import type { Logger } from '../../log.ts';
+import type { RunpodClient } from './runpod-client.ts';
 
 export interface StopChannelOptions {
-  readonly client: PlatformClient;
+  readonly client: RunpodClient;
   readonly url: string;
+  /** How long one poll may stay open. */
   readonly limitMs: number;
   readonly log: Logger;
   readonly clock: Clock;
@@ -16,71 +17,67 @@ export interface StopChannelOptions {
 }
 
 /**
- * Asks the platform, again and again, which jobs to stop. Ids are handed on as soon as they come; polls that bring none
- * begin at least a second apart.
+ * Polls for the ids of jobs to stop and yields them as they arrive, until `signal` aborts. A failed poll is repeated after a
+ * growing delay.
  */
 export async function* watchStops(options: StopChannelOptions): AsyncGenerator<readonly string[]> {
   const { clock, signal } = options;
   const backoff = new Backoff(RETRY_POLICIES.stopsFailed);
   while (!signal.aborted) {
-    const began = clock.now();
-    const { jobIds, pauseMs } = await pollStops(options, backoff);
+    const startedAt = clock.now();
+    const { jobIds, intervalMs } = await pollStops(options, backoff);
     if (jobIds.length > 0) yield jobIds;
-    const spentMs = Math.max(0, clock.now() - began); // a clock that was set back says less than nothing
-    await clock.sleep(Math.max(0, pauseMs - spentMs), signal);
+    const spentMs = Math.max(0, clock.now() - startedAt); // negative when the clock was set back
+    await clock.sleep(Math.max(0, intervalMs - spentMs), signal);
   }
 }
 
-interface Polled {
-  readonly jobIds: readonly string[];
-  /** Least time from the beginning of this poll to that of the next. */
-  readonly pauseMs: number;
-}
-
-const none = (pauseMs: number): Polled => ({ jobIds: [], pauseMs });
-
-async function pollStops(options: StopChannelOptions, backoff: Backoff): Promise<Polled> {
-  const { client, url, limitMs, signal, log } = options;
+/** `intervalMs` is the shortest time from the start of this poll to the start of the next. */
+async function pollStops(
+  { client, url, limitMs, signal, log }: StopChannelOptions,
+  backoff: Backoff,
+): Promise<{ readonly jobIds: readonly string[]; readonly intervalMs: number }> {
+  const none = (intervalMs: number) => ({ jobIds: [], intervalMs });
   try {
     const answer = await client.poll(url, { signal, limitMs });
-    if (answer && answer.status >= 400) return refused(answer, options, backoff);
+    // 400 is answered while FlashBoot pauses or resumes the worker.
+    if (answer?.status === 400) return none(IDLE_INTERVAL_MS);
+    if (answer?.status === 429) return none(answer.retryAfterMs ?? 5000);
+    if (answer && answer.status >= 400) {
+      const intervalMs = backoff.next();
+      log.debug(
+        { status: answer.status, delayMs: intervalMs },
+        'The platform refused to say which jobs to stop',
+      );
+      return none(intervalMs);
+    }
     backoff.reset();
     const jobIds = answer ? readJobIds(answer.text) : [];
-    return { jobIds, pauseMs: jobIds.length > 0 ? BUSY_POLL_MS : IDLE_POLL_MS };
+    return { jobIds, intervalMs: jobIds.length > 0 ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    const pauseMs = backoff.next();
-    log.debug({ reason: describeError(error), pauseMs }, 'Asking which jobs to stop failed');
-    return none(pauseMs);
+    const intervalMs = backoff.next();
+    const reason = describeError(error);
+    log.debug({ reason, delayMs: intervalMs }, 'Asking which jobs to stop failed');
+    return none(intervalMs);
   }
 }
 
-/** 400 comes while FlashBoot pauses or resumes the worker, and says nothing. */
-function refused({ status, retryAfterMs }: Answer, { log }: StopChannelOptions, backoff: Backoff) {
-  if (status === 400) return none(IDLE_POLL_MS);
-  if (status === 429) return none(retryAfterMs ?? 5000);
-  const pauseMs = backoff.next();
-  log.debug({ status, pauseMs }, 'The platform refused to say which jobs to stop');
-  return none(pauseMs);
-}
-
-const IDLE_POLL_MS = 1000;
-/** A floor for a platform that repeats the same ids in every answer. */
-const BUSY_POLL_MS = 100;
+const IDLE_INTERVAL_MS = 1000;
+/** For a platform that repeats the same ids in every answer. */
+const BUSY_INTERVAL_MS = 100;
 
 const StopsSchema = z.object({ jobsToStop: z.array(z.unknown()) });
 
-/** Anything unexpected counts as "none". */
+/** An answer of any other shape has no ids. */
 function readJobIds(text: string): string[] {
-  const body = StopsSchema.safeParse(maybeJson(text));
-  if (!body.success) return [];
-  return body.data.jobsToStop.filter((jobId) => typeof jobId === 'string');
-}
-
-function maybeJson(text: string): unknown {
+  let body: unknown;
   try {
-    return JSON.parse(text);
+    body = JSON.parse(text);
   } catch {
-    return undefined;
+    return [];
   }
+  const stops = StopsSchema.safeParse(body);
+  if (!stops.success) return [];
+  return stops.data.jobsToStop.filter((jobId) => typeof jobId === 'string');
 }

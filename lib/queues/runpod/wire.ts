@@ -77,3 +77,33 @@ function toErrorText({ message, thrown }: JobError, { hostname, podId }: WorkerI
     runpod_version: VERSION,
   });
 }
+
+/** Values for the placeholders of a URL template. Ids and names are encoded when they are put in. */
+interface UrlValues {
+  readonly podId: string;
+  /** Left out for takes and pings, whose templates mean the worker by `$ID`. */
+  readonly jobId?: string;
+  readonly gpuTypeId?: string | undefined;
+}
+
+/**
+ * Puts ids into a URL template of the platform: `$RUNPOD_POD_ID`, `$ID` and `$RUNPOD_GPU_TYPE_ID`, each as often as it
+ * occurs. Real templates use either name for the worker, or are expanded already.
+ */
+export function expandUrl(template: string, { podId, jobId, gpuTypeId }: UrlValues): string {
+  const values: Record<string, string | undefined> = {
+    $RUNPOD_POD_ID: podId,
+    $RUNPOD_GPU_TYPE_ID: gpuTypeId,
+    $ID: jobId ?? podId,
+  };
+  return template.replace(/\$(?:RUNPOD_POD_ID|RUNPOD_GPU_TYPE_ID|ID)/g, (name) => {
+    const value = values[name];
+    return value === undefined ? name : encodeURIComponent(value.toWellFormed());
+  });
+}
+
+/** Appends parameters, after `&` as the platform's own workers do, or after `?` when the URL has no query yet. */
+export function withQuery(url: string, parameters: Readonly<Record<string, string>>): string {
+  const query = new URLSearchParams(parameters).toString();
+  return `${url}${url.includes('?') ? '&' : '?'}${query}`;
+}

@@ -17,7 +17,7 @@ export interface LocalJobSource {
  * as it was written.
  * @throws WorkerError `config.invalid` when there is none, or none that could be run.
  */
-export async function readLocalJob({
+export async function readTestInput({
   testInput,
   file = 'test_input.json',
 }: LocalJobSource): Promise<Job> {

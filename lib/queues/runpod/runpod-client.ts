@@ -1,0 +1,144 @@
+import { arch, release, type } from 'node:os';
+import { Readable } from 'node:stream';
+import { Agent, request, type Dispatcher } from 'undici';
+import { parseRetryAfter } from '../../http/failure.ts';
+import type { JsonBody } from '../../json-body.ts';
+import { VERSION } from '../../version.ts';
+
+/** An answer of the platform, read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly reason: string;
+  readonly text: string;
+  /** At most a minute; a platform that asks for more is asked again earlier. */
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface RunpodClientOptions {
+  /** Sent as it is, without `Bearer`. */
+  readonly apiKey?: string | undefined;
+  /** Added to the User-Agent as `Integration/<value>`. */
+  readonly integration?: string | undefined;
+  /** Silence after which a post is given up; 60 s when left out. */
+  readonly postTimeoutMs?: number;
+}
+
+/**
+ * RunPod's HTTP for workers: its headers, long polls and posts. It has connections of its own. After a frozen worker has
+ * been thawed they may be dead: then one request fails, and the next one opens a new connection.
+ */
+export class RunpodClient implements AsyncDisposable {
+  readonly #agent = new Agent({ connectTimeout: 10_000, bodyTimeout: 30_000 });
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #postTimeoutMs: number;
+
+  constructor({ apiKey, integration, postTimeoutMs = 60_000 }: RunpodClientOptions) {
+    const product = `comfyui-worker/${VERSION} (${type()} ${release()}; ${arch()})`;
+    const language = `Language/Node ${process.versions.node}`;
+    const userAgent = [product, language, ...(integration ? [`Integration/${integration}`] : [])];
+    this.#headers = { authorization: apiKey ?? '', 'user-agent': userAgent.join(' ') };
+    this.#postTimeoutMs = postTimeoutMs;
+  }
+
+  /**
+   * A long poll. Undefined when no answer has begun within `limitMs`. An answer that has begun is read to its end even if
+   * `signal` aborts, because it may carry a job that cannot be handed back; reading may take another `limitMs`.
+   * @throws the reason of `signal`, or the error of the connection.
+   */
+  async poll(
+    url: string,
+    { signal, limitMs }: { readonly signal: AbortSignal; readonly limitMs: number },
+  ): Promise<Answer | undefined> {
+    signal.throwIfAborted();
+    const waiting = new AbortController();
+    const abort = () => waiting.abort(signal.reason);
+    signal.addEventListener('abort', abort);
+    const late = new Error('no answer has begun');
+    const timer = setTimeout(() => waiting.abort(late), limitMs);
+    const endWait = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    };
+    try {
+      const response = await request(url, {
+        dispatcher: this.#agent,
+        headers: { ...this.#headers, 'content-type': 'application/json' },
+        headersTimeout: 0,
+        signal: waiting.signal,
+      });
+      endWait();
+      return toAnswer(response, await readWithin(limitMs, response.body));
+    } catch (error) {
+      if (waiting.signal.reason === late) return undefined;
+      throw error;
+    } finally {
+      endWait();
+    }
+  }
+
+  /** Posts JSON as the platform's own workers do: with the content type of a form. */
+  async post(
+    url: string,
+    posted: { readonly jobId: string; readonly body: JsonBody; readonly signal: AbortSignal },
+  ): Promise<Answer> {
+    const { jobId, body, signal } = posted;
+    const response = await request(url, {
+      dispatcher: this.#agent,
+      method: 'POST',
+      headers: {
+        ...this.#headers,
+        'content-type': 'application/x-www-form-urlencoded',
+        'content-length': String(body.bytes),
+        charset: 'utf-8',
+        // Headers hold printable ASCII. Ids of the platform are nothing else; in other ids the rest is escaped.
+        'x-request-id': jobId.toWellFormed().replace(/[^ -~]/gu, encodeURIComponent),
+      },
+      headersTimeout: this.#postTimeoutMs,
+      signal,
+      body: Readable.from(inPieces(body.chunks)),
+    });
+    // The text only explains a refusal, so an answer that breaks off after its status is good enough.
+    const text = await readWithin(POST_ANSWER_MS, response.body).catch(() => '');
+    return toAnswer(response, text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+const POST_ANSWER_MS = 10_000;
+
+/**
+ * Undici notices progress only when a whole chunk has left. With megabytes in one chunk, a narrow uplink would look like
+ * silence, and the post would be given up in the middle, again and again.
+ */
+function* inPieces(chunks: JsonBody['chunks']): Generator<Uint8Array> {
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      yield chunk.subarray(at, at + PIECE_BYTES);
+    }
+  }
+}
+
+const PIECE_BYTES = 64 * 1024;
+
+/** Reads a body to its end, or cuts it off after `ms`: a body may trickle for ever. */
+async function readWithin(ms: number, body: Dispatcher.ResponseData['body']): Promise<string> {
+  const tooLate = new Error(`the answer began, but did not end within ${ms / 1000} s`);
+  const timer = setTimeout(() => body.destroy(tooLate), ms);
+  try {
+    return await body.text();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function toAnswer(response: Dispatcher.ResponseData, text: string): Answer {
+  return {
+    status: response.statusCode,
+    reason: response.statusText,
+    text,
+    retryAfterMs: parseRetryAfter(response.headers['retry-after'], { maxMs: 60_000 }),
+  };
+}
