@@ -1,6 +1,6 @@
 /**
- * Measures a worker from outside: the platform's side of the queue is simulated, ComfyUI is the embedded one or a real one,
- * and the worker is any command that takes its settings from RunPod's variables. `--help` tells the options.
+ * Measures a worker from outside. The queue is a stand-in for RunPod's control plane, ComfyUI is the embedded one or a real
+ * one, and the worker is any command that reads RunPod's environment variables. `--help` lists the options.
  */
 import { writeFile } from 'node:fs/promises';
 import { describeError } from '../lib/errors.ts';

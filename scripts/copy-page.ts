@@ -1,4 +1,4 @@
-/** Copies the files of the web page beside the compiled API, which serves them unchanged. */
+/** Copies the files of the web page next to the compiled API, which serves them. */
 import { cp } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 

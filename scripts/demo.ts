@@ -1,7 +1,7 @@
 /**
- * One job through the real worker, with the embedded ComfyUI behind it and a queue in memory before it.
+ * Runs one job in the real worker, with a queue in memory and the embedded ComfyUI.
  *
- *     npm run demo [-- FILE]      FILE is a job or a workflow; test_input.json when left out
+ *     npm run demo [-- FILE]      FILE is a job or a workflow; default test_input.json
  */
 
 import { relative, join } from 'node:path';
@@ -82,8 +82,8 @@ try {
   process.exitCode = 1;
 }
 
-/** What is in the file as a job. A bare workflow gets those of our test images that it names. */
-export async function readJob(file: string): Promise<Job> {
+/** Reads a job. A bare workflow is made into a job with the test images it names. */
+async function readJob(file: string): Promise<Job> {
   const text = await readText(file);
   const job = toJob(text, file);
   const names = isWorkflow(JsonText.parse(text)) ? await imagesNamedIn(text) : [];

@@ -1,4 +1,4 @@
 import { jest } from '@jest/globals';
 
-/** Machines of CI are shared and stall at times: there a test may try once more, and what failed first is printed. */
+/** CI machines are shared and sometimes stall. There a failed test runs once more, and its first failure is printed. */
 if (process.env.CI) jest.retryTimes(1, { logErrorsBeforeRetry: true });

@@ -1,5 +1,5 @@
 /**
- * Takes the pictures of the web page in `docs/images/`, from the real page before the embedded ComfyUI.
+ * Takes the screenshots of the web page in `docs/images/`, with the embedded ComfyUI.
  *
  *     node scripts/screenshots.ts
  */
@@ -31,7 +31,7 @@ async function openPage(
   return page;
 }
 
-/** One while a job runs, one when it is done; seeds are new, so that nothing comes from ComfyUI's cache. */
+/** One screenshot while a job runs, one when it is done. Random seeds avoid ComfyUI's cache. */
 async function takePair(page: Page, name: string): Promise<void> {
   const run = page.getByRole('button', { name: 'Run', exact: true });
   await page.getByRole('button', { name: 'Try the example' }).click();

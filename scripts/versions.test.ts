@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import packageJson from '../package.json' with { type: 'json' };
 
-test('one version of Node is named everywhere', async () => {
+test('all files name the same version of Node', async () => {
   const pinned = (await readFile('.node-version', 'utf8')).trim();
   expect(packageJson.devDependencies.node).toBe(pinned);
   expect(process.versions.node).toBe(pinned);

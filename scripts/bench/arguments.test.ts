@@ -20,7 +20,7 @@ test('scenarios are chosen by name and shortened', () => {
   ]);
 });
 
-test('a slash at the end of the URL does not double', () => {
+test('a slash at the end of the URL is removed', () => {
   expect(parseArguments(['--comfy', 'http://gpu:8188/']).comfyUrl).toBe('http://gpu:8188');
 });
 

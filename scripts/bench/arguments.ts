@@ -2,11 +2,11 @@ import { parseArgs } from 'node:util';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
 export interface BenchArguments {
-  /** Undefined: this worker, built. */
+  /** Default: this worker, built. */
   readonly worker: string | undefined;
-  /** Undefined: the embedded ComfyUI in a process of its own. */
+  /** Default: the embedded ComfyUI in its own process. */
   readonly comfyUrl: string | undefined;
-  /** Port of the embedded ComfyUI; 0 takes any. */
+  /** Port of the embedded ComfyUI; 0 means any free port. */
   readonly comfyPort: number;
   readonly scenarios: readonly Scenario[];
   readonly jsonFile: string | undefined;
@@ -22,7 +22,7 @@ export const USAGE = `npm run bench -- [options]
   --json FILE        also write the figures as JSON
 `;
 
-/** @throws Error with a text for the person who typed. */
+/** @throws Error with a message for the user. */
 export function parseArguments(args: readonly string[]): BenchArguments {
   const { values } = parseArgs({
     args: [...args],
@@ -46,7 +46,7 @@ export function parseArguments(args: readonly string[]): BenchArguments {
   };
 }
 
-/** Another worker may have no local API; who wants to measure it says so. */
+/** Another worker may have no local API, so its scenarios run only if they are named with `--only`. */
 function chosen(only: string | undefined, worker: string | undefined): readonly Scenario[] {
   if (only === undefined) return SCENARIOS.filter(({ kind }) => !worker || kind !== 'rounds');
   return only.split(',').map((name) => {

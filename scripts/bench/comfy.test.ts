@@ -25,7 +25,7 @@ const HISTORY = {
   c: entry('run/job2', [['execution_start', { timestamp: 2000 }]]),
 };
 
-test('prompts are told apart by their prefix, and one that did not end has no time', async () => {
+test('prompts are identified by their prefix, and one that did not end has no times', async () => {
   const server = createServer((_, response) => response.end(JSON.stringify(HISTORY)));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -43,7 +43,7 @@ test('prompts are told apart by their prefix, and one that did not end has no ti
   }
 });
 
-test('idle time lies between neighbours in the order they ran', () => {
+test('idle times are the pauses between consecutive prompts', () => {
   const times = [
     { startedMs: 1030, endedMs: 1070 },
     { startedMs: 1000, endedMs: 1020 },

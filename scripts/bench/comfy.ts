@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { describeError, errnoOf } from '../../lib/errors.ts';
 import type { Picture } from './pictures.ts';
 
-/** A ComfyUI to measure against. */
+/** The ComfyUI used in a measurement. */
 export interface Comfy extends AsyncDisposable {
   readonly url: string;
   readonly embedded: boolean;
 }
 
-/** Starts the embedded one in its own process; port 0 takes any. */
+/** Starts the embedded ComfyUI in its own process; port 0 means any free port. */
 export async function startEmbeddedComfy(port: number): Promise<Comfy> {
   const child = fork(new URL('./embedded-comfy.ts', import.meta.url), [String(port)]);
   const ended = once(child, 'exit');
@@ -28,8 +28,8 @@ export async function startEmbeddedComfy(port: number): Promise<Comfy> {
 }
 
 /**
- * One that runs already.
- * @throws Error when nothing, or something else, answers there.
+ * Connects to a running ComfyUI.
+ * @throws Error when no ComfyUI answers at this URL.
  */
 export async function reachComfy(url: string): Promise<Comfy> {
   const response = await fetch(`${url}/system_stats`).catch((error: unknown) => {
@@ -40,7 +40,7 @@ export async function reachComfy(url: string): Promise<Comfy> {
   return { url, embedded: false, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
-/** Puts pictures into ComfyUI's input folder, over older ones of the same name. */
+/** Uploads images into ComfyUI's input folder; older ones of the same name are overwritten. */
 export async function uploadPictures(
   comfyUrl: string,
   pictures: readonly Picture[],
@@ -55,15 +55,15 @@ export async function uploadPictures(
   }
 }
 
-/** When ComfyUI worked on a job, by its own clock: milliseconds since the epoch. */
+/** Start and end of a prompt by ComfyUI's clock, in milliseconds since the epoch. */
 export interface ComfyTimes {
   readonly startedMs: number;
   readonly endedMs: number;
 }
 
 /**
- * Reads from `/history` when each of the last prompts began and ended. Prompts are told apart by the prefix of their output
- * files: which prompt id a worker chose is not known here.
+ * Reads start and end of recent prompts from `/history`. Prompts are identified by the prefix of their output files,
+ * because the bench does not know the prompt ids.
  */
 export async function readComfyTimes(
   comfyUrl: string,
@@ -80,7 +80,7 @@ export async function readComfyTimes(
   return prefixes.map((prefix) => byPrefix.get(prefix));
 }
 
-/** Pauses between one prompt's end and the next one's start, in order of execution. */
+/** Pauses between the end of a prompt and the start of the next, in order of execution. */
 export function idleTimes(times: readonly ComfyTimes[]): number[] {
   const inOrder = times.toSorted((a, b) => a.startedMs - b.startedMs);
   return inOrder
@@ -89,7 +89,7 @@ export function idleTimes(times: readonly ComfyTimes[]): number[] {
 }
 
 interface HistoryEntry {
-  /** Number, prompt id, graph, and more. */
+  /** Number, prompt id, graph, extra data, outputs. */
   readonly prompt: readonly [number, string, Readonly<Record<string, GraphNode>>];
   readonly status?: { readonly messages?: readonly (readonly [string, { timestamp?: number }])[] };
 }
@@ -98,7 +98,7 @@ interface GraphNode {
   readonly inputs?: { readonly filename_prefix?: unknown };
 }
 
-/** As the job said it: ours puts a folder of the job in front. */
+/** The prefix as the job sent it. Our worker puts the job folder in front of it. */
 function prefixOf({ prompt: [, , graph] }: HistoryEntry): string {
   const prefixes = Object.values(graph).map((node) => node.inputs?.filename_prefix);
   const prefix = prefixes.find((one) => typeof one === 'string') ?? '';

@@ -1,6 +1,6 @@
 /**
- * Measures `output.convert`: four pictures of 1024 x 1024 to WebP, as one job gives them. Tells how long it takes, how many cores
- * it keeps busy, and for how long at most the event loop, which answers everything else, did not get its turn.
+ * Measures `output.convert` with four images of 1024x1024 converted to WebP, as in one job: duration, cores in use, and the
+ * longest time the event loop was blocked.
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -31,7 +31,7 @@ await using scope = new JobScope({
 const settings = converterSettings(readConfig({}));
 const converter = new Converter(settings);
 const artifacts = await makePictures();
-await convertAll(); // loads sharp, and warms it up
+await convertAll(); // warm-up; also loads sharp
 const rounds: Round[] = [];
 for (let round = 0; round < ROUNDS; round++) rounds.push(await measure());
 
@@ -61,7 +61,7 @@ async function convertAll(): Promise<void> {
   if (scope.problems.length > 0) throw new Error(scope.problems.join('\n'));
 }
 
-/** Noise over a soft ground: harder than most pictures, so that nobody is flattered. */
+/** Noise over a smooth background: harder to compress than most images. */
 function makePictures(): Promise<readonly Artifact[]> {
   return Promise.all(
     Array.from({ length: PICTURES }, async (_, at) => {

@@ -1,6 +1,6 @@
 /**
- * The embedded ComfyUI as a process of its own, started by {@link startEmbeddedComfy}: it must not share an event loop with
- * anything that is measured. Tells its URL and lives until the other end of the channel is gone.
+ * The embedded ComfyUI in its own process, so that it shares no event loop with the measured code. Sends its URL to the
+ * parent process and exits when the parent disconnects.
  */
 import { once } from 'node:events';
 import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
@@ -8,7 +8,7 @@ import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 if (!process.connected) throw new Error('This is started by the bench, not by hand');
 
 const ended = once(process, 'disconnect');
-// Ctrl-C reaches the whole group; the bench decides when this one ends.
+// Ctrl-C reaches the whole process group; the bench decides when this process ends.
 process.on('SIGINT', () => undefined);
 await using simulator = await startComfySimulator({ port: Number(process.argv[2] ?? 0) });
 process.send?.(simulator.url);

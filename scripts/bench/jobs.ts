@@ -7,16 +7,16 @@ import { z } from 'zod';
 import type { RunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
 import type { JobScenario, Prepared } from './scenarios.ts';
 
-/** A job whose result is in. Times are `performance.now()`. */
+/** A job with its result. Times are `performance.now()`. */
 export interface Finished {
-  /** Where its outputs went, different for each job. */
+  /** Prefix of its output files, different for each job. */
   readonly prefix: string;
   readonly assignedAt: number;
   readonly doneAt: number;
   readonly resultBytes: number;
 }
 
-/** The first jobs wait for the worker, open connections and are compiled; they are not measured. */
+/** Jobs that are not measured: they wait for the worker to start, open connections and warm up the JIT compiler. */
 export async function warmUp(platform: RunpodSimulator, prepared: Prepared): Promise<void> {
   const run = newRun();
   for (let job = WARM_UP_FROM; job < WARM_UP_FROM + WARM_UP_JOBS; job++) {
@@ -24,7 +24,7 @@ export async function warmUp(platform: RunpodSimulator, prepared: Prepared): Pro
   }
 }
 
-/** Keeps as many jobs on the platform as the scenario wants waiting there. */
+/** Submits jobs so that the scenario's number of jobs is always waiting on the platform. */
 export async function runJobs(
   platform: RunpodSimulator,
   prepared: Prepared,
@@ -56,14 +56,14 @@ function newRun(): string {
 }
 
 const WARM_UP_JOBS = 3;
-/** Far from the numbers of measured jobs, so that nothing of theirs is cached. */
+/** Far from the numbers of measured jobs, so that ComfyUI's cache does not mix them up. */
 const WARM_UP_FROM = 1_000_037;
-/** ComfyUI reads a whole folder to number a file in it. */
+/** Jobs per output folder. ComfyUI lists the whole folder to number a file, so large folders are slow. */
 const JOBS_PER_FOLDER = 50;
 
 const JobSchema = z.object({ id: z.string(), status: z.string() });
 
-/** Clients of a local API that all send a job at once, and ask for it until it has ended. */
+/** Clients of the local API that all send a job at once and poll until it has ended. */
 export async function runClients(url: string, inputs: readonly unknown[]): Promise<void> {
   const statuses = await Promise.all(inputs.map((input) => runClient(url, input)));
   const failed = statuses.filter((status) => status !== 'COMPLETED');
@@ -86,7 +86,7 @@ async function ask(url: string, init?: RequestInit): Promise<z.infer<typeof JobS
   return JobSchema.parse(await response.json());
 }
 
-/** The longest the event loop of the worker was away since it was last asked, as its own metrics tell. */
+/** The longest time the worker's event loop was blocked since the last call, from its own metrics. */
 export async function longestTurnMs(url: string): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
   const [, seconds] = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(metrics) ?? [];
@@ -95,8 +95,8 @@ export async function longestTurnMs(url: string): Promise<number> {
 }
 
 /**
- * Waits for the worker to come up.
- * @throws Error when it does not within half a minute, or the reason of `signal`.
+ * Waits until the worker answers.
+ * @throws Error after 30 s; the abort reason of `signal`.
  */
 export async function untilReady(url: string, signal: AbortSignal): Promise<void> {
   const givesUpAt = performance.now() + START_MS;
@@ -111,7 +111,7 @@ export async function untilReady(url: string, signal: AbortSignal): Promise<void
   );
 }
 
-/** A port nobody listens on at the moment. */
+/** A free port. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

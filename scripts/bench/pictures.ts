@@ -6,7 +6,7 @@ export interface Picture {
   readonly png: Buffer;
 }
 
-/** PNGs no compression makes smaller: about three bytes per pixel. */
+/** Incompressible PNGs: about three bytes per pixel. */
 export async function noisePictures(name: string, count: number, side: number): Promise<Picture[]> {
   return Promise.all(
     Array.from({ length: count }, async (_, index) => ({

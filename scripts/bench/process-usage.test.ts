@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { parseStat, usageOf } from './process-usage.ts';
 
-test('a name with blanks and parentheses does not shift the fields', () => {
+test('a process name with spaces and parentheses is parsed', () => {
   const stat = '42 (my (odd) name) S 7 42 42 0 -1 4194304 100 0 0 0 11 22 33 44 20 0 1 0 99';
   expect(parseStat(stat)).toEqual({ pid: 42, parent: 7, cpuTicks: 110 });
 });

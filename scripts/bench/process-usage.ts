@@ -1,15 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-/** What a process and all its descendants have used. */
+/** CPU time and memory of a process and all its descendants. */
 export interface Usage {
-  /** User and system time since their start, in steps of 10 ms. */
+  /** User and system time since the start, in steps of 10 ms. */
   readonly cpuMs: number;
   readonly residentBytes: number;
-  /** The sum of each one's own peak. */
+  /** The sum of the peaks of all processes. */
   readonly peakBytes: number;
 }
 
-/** Read from `/proc`; undefined where there is none (other systems than Linux), or when the process has ended. */
+/** Read from `/proc`. Undefined on other systems than Linux, and when the process has ended. */
 export async function usageOf(pid: number): Promise<Usage | undefined> {
   const tree = familyOf(pid, await allProcesses());
   if (tree.length === 0) return undefined;
@@ -24,7 +24,7 @@ export async function usageOf(pid: number): Promise<Usage | undefined> {
 interface ProcessEntry {
   readonly pid: number;
   readonly parent: number;
-  /** Its own, and those of children that have ended. */
+  /** Including children that have ended. */
   readonly cpuTicks: number;
 }
 
@@ -40,7 +40,7 @@ async function maybeProcess(pid: number): Promise<ProcessEntry | undefined> {
   return stat === undefined ? undefined : parseStat(stat);
 }
 
-/** Fields as in proc(5); the name in parentheses may itself hold blanks and parentheses. */
+/** Fields of proc(5). The name in parentheses may itself contain spaces and parentheses. */
 export function parseStat(stat: string): ProcessEntry {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const field = (number: number) => Number(fields[number - 3]);
@@ -68,5 +68,5 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Linux counts in hundredths of a second here, whatever its own clock does. */
+/** Clock ticks in `/proc` are hundredths of a second. */
 const TICK_MS = 10;

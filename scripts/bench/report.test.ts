@@ -18,7 +18,7 @@ const TINY: Figures = {
   memory: undefined,
 };
 
-test('a scenario is told line by line, and what was not measured is left out', () => {
+test('the report of a scenario has one line per figure, without figures that were not measured', () => {
   expect(toLines(TINY).split('\n')).toEqual([
     '  count         3',
     '  jobs/s        81.3',

@@ -2,7 +2,7 @@ import { arch, cpus, platform, release, totalmem } from 'node:os';
 import type { Summary } from './statistics.ts';
 import type { MemoryOverTime } from './worker-process.ts';
 
-/** Everything needed to read the figures later. */
+/** The facts needed to interpret the figures later. */
 export interface Report {
   readonly when: string;
   readonly machine: string;
@@ -37,7 +37,7 @@ export function toTable(figures: readonly Figures[]): string {
     .join('\n');
 }
 
-/** One line per figure of a scenario; series with their 95 % quantile and extremes. */
+/** One line per figure of a scenario; series with the 95th percentile and extremes. */
 export function toLines(figures: Figures): string {
   const width = Math.max(...ROWS.map(({ title }) => title.length));
   return ROWS.flatMap(({ title, of, unit }) => {
@@ -101,21 +101,21 @@ function number(value: number): string {
   return value.toFixed(Number.isInteger(value) || value >= 100 ? 0 : 1);
 }
 
-/** What a scenario showed. Undefined where it was not, or could not be, measured. */
+/** The figures of a scenario. Undefined if not measured. */
 export interface Figures {
   readonly scenario: string;
   /** Jobs, starts, or rounds. */
   readonly count: number;
-  /** Start of the process to its first request for jobs. */
+  /** From the start of the process to its first request for jobs. */
   readonly firstTakeMs: Summary | undefined;
   readonly jobsPerS: number | undefined;
-  /** Start of a prompt to its end, as ComfyUI tells. */
+  /** From start to end of a prompt, by ComfyUI's clock. */
   readonly comfyMs: Summary | undefined;
-  /** Job handed over to result received, less ComfyUI's part. Of jobs that come one by one: others also wait. */
+  /** From taking the job to the result, minus ComfyUI's time. Only for single jobs; queued jobs also wait. */
   readonly overheadMs: Summary | undefined;
-  /** ComfyUI's pauses between jobs that were waiting. */
+  /** ComfyUI's pauses between queued jobs. */
   readonly idleMs: Summary | undefined;
-  /** The longest turn of the event loop in each round, which the worker itself measures in steps of 10 ms. */
+  /** The longest block of the event loop in each round, measured by the worker in steps of 10 ms. */
   readonly longestTurnMs: Summary | undefined;
   readonly resultBytes: Summary | undefined;
   readonly cpuMsPerJob: number | undefined;

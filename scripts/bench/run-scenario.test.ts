@@ -12,7 +12,7 @@ function shortened(name: string, jobs: number): Scenario {
   return { ...scenario, count: jobs };
 }
 
-test('jobs that come one by one show what the worker adds to ComfyUI', async () => {
+test("single jobs show the worker's overhead", async () => {
   await using comfy = await startEmbeddedComfy(0);
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
@@ -26,7 +26,7 @@ test('jobs that come one by one show what the worker adds to ComfyUI', async () 
   expect(figures.resultBytes?.min).toBeGreaterThan(100);
 });
 
-test('jobs that wait in the queue show how long ComfyUI was idle between them', async () => {
+test('queued jobs show how long ComfyUI was idle between them', async () => {
   await using comfy = await startEmbeddedComfy(0);
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
@@ -38,7 +38,7 @@ test('jobs that wait in the queue show how long ComfyUI was idle between them', 
   expect(figures.overheadMs).toBeUndefined();
 });
 
-test('thousands of jobs show memory over time instead of single jobs', async () => {
+test('long runs show memory over time instead of single jobs', async () => {
   await using comfy = await startEmbeddedComfy(0);
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
@@ -49,7 +49,7 @@ test('thousands of jobs show memory over time instead of single jobs', async () 
   expect(figures).toMatchObject({ count: 30, comfyMs: undefined, overheadMs: undefined });
 });
 
-test('rounds of clients show how long the event loop of the API was away', async () => {
+test("rounds of clients show how long the API's event loop was blocked", async () => {
   await using comfy = await startEmbeddedComfy(0);
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
@@ -62,7 +62,7 @@ test('rounds of clients show how long the event loop of the API was away', async
   expect(figures.jobsPerS).toBeGreaterThan(0);
 });
 
-test('starts show how long the worker takes to ask for jobs', async () => {
+test('starts show the time until the first request for jobs', async () => {
   const bench = {
     workerCommand: `'${process.execPath}' '${ENTRY}'`,
     comfyUrl: 'http://127.0.0.1:9',
@@ -73,7 +73,7 @@ test('starts show how long the worker takes to ask for jobs', async () => {
   expect(firstTakeMs?.min).toBeGreaterThan(10);
 });
 
-test('a worker that ends by itself fails the scenario with its last words', async () => {
+test('a worker that exits fails the scenario with its last output', async () => {
   const bench = {
     workerCommand: 'echo no GPU found',
     comfyUrl: 'http://127.0.0.1:9',
@@ -82,7 +82,7 @@ test('a worker that ends by itself fails the scenario with its last words', asyn
   await expect(runScenario(shortened('tiny', 3), bench)).rejects.toThrow(/ended.*\nno GPU found/);
 });
 
-test('an interrupted bench ends the worker', async () => {
+test('an interrupted bench stops the worker', async () => {
   const interrupted = new AbortController();
   const bench = {
     workerCommand: 'sleep 60',

@@ -21,11 +21,11 @@ import { summarize } from './statistics.ts';
 export interface Bench {
   readonly workerCommand: string;
   readonly comfyUrl: string;
-  /** Ends the worker, and with it the scenario. */
+  /** Stops the worker and ends the scenario. */
   readonly signal: AbortSignal;
 }
 
-/** Every scenario has workers and a platform of its own; ComfyUI is shared. */
+/** Every scenario has its own workers and platform. ComfyUI is shared. */
 export function runScenario(scenario: Scenario, bench: Bench): Promise<Figures> {
   switch (scenario.kind) {
     case 'starts':
@@ -82,7 +82,7 @@ async function runRounds(scenario: ClientScenario, bench: Bench): Promise<Figure
   const env = { COMFY_URL: bench.comfyUrl, ...SERVE, API_PORT: String(port), ...scenario.env };
   await using worker = await WorkerProcess.start(bench.workerCommand, env, bench.signal);
   await worker.whileAlive(untilReady(url, bench.signal));
-  await longestTurnMs(url); // forgets the turns of its start
+  await longestTurnMs(url); // discards the blocks during start
   const longest: number[] = [];
   const before = await worker.usage();
   const beganAt = performance.now();

@@ -7,26 +7,26 @@ interface Named {
   readonly about: string;
   /** Jobs, starts, or rounds. */
   readonly count: number;
-  /** For the worker, beside what the platform sets. */
+  /** Environment variables for the worker, in addition to the platform's. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A worker is started again and again, until it asks for jobs. */
+/** A worker is started several times, each time until it asks for jobs. */
 export interface StartScenario extends Named {
   readonly kind: 'starts';
 }
 
-/** A worker does jobs. */
+/** A worker runs jobs. */
 export interface JobScenario extends Named {
   readonly kind: 'jobs';
-  /** Jobs waiting on the platform at a time; 1 hands out the next one when the last has ended. */
+  /** Jobs waiting on the platform at a time. With 1, the next job is submitted when the last has ended. */
   readonly queued: number;
-  /** Look at memory over time rather than at single jobs. */
+  /** Measure memory over time instead of single jobs. */
   readonly soak?: true;
   prepare(): Promise<Prepared>;
 }
 
-/** A worker serves its API to many clients at once, round after round; in the first one it has just been started. */
+/** A worker serves its local API to many clients at once, in several rounds. Before the first it has just been started. */
 export interface ClientScenario extends Named {
   readonly kind: 'rounds';
   readonly clients: number;
@@ -34,9 +34,9 @@ export interface ClientScenario extends Named {
 }
 
 export interface Prepared {
-  /** Put into ComfyUI's input folder before the clock starts. */
+  /** Images uploaded to ComfyUI before the measurement. */
   readonly pictures: readonly Picture[];
-  /** The input of job `job`; `prefix` is where its outputs go, and different for each. */
+  /** The input of job number `job`. `prefix` names its output files and is different for each job. */
   input(job: number, prefix: string): unknown;
 }
 
@@ -158,20 +158,20 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Workflows of core nodes only, so that they run on the embedded ComfyUI and on any real one. */
+// The workflows use core nodes only, so that they run on the embedded ComfyUI and on any real one.
 
 type Workflow = Readonly<Record<string, unknown>>;
 
-/** Nothing to speak of: 64x64 in one colour. */
-export function tinyWorkflow(job: number, prefix: string): Workflow {
+/** A minimal workflow: 64x64 pixels of one colour. */
+function tinyWorkflow(job: number, prefix: string): Workflow {
   return {
     '1': node('EmptyImage', { width: 64, height: 64, batch_size: 1, color: job % 0xffffff }),
     '2': node('SaveImage', { images: ['1', 0], filename_prefix: prefix }),
   };
 }
 
-/** About a tenth of a second of arithmetic that no cache has, and a small picture at the end. */
-export function workingWorkflow(job: number, prefix: string, picture: string): Workflow {
+/** About 0.1 s of uncached computation, and a small image. */
+function workingWorkflow(job: number, prefix: string, picture: string): Workflow {
   const factor = 1.5 + (job % 100) / 100;
   return {
     '1': node('LoadImage', { image: picture }),
@@ -181,8 +181,8 @@ export function workingWorkflow(job: number, prefix: string, picture: string): W
   };
 }
 
-/** Every picture is loaded; what comes back is small. */
-export function loadingWorkflow(prefix: string, pictures: readonly string[]): Workflow {
+/** Loads every image; the output is small. */
+function loadingWorkflow(prefix: string, pictures: readonly string[]): Workflow {
   return Object.fromEntries(
     pictures.flatMap((picture, index) => [
       [`${index}1`, node('LoadImage', { image: picture })],
@@ -192,8 +192,8 @@ export function loadingWorkflow(prefix: string, pictures: readonly string[]): Wo
   );
 }
 
-/** Every picture comes back as it is. */
-export function savingWorkflow(prefix: string, pictures: readonly string[]): Workflow {
+/** Returns every image unchanged. */
+function savingWorkflow(prefix: string, pictures: readonly string[]): Workflow {
   return Object.fromEntries(
     pictures.flatMap((picture, index) => [
       [`${index}1`, node('LoadImage', { image: picture })],

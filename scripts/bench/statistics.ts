@@ -1,4 +1,4 @@
-/** What is told of a series of measurements, in its own unit. */
+/** Summary of a series of measurements, in the unit of the series. */
 export interface Summary {
   readonly count: number;
   readonly median: number;
@@ -7,7 +7,7 @@ export interface Summary {
   readonly max: number;
 }
 
-/** Undefined for nothing measured. */
+/** Undefined for an empty series. */
 export function summarize(values: readonly number[]): Summary | undefined {
   const sorted = values.toSorted((a, b) => a - b);
   const [min] = sorted;
@@ -21,7 +21,7 @@ export function summarize(values: readonly number[]): Summary | undefined {
   };
 }
 
-/** Between the two nearest values, in proportion. `sorted` is ascending and not empty. */
+/** A quantile by linear interpolation. `sorted` is ascending and not empty. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = share * (sorted.length - 1);
   const below = sorted[Math.floor(at)] ?? NaN;

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { usageOf, type Usage } from './process-usage.ts';
 import { summarize } from './statistics.ts';
 
-/** A worker under measurement: a command in a process group of its own, its output in a file. */
+/** The measured worker: a command in its own process group, with its output in a file. */
 export class WorkerProcess implements AsyncDisposable {
   /** `performance.now()` just before the command was started. */
   readonly startedAt: number;
@@ -30,8 +30,8 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   /**
-   * The command takes the place of its shell, so that signals and figures are its own.
-   * When `signal` aborts, the worker is stopped and those who wait for its work are told.
+   * The shell is replaced by the command (`exec`), so that signals and figures belong to the command.
+   * When `signal` aborts, the worker is stopped and pending calls of {@link whileAlive} reject.
    */
   static async start(
     command: string,
@@ -55,7 +55,7 @@ export class WorkerProcess implements AsyncDisposable {
     return usageOf(this.#child.pid ?? 0);
   }
 
-  /** Waits for `work`, but not longer than the worker lives. */
+  /** Resolves with `work`. @throws Error with the worker's last output if the worker exits first. */
   async whileAlive<T>(work: Promise<T>): Promise<T> {
     const gone = this.#ended.then(async () => {
       throw new Error(`The worker ended before its work did:\n${await this.#lastLines()}`);
@@ -68,7 +68,7 @@ export class WorkerProcess implements AsyncDisposable {
     return text.trimEnd().split('\n').slice(-20).join('\n');
   }
 
-  /** SIGTERM to the whole group, and SIGKILL to what is left of it after a while. */
+  /** SIGTERM to the whole process group, and SIGKILL if it has not ended in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#signal.removeEventListener('abort', this.#terminate);
     this.#terminate();
@@ -105,7 +105,7 @@ const STOP_MS = 15_000;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const ENTRY = `${ROOT}dist/handler/index.js`;
 
-/** The command of this worker as a container starts it; built first when `dist/` is missing or older than the sources. */
+/** The command a container uses. Builds the worker first if `dist/` is missing or older than the sources. */
 export async function builtWorkerCommand(): Promise<string> {
   if (await isStale()) await build();
   return `${quoted(process.execPath)} ${quoted(ENTRY)}`;
@@ -125,7 +125,7 @@ async function newestSource(folder: string): Promise<number> {
   );
 }
 
-/** Milliseconds since the epoch; 0 when there is no such file. */
+/** Modification time in milliseconds since the epoch; 0 for a missing file. */
 async function changedAt(path: string): Promise<number> {
   const found = await stat(path).catch(() => undefined);
   return found?.mtimeMs ?? 0;
@@ -142,14 +142,14 @@ function quoted(path: string): string {
   return `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** Resident memory of a worker over a run, in bytes: medians of the first, the second and the last third of it. */
+/** Resident memory during a run, in bytes: medians of the first, second and last third. */
 export interface MemoryOverTime {
   readonly first: number;
   readonly second: number;
   readonly last: number;
 }
 
-/** Looks at resident memory at intervals, from now until {@link stop}. */
+/** Samples resident memory at intervals until {@link stop}. */
 export class MemoryWatch {
   readonly #samples: number[] = [];
   readonly #stop = new AbortController();
@@ -159,7 +159,7 @@ export class MemoryWatch {
     this.#done = this.#watch(worker, intervalMs);
   }
 
-  /** Undefined when the run was too short to compare anything. */
+  /** Undefined if the run was too short. */
   async stop(): Promise<MemoryOverTime | undefined> {
     this.#stop.abort();
     await this.#done;
@@ -176,7 +176,7 @@ export class MemoryWatch {
   }
 }
 
-/** Undefined for less than three samples. */
+/** Undefined for fewer than three samples. */
 export function overTime(samples: readonly number[]): MemoryOverTime | undefined {
   const third = samples.length / 3;
   const [first, second, last] = [0, 1, 2].map((index) =>

@@ -47,7 +47,7 @@ test.each([
   expect(socket.types.includes('execution_success')).toBe(type === 'ended');
 });
 
-test('a stalled socket stays open, says nothing, and does not answer pings', async () => {
+test('a stalled socket stays open, sends nothing, and does not answer pings', async () => {
   await using comfy = await start({ speed: Infinity });
   using socket = await ProbeSocket.open(comfy, 'a');
   await socket.ping();
@@ -59,7 +59,7 @@ test('a stalled socket stays open, says nothing, and does not answer pings', asy
   expect(socket.types).toEqual(['status']);
 });
 
-test('a client that comes back while its prompt runs is told the node, without a prompt id', async () => {
+test('a client that reconnects while its prompt runs is sent the current node, without a prompt id', async () => {
   await using comfy = await start();
   using before = await ProbeSocket.open(comfy, 'a');
   const promptId = await submit(comfy, samplerGraph({ steps: 300, stepMs: 10 }), {
@@ -75,7 +75,7 @@ test('a client that comes back while its prompt runs is told the node, without a
   await after.waitForEnd(promptId);
 });
 
-test('the end of an old socket silences the new one of the same client', async () => {
+test('closing an old socket unregisters the new one of the same client', async () => {
   await using comfy = await start({ speed: Infinity });
   using before = await ProbeSocket.open(comfy, 'a');
   using after = await ProbeSocket.open(comfy, 'a');
@@ -89,7 +89,7 @@ test('the end of an old socket silences the new one of the same client', async (
   expect(after.types).toEqual(['status']);
 });
 
-test('a dropped registration leaves the socket open and deaf', async () => {
+test('after a dropped registration the socket stays open and gets no messages', async () => {
   await using comfy = await start({ speed: Infinity });
   using socket = await ProbeSocket.open(comfy, 'a');
   await socket.waitFor(({ type }) => type === 'status');
@@ -99,20 +99,20 @@ test('a dropped registration leaves the socket open and deaf', async () => {
   expect(socket.types).toEqual(['status']);
 });
 
-test('a stalled publisher holds everything back, and lets it go in order', async () => {
+test('a stalled publisher holds messages back and later sends them in order', async () => {
   await using comfy = await start({ speed: Infinity });
   using socket = await ProbeSocket.open(comfy, 'a');
   await socket.waitFor(({ type }) => type === 'status');
-  const release = comfy.faults.stallPublisher();
+  const endFault = comfy.faults.stallPublisher();
   const promptId = await submit(comfy, textGraph('x'), { client_id: 'a' });
   await comfy.waitFor({ type: 'ended', promptId });
   await socket.ping();
   expect(socket.types).toEqual(['status']);
-  release();
+  endFault();
   await socket.waitForEnd(promptId);
 });
 
-test('a client that does not read holds up the messages of everybody, but no prompt', async () => {
+test('a client that does not read delays the messages of all clients, but no prompt', async () => {
   const nodes = new Map([...PROBE_NODES, HUGE_PREVIEWS]);
   await using comfy = await start({ nodes, speed: Infinity });
   using deaf = await ProbeSocket.open(comfy, 'deaf');
@@ -132,30 +132,30 @@ test('a client that does not read holds up the messages of everybody, but no pro
 
 test('new websockets can be refused, while HTTP goes on', async () => {
   await using comfy = await start();
-  const release = comfy.faults.refuseSockets(503);
+  const endFault = comfy.faults.refuseSockets(503);
   await expect(ProbeSocket.open(comfy, 'a')).rejects.toThrow('503');
   expect(await queueOf(comfy)).toEqual({ running: [], pending: [] });
-  release();
+  endFault();
   using socket = await ProbeSocket.open(comfy, 'a');
   await socket.waitFor(({ type }) => type === 'status');
 });
 
-test('connections can be refused, and come back', async () => {
+test('connections can be refused, and accepted again', async () => {
   await using comfy = await start();
-  const release = comfy.faults.refuseConnections();
+  const endFault = comfy.faults.refuseConnections();
   await expect(fetch(`${comfy.url}/queue`)).rejects.toThrow();
-  release();
+  endFault();
   expect((await fetch(`${comfy.url}/queue`)).status).toBe(200);
 });
 
-test('a late history entry appears when it is released, after the end was told', async () => {
+test('a delayed history entry appears when the fault ends, after the end of the prompt was sent', async () => {
   await using comfy = await start({ speed: Infinity });
-  const release = comfy.faults.delayHistory();
+  const endFault = comfy.faults.delayHistory();
   const promptId = await submit(comfy, textGraph('x'));
   await comfy.waitFor({ type: 'ended', promptId });
   expect(await get(comfy, `/history/${promptId}`)).toEqual({});
   expect(await queueOf(comfy)).toEqual({ running: [], pending: [] });
-  release();
+  endFault();
   await comfy.waitFor({ type: 'history', promptId });
   expect(await get(comfy, `/history/${promptId}`)).toHaveProperty([promptId]);
 });
@@ -168,7 +168,7 @@ test('an answer to POST /prompt can be lost while the prompt runs', async () => 
   await submit(comfy, textGraph('x'), { prompt_id: 'q' });
 });
 
-test('a path can answer with an error for a while, with or without doing the work', async () => {
+test('a path can answer with an error, with or without handling the request', async () => {
   await using comfy = await start({ speed: Infinity });
   comfy.faults.failAnswers({ request: 'GET /queue', how: 'refuse', times: 2 });
   const statuses = [];
@@ -180,7 +180,7 @@ test('a path can answer with an error for a while, with or without doing the wor
   await comfy.waitFor({ type: 'history', promptId: 'p' });
 });
 
-test('an answer can come late', async () => {
+test('an answer can be delayed', async () => {
   await using comfy = await start({ speed: Infinity });
   comfy.faults.failAnswers({ request: 'POST /prompt', how: 'delay', delayMs: 50 });
   const answer = submit(comfy, textGraph('x'), { prompt_id: 'p' }).then(() => 'answered');
@@ -189,7 +189,7 @@ test('an answer can come late', async () => {
   expect(await answer).toBe('answered');
 });
 
-test('a killed executor leaves its prompt running for ever and HTTP healthy', async () => {
+test('when the executor is killed, its prompt stays in the queue and HTTP goes on', async () => {
   await using comfy = await start();
   const promptId = await submit(comfy, samplerGraph({ steps: 300, stepMs: 5 }));
   await comfy.waitFor({ type: 'progress', promptId });
@@ -199,7 +199,7 @@ test('a killed executor leaves its prompt running for ever and HTTP healthy', as
   expect(await queueOf(comfy)).toEqual({ running: [promptId], pending: [] });
 });
 
-test('a dead process refuses; a new one has the same address and remembers nothing', async () => {
+test('a dead process refuses connections; a new one has the same address and an empty memory', async () => {
   await using comfy = await start({ speed: Infinity });
   const { url } = comfy;
   using socket = await ProbeSocket.open(comfy, 'a');
@@ -217,7 +217,7 @@ test('a dead process refuses; a new one has the same address and remembers nothi
   expect((await fetch(`${url}/view?filename=kept_00001_.png`)).status).toBe(200);
 });
 
-test('a node can take the process with it', async () => {
+test('a node can crash the process', async () => {
   await using comfy = await start({ speed: Infinity });
   const { 1: image } = samplerGraph();
   const crash = { class_type: 'ProbeCrash', inputs: { image: ['1', 0] } };
@@ -227,18 +227,18 @@ test('a node can take the process with it', async () => {
   await expect(fetch(`${comfy.url}/queue`)).rejects.toThrow();
 });
 
-test('a view can end in the middle', async () => {
+test('an answer of /view can be truncated', async () => {
   await using comfy = await start({ speed: Infinity });
   await comfy.waitFor({ type: 'history', promptId: await submit(comfy, samplerGraph()) });
-  const release = comfy.faults.failViews({ truncateAtBytes: 20 });
+  const endFault = comfy.faults.failViews({ truncateAtBytes: 20 });
   const view = `${comfy.url}/view?filename=T_00001_.png`;
   const response = await fetch(view);
   await expect(response.arrayBuffer()).rejects.toThrow();
-  release();
+  endFault();
   expect((await (await fetch(view)).arrayBuffer()).byteLength).toBeGreaterThan(20);
 });
 
-test('a view can be slow', async () => {
+test('an answer of /view can be slow', async () => {
   await using comfy = await start({ speed: Infinity });
   await comfy.waitFor({ type: 'history', promptId: await submit(comfy, samplerGraph()) });
   const view = `${comfy.url}/view?filename=T_00001_.png`;

@@ -64,7 +64,7 @@ export class Faults {
   /** Closes websockets or makes them half-open. Resolves when it has happened `times` times. */
   breakSockets(how: SocketBreak, options: BreakOptions = {}): Promise<void> {
     const { at, clientId, times = 1 } = options;
-    const breakNow = () => void this.#lifecycle.current().sockets.break(how, clientId);
+    const breakNow = () => this.#lifecycle.current().sockets.break(how, clientId);
     if (!at) {
       breakNow();
       return Promise.resolve();

@@ -10,7 +10,7 @@ import {
   type TranscriptLine,
 } from './testing/transcript.ts';
 
-/** In the order they were recorded, on one server. */
+/** In the order of the recording; all scenarios use one server. */
 const SCENARIOS: Readonly<Record<string, CompareOptions>> = {
   success: {},
   success_own_prompt_id_no_features: {},
@@ -57,7 +57,7 @@ beforeAll(async () => {
 afterAll(() => played.clear());
 
 test.each(Object.entries(SCENARIOS))(
-  'the simulator says what a real ComfyUI said: %s',
+  'the simulator answers as the recorded ComfyUI: %s',
   (name, options) => {
     const { recorded, seen } = played.get(name)!;
     expect(toComparable(seen, options)).toEqual(toComparable(recorded, options));
@@ -97,7 +97,7 @@ function isEnd(line: TranscriptLine): boolean {
   return JSON.stringify(line).includes('"node":null');
 }
 
-/** ComfyUI starts outputs in hash order: the same here, from the lists in `/history`. */
+/** ComfyUI starts outputs in hash order. Takes the recorded order from the lists in `/history`. */
 function recordedOrders(lines: readonly TranscriptLine[]): Map<string, readonly string[]> {
   const orders = JSON.stringify(lines).matchAll(/"create_time":\d+\},(\["[^\]]+\])\]/g);
   return new Map(
@@ -110,7 +110,7 @@ function recordedOrders(lines: readonly TranscriptLine[]): Map<string, readonly 
 
 const nothing = () => Promise.resolve(undefined);
 
-/** What the multipart requests of `uploads` sent, as their answers tell. */
+/** The multipart bodies of the scenario `uploads`, reconstructed from the answers. */
 async function uploadForm(exchange: number): Promise<FormData | undefined> {
   const [red, blue] = [await png('red'), await png('blue')];
   const original = JSON.stringify({ filename: 'in.png', type: 'input' });

@@ -30,7 +30,7 @@ async function historyOf(comfy: Awaited<ReturnType<typeof start>>, promptId: str
   return body[promptId]!;
 }
 
-test('the client of a prompt sees each step, others see only how many wait', async () => {
+test('the client of a prompt gets every message, other clients only the queue length', async () => {
   await using comfy = await start({ speed: Infinity });
   using mine = await ProbeSocket.open(comfy, 'mine');
   using other = await ProbeSocket.open(comfy, 'other');
@@ -49,7 +49,7 @@ test('the client of a prompt sees each step, others see only how many wait', asy
   expect(other.types).toEqual(['status', 'status', 'status', 'status']);
 });
 
-test('a prompt without a client shows its progress to everybody, and nothing else', async () => {
+test('a prompt without a client sends only its progress, to all sockets', async () => {
   await using comfy = await start({ speed: Infinity });
   using one = await ProbeSocket.open(comfy);
   const promptId = await submit(comfy, samplerGraph({ steps: 1 }));
@@ -65,7 +65,7 @@ const remaining = (data: unknown) =>
   (data as { status: { exec_info: { queue_remaining: number } } }).status.exec_info.queue_remaining;
 const sidOf = (socket: ProbeSocket) => (socket.messages[0]!.data as { sid: string }).sid;
 
-test('the same prompt again runs nothing and names the old files', async () => {
+test('the same prompt again runs nothing and reports the old files', async () => {
   await using comfy = await start({ speed: Infinity });
   await submit(comfy, samplerGraph(), { client_id: 'a' });
   const again = await submit(comfy, samplerGraph(), { client_id: 'a' });
@@ -74,14 +74,14 @@ test('the same prompt again runs nothing and names the old files', async () => {
   expect(entry.outputs).toMatchObject({ 3: { images: [{ filename: 'T_00001_.png' }] } });
 });
 
-test('the same prompt again without a client has no outputs at all', async () => {
+test('the same prompt again without a client has no outputs', async () => {
   await using comfy = await start({ speed: Infinity });
   await submit(comfy, samplerGraph());
   const entry = await historyOf(comfy, await submit(comfy, samplerGraph()));
   expect(entry).toMatchObject({ outputs: {}, status: { status_str: 'success' } });
 });
 
-test('a renumbered graph is served from the cache under its new ids', async () => {
+test('a graph with other node ids is served from the cache under the new ids', async () => {
   await using comfy = await start({ speed: Infinity });
   await submit(comfy, textGraph('x'), { client_id: 'a' });
   const renumbered = { 7: textGraph('x')[1] };
@@ -98,7 +98,7 @@ test('free_memory empties the cache', async () => {
   expect(entry.outputs).toMatchObject({ 3: { images: [{ filename: 'T_00002_.png' }] } });
 });
 
-test('prompts run by number, then by id, whenever they came', async () => {
+test('prompts run in order of number, then id', async () => {
   await using comfy = await start();
   const first = await submit(comfy, samplerGraph({ steps: 500, stepMs: 10 }));
   const texts: [string, object][] = [
@@ -115,7 +115,7 @@ test('prompts run by number, then by id, whenever they came', async () => {
   expect(comfy.prompts.map(({ promptId }) => promptId)).toEqual([first, 'x', 'b', 'a', 'n']);
 });
 
-test('two prompts of one id and number: the second is answered 500, and runs', async () => {
+test('of two prompts with one id and number, the second is answered 500 and still runs', async () => {
   await using comfy = await start();
   const first = await submit(comfy, samplerGraph({ steps: 500, stepMs: 10 }));
   const twin = { prompt: textGraph('x'), prompt_id: 'twin', number: 5 };
@@ -126,7 +126,7 @@ test('two prompts of one id and number: the second is answered 500, and runs', a
   await comfy.waitFor({ type: 'ended', promptId: 'twin' }, { next: true });
 });
 
-test('interrupting an idle server does not harm the next prompt', async () => {
+test('interrupting an idle server does not affect the next prompt', async () => {
   await using comfy = await start({ speed: Infinity });
   await post(comfy, '/interrupt', '');
   const entry = await historyOf(comfy, await submit(comfy, samplerGraph()));
@@ -147,7 +147,7 @@ test('an interrupt during a node without progress takes effect at the next node'
   expect(entry.status.messages.at(-1)).toMatchObject(['execution_interrupted', { node_id: '3' }]);
 });
 
-test('a GPU without memory fails its prompt and not the next', async () => {
+test('out of memory fails its prompt, but not the next one', async () => {
   await using comfy = await start({ speed: Infinity });
   const graph = {
     1: image,
@@ -179,7 +179,7 @@ test.each([
   expect(entry).toMatchObject({ outputs: {}, status: { status_str: 'success' } });
 });
 
-test('a cycle found while running is reported and then called a success', async () => {
+test('a cycle found at run time is reported, and the prompt counts as a success', async () => {
   await using comfy = await start({ speed: Infinity });
   const graph = {
     1: { class_type: 'EmptyImage', inputs: { ...image.inputs, undeclared: ['2', 0] } },
@@ -205,7 +205,7 @@ test.each([
   expect(await queueOf(comfy)).toEqual({ running: [promptId], pending: [next] });
 });
 
-test('a graph comes back as it was sent: order of nodes, large integers, floats', async () => {
+test('a graph is returned exactly as sent: order of nodes, large integers, floats', async () => {
   await using comfy = await start({ speed: Infinity });
   const sent =
     '{"10": {"class_type": "ProbeValue", "inputs": {"value": 18446744073709551615, "x": 1.0}}, ' +
@@ -218,7 +218,7 @@ test('a graph comes back as it was sent: order of nodes, large integers, floats'
   expect(text).toContain('"10": {"text": ["bigint 18446744073709551615"]}');
 });
 
-test('numbers JSON cannot hold are written bare', async () => {
+test('NaN and infinities are written bare', async () => {
   await using comfy = await start({ speed: Infinity });
   const promptId = await submit(comfy, { 1: { class_type: 'ProbeNaN', inputs: {} } });
   await comfy.waitFor({ type: 'history', promptId });
@@ -236,7 +236,7 @@ test('a cached output node that shows nothing is announced with null', async () 
   expect(executed?.data).toMatchObject({ node: '2', output: null });
 });
 
-test('secrets are neither in the queue nor in the history', async () => {
+test('API keys are neither in the queue nor in the history', async () => {
   await using comfy = await start({ speed: Infinity });
   const fields = { prompt_id: 'p', extra_data: { api_key_comfy_org: 'secret', keep: 1 } };
   await submit(comfy, textGraph('x'), fields);
@@ -269,7 +269,7 @@ test('previews can be switched off', async () => {
   expect(socket.types).not.toContain('frame 1');
 });
 
-test('the temporary folder is gone in the end', async () => {
+test('the temporary folder is deleted at the end', async () => {
   const comfy = await start();
   const { folders } = comfy;
   await comfy[Symbol.asyncDispose]();

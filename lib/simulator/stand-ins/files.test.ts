@@ -11,7 +11,7 @@ const text = (content: string, rest: Partial<ServedFile> = {}): ServedFile => ({
 const startWith = (rest: Partial<ServedFile>) =>
   startFileServer({ files: { '/a': text('0123456789', rest) } });
 
-test('a pattern of many megabytes comes whole, and its hash is known', async () => {
+test('a generated file of many megabytes is sent completely, and its hash is known', async () => {
   await using server = await startFileServer({
     files: { '/big': { content: { patternBytes: 2e7 } } },
   });
@@ -31,7 +31,7 @@ test.each([
   expect([response.status, await response.text()]).toEqual([status, body]);
 });
 
-test('a range of a file that has changed since gives the whole file, one beyond its end 416', async () => {
+test('a range with an old If-Range gives the whole file; a range beyond the end gives 416', async () => {
   await using server = await startWith({ etag: 'changing' });
   const first = await fetch(`${server.url}/a`);
   const tag = first.headers.get('etag')!;
@@ -41,7 +41,7 @@ test('a range of a file that has changed since gives the whole file, one beyond 
   expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, 'bytes */10']);
 });
 
-test('a download dropped once can be resumed', async () => {
+test('a dropped download can be resumed', async () => {
   await using server = await startWith({});
   server.failNext('/a', { kind: 'drop', afterBytes: 4 });
   const broken = await fetch(`${server.url}/a`);
@@ -52,7 +52,7 @@ test('a download dropped once can be resumed', async () => {
   expect(await rest.text()).toBe('456789');
 });
 
-test.each([20, 5])('a length of %d is claimed for ten bytes', async (bytes) => {
+test.each([20, 5])('Content-Length can be %d for ten bytes', async (bytes) => {
   await using server = await startWith({ fault: { kind: 'claim', bytes } });
   const response = await fetch(`${server.url}/a`);
   expect(response.headers.get('content-length')).toBe(String(bytes));
@@ -61,7 +61,7 @@ test.each([20, 5])('a length of %d is claimed for ten bytes', async (bytes) => {
   else expect(await body).toBe('01234');
 });
 
-test('a file may come without length, or compressed to who can read it', async () => {
+test('a file can be sent without a length, or compressed for a client that accepts it', async () => {
   await using server = await startFileServer({
     files: { '/chunked': text('abc', { chunked: true }), '/gzip': text('abc', { gzip: true }) },
   });
@@ -85,7 +85,7 @@ test.each([
   expect((await fetch(`${server.url}/a${query}`, { headers })).status).toBe(200);
 });
 
-test('a redirect goes where it was told to, and every request is noted with its answer', async () => {
+test('a redirect leads to its target, and every request is recorded with its status', async () => {
   await using server = await startFileServer({
     files: {
       '/r': { redirect: { to: 'http://169.254.169.254/latest', status: 307 } },
@@ -100,7 +100,7 @@ test('a redirect goes where it was told to, and every request is noted with its 
   expect(server.requests.at(-1)).toMatchObject({ path: '/none' });
 });
 
-test('a stalled answer begins and does not end, a refused one says why', async () => {
+test('a stalled answer begins and does not end; a refused one has its status', async () => {
   await using server = await startWith({ fault: { kind: 'stall', afterBytes: 3 } });
   server.failNext('/a', { kind: 'refuse', status: 503, headers: { 'retry-after': '1' } });
   const refused = await fetch(`${server.url}/a`);

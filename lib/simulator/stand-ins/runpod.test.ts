@@ -3,7 +3,7 @@ import runpodSdk from 'runpod-sdk';
 import { request } from 'undici';
 import { startRunpodSimulator, type RunpodSimulator } from './runpod.ts';
 
-/** The least of a worker: asks as the Python SDK does. */
+/** A minimal worker: makes its requests like the Python SDK. */
 function workerOf(sim: RunpodSimulator, podId = 'pod1') {
   const authorization = sim.env.RUNPOD_AI_API_KEY!;
   const expand = (template: string, jobId = podId) =>
@@ -36,7 +36,7 @@ function workerOf(sim: RunpodSimulator, podId = 'pod1') {
   };
 }
 
-test('a job travels: submitted as text, taken as that text, done with a result', async () => {
+test('a job is submitted as text, taken as the same text, and completed with a result', async () => {
   await using sim = await startRunpodSimulator();
   const worker = workerOf(sim);
   const text = '{"id":"j1","input":{"10":1.0,"2":18446744073709551615}}';
@@ -61,7 +61,7 @@ test('a job travels: submitted as text, taken as that text, done with a result',
   expect(sim.violations).toEqual([]);
 });
 
-test('a poll is held until a job comes, and answered 204 when none does', async () => {
+test('a poll is held until a job arrives, and answered 204 if none does', async () => {
   await using sim = await startRunpodSimulator({ takeHoldMs: 100 });
   const worker = workerOf(sim);
   expect((await worker.take()).status).toBe(204);
@@ -73,7 +73,7 @@ test('a poll is held until a job comes, and answered 204 when none does', async 
   expect(JSON.parse((await polled).text)).toEqual({ id: 'j1', input: 'late' });
 });
 
-test('a batch gets at most what it asks for, in order', async () => {
+test('a batch contains at most the requested number of jobs, in order', async () => {
   await using sim = await startRunpodSimulator({ takeHoldMs: 100 });
   for (const id of ['a', 'b', 'c']) sim.submit(id, { id });
   const ids = async () => {
@@ -100,7 +100,7 @@ test('a poll whose connection was closed gets no job', async () => {
   expect(sim.job('j1')?.workerId).toBe('alive');
 });
 
-test('parameters glued to the path with & are read', async () => {
+test('parameters appended to the path with & are read', async () => {
   await using sim = await startRunpodSimulator();
   sim.submit(1, { id: 'j1' });
   const headers = { authorization: sim.env.RUNPOD_AI_API_KEY! };
@@ -129,7 +129,7 @@ test('a wrong key is refused, and so is a bearer token from a worker', async () 
   }
 });
 
-test('a stopped job is told to the worker that has it, once', async () => {
+test('the worker that has a cancelled job is told once', async () => {
   await using sim = await startRunpodSimulator({ stopHoldMs: 100 });
   const worker = workerOf(sim);
   sim.submit(1, { id: 'j1' });
@@ -144,7 +144,7 @@ test('a stopped job is told to the worker that has it, once', async () => {
   expect(sim.job('j1')?.status).toBe('CANCELLED');
 });
 
-test('what a worker must not post is remembered', async () => {
+test('posts that violate the protocol are recorded', async () => {
   await using sim = await startRunpodSimulator();
   const worker = workerOf(sim);
   for (const id of ['done', 'stopped']) sim.submit(1, { id });
@@ -169,7 +169,7 @@ test('what a worker must not post is remembered', async () => {
   expect(sim.job('done')).toMatchObject({ status: 'COMPLETED', output: 1 });
 });
 
-test('faults: an answer instead, a reset, a lost answer, a delay', async () => {
+test('a fault can replace an answer, reset the connection, lose the answer, or delay it', async () => {
   await using sim = await startRunpodSimulator({ takeHoldMs: 100 });
   const worker = workerOf(sim);
   sim.submit(1, { id: 'j1' });
@@ -194,7 +194,7 @@ test('faults: an answer instead, a reset, a lost answer, a delay', async () => {
   expect(ping!.answeredAt! - ping!.at).toBeGreaterThan(10);
 });
 
-test('a job whose delivery was lost goes to the next who asks', async () => {
+test('a job whose delivery was lost goes to the next poll', async () => {
   await using sim = await startRunpodSimulator();
   const worker = workerOf(sim);
   sim.submit(1, { id: 'j1' });
@@ -203,7 +203,7 @@ test('a job whose delivery was lost goes to the next who asks', async () => {
   expect((await worker.take()).status).toBe(200);
 });
 
-test('faults can be decided request by request, until they are switched off', async () => {
+test('a fault can be decided per request, until it is ended', async () => {
   await using sim = await startRunpodSimulator();
   const worker = workerOf(sim);
   const off = sim.faults.whenever(({ query }) => (query.job_id ? { status: 503 } : undefined));
@@ -213,7 +213,7 @@ test('faults can be decided request by request, until they are switched off', as
   expect((await worker.ping('job_id=j1')).status).toBe(200);
 });
 
-test('down, connections are refused; up, the platform knows its jobs and its address', async () => {
+test('while down, connections are refused; when up again, the jobs and the address are kept', async () => {
   await using sim = await startRunpodSimulator();
   const worker = workerOf(sim);
   const { url } = sim;
@@ -230,7 +230,7 @@ test('down, connections are refused; up, the platform knows its jobs and its add
   expect(await worker.post('j1', { output: 1 })).toBe(200);
 });
 
-test('bodies and headers are forgotten when they are not kept, results are still compared', async () => {
+test('without keepBodies, bodies and headers are dropped, but results are still compared', async () => {
   await using sim = await startRunpodSimulator({ keepBodies: false });
   const worker = workerOf(sim);
   sim.submit(1, { id: 'j1' });
@@ -241,7 +241,7 @@ test('bodies and headers are forgotten when they are not kept, results are still
   expect(sim.violations).toHaveLength(1);
 });
 
-test('a wait for what never comes ends with a message', async () => {
+test('a wait that times out rejects with a message', async () => {
   await using sim = await startRunpodSimulator({ waitMs: 20 });
   await expect(sim.nextPing()).rejects.toThrow('A ping did not happen within 20 ms');
   sim.submit(1, { id: 'j1' });

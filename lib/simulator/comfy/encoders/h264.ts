@@ -83,7 +83,7 @@ function unit(type: number, payload: Buffer): Buffer {
 }
 
 /** The samples of each macroblock of a frame: 256 luma, 64 blue-difference, 64 red-difference. */
-export interface YuvFrame {
+interface YuvFrame {
   readonly columns: number;
   readonly rows: number;
   readonly macroblocks: Buffer;
@@ -93,7 +93,7 @@ type Rgb = readonly [red: number, green: number, blue: number];
 type Size = Pick<ImageBatch, 'width' | 'height' | 'channels'>;
 
 /** BT.601 with limited range, so that no sample is zero. Border pixels are repeated outside the frame. */
-export function toYuv(size: Size, frame: Uint8Array): YuvFrame {
+function toYuv(size: Size, frame: Uint8Array): YuvFrame {
   const columns = Math.ceil(size.width / 16);
   const rows = Math.ceil(size.height / 16);
   const samples: number[] = [];

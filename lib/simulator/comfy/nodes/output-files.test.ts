@@ -15,14 +15,14 @@ async function startFolder() {
   };
 }
 
-test('the counter has five digits, starts at one, and goes on with every name', async () => {
+test('the counter has five digits, starts at one, and increases with every name', async () => {
   await using folder = await startFolder();
   const { nextName, subfolder } = await folder.place('ComfyUI');
   expect([nextName(0), nextName(1)]).toEqual(['ComfyUI_00001_', 'ComfyUI_00002_']);
   expect(subfolder).toBe('');
 });
 
-test('the counter goes on from the highest file of that name, whatever its extension', async () => {
+test('the counter continues after the highest file of that name, with any extension', async () => {
   await using folder = await startFolder();
   const files = [
     'T_00003_.png',
@@ -49,7 +49,7 @@ test('numbers of deleted files are used again', async () => {
   expect((await folder.place('T')).nextName(0)).toBe('T_00001_');
 });
 
-test('a prefix with a slash saves into a subfolder, which is made', async () => {
+test('a prefix with a slash creates a subfolder', async () => {
   await using folder = await startFolder();
   const place = await folder.place('a/b/c');
   expect(place).toMatchObject({ subfolder: 'a/b', folder: join(folder.path, 'a', 'b') });
@@ -57,7 +57,7 @@ test('a prefix with a slash saves into a subfolder, which is made', async () => 
   expect(await readdir(join(folder.path, 'a'))).toEqual(['b']);
 });
 
-test('tokens of size and time are filled in, those of the browser are not', async () => {
+test('tokens of size and time are replaced, those of the editor are not', async () => {
   await using folder = await startFolder();
   const prefix =
     '%year%-%month%-%day%_%hour%%minute%%second%_%width%x%height%_%date:yyyy%_%Node.seed%';
@@ -65,7 +65,7 @@ test('tokens of size and time are filled in, those of the browser are not', asyn
   expect(nextName(0)).toBe('2026-01-07_090503_640x480_%date:yyyy%_%Node.seed%_00001_');
 });
 
-test('with %batch_num% every run starts at one again and overwrites', async () => {
+test('with %batch_num% every run starts at one and overwrites', async () => {
   await using folder = await startFolder();
   await writeFile(join(folder.path, 'T0_00001_.png'), '');
   const { nextName } = await folder.place('T%batch_num%');
@@ -78,7 +78,7 @@ test('an empty prefix gives a dot', async () => {
 });
 
 test.each(['../x', 'a/../../x', '/etc/x'])(
-  'the prefix %s may not leave the folder',
+  'the prefix %s must not leave the output folder',
   async (prefix) => {
     await using folder = await startFolder();
     await expect(folder.place(prefix)).rejects.toMatchObject({

@@ -10,7 +10,7 @@ const RECORDED = JSON.parse(
 
 const shared = [...NODES.keys()].filter((name) => name in RECORDED);
 
-test.each(shared)('%s is described as a real ComfyUI describes it', async (name) => {
+test.each(shared)('%s has the description of a real ComfyUI', async (name) => {
   await using bench = await startNodeBench();
   const info = await NODES.get(name)!.info({ ...bench.host, models: {} });
   expect(JSON.stringify(withoutFiles(JSON.parse(writeJson(info))))).toBe(
@@ -18,24 +18,24 @@ test.each(shared)('%s is described as a real ComfyUI describes it', async (name)
   );
 });
 
-/** Files that happened to lie on the recorded machine say nothing about the node. */
+/** Ignores the names of files on the recorded machine. */
 function withoutFiles(info: unknown): unknown {
   return JSON.parse(JSON.stringify(info), (_, value: unknown) =>
     Array.isArray(value) && value.some((item) => String(item).endsWith('.png')) ? [] : value,
   );
 }
 
-test('every recorded node is there', () => {
+test('every recorded node class exists', () => {
   expect(Object.keys(RECORDED).filter((name) => !NODES.has(name))).toEqual([]);
 });
 
-test('the largest seed is described to the last digit', async () => {
+test('the maximum seed is described without rounding', async () => {
   await using bench = await startNodeBench();
   const info = await NODES.get('KSampler')!.info(bench.host);
   expect(writeJson(info)).toMatch(/"max": ?18446744073709551615,/);
 });
 
-test('loaders offer the models of the host', async () => {
+test("loaders offer the server's model files", async () => {
   await using bench = await startNodeBench();
   const info = await NODES.get('CheckpointLoaderSimple')!.info({
     ...bench.host,

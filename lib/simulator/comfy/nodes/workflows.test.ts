@@ -15,7 +15,7 @@ const JOBS = [...(await inFolder('jobs')), 'test_input.json'];
 
 const startSimulator = () => startComfySimulator({ models: SIMULATED_MODELS, speed: Infinity });
 
-test.each(WORKFLOWS)('%s runs and makes a picture', async (file) => {
+test.each(WORKFLOWS)('%s runs and produces an image', async (file) => {
   await using comfy = await startSimulator();
   await upload(comfy, {
     name: 'paper-boat.png',
@@ -24,7 +24,7 @@ test.each(WORKFLOWS)('%s runs and makes a picture', async (file) => {
   await expectPictures(comfy, await readFile(file, 'utf8'));
 });
 
-test.each(JOBS)('%s brings all it needs, runs, and makes a picture', async (file) => {
+test.each(JOBS)('%s contains all its inputs, runs, and produces an image', async (file) => {
   await using comfy = await startSimulator();
   const input = JsonText.parse(await readFile(file, 'utf8')).get('input')!;
   for (const image of input.get('images')!.items()) {

@@ -28,12 +28,12 @@ test.each<[PyValue, string]>([
   expect(pyRepr(value)).toBe(shown);
 });
 
-test('a text is shown without quotes, a list of texts with them', () => {
+test('str() of a string has no quotes, of a list of strings it has', () => {
   expect(pyStr('x')).toBe('x');
   expect(pyStr(['x'])).toBe("['x']");
 });
 
-test('integers are read as Python reads them', () => {
+test('int() accepts and rejects what Python does', () => {
   expect(pyInt(' 7 ')).toBe(7);
   expect(pyInt('1_000')).toBe(1000);
   expect(pyInt(new PyFloat(-1.9))).toBe(-1);
@@ -50,14 +50,14 @@ test.each<[PyValue, string]>([
   expect(() => pyInt(value)).toThrow(message);
 });
 
-test('floats are read as Python reads them', () => {
+test('float() accepts and rejects what Python does', () => {
   expect(pyFloat('1e3').value).toBe(1000);
   expect(pyFloat(' .5 ').value).toBe(0.5);
   expect(pyFloat('-inf').value).toBe(-Infinity);
   expect(() => pyFloat('tall')).toThrow("could not convert string to float: 'tall'");
 });
 
-test('equality is Python\u2019s: numbers by value, whatever their type', () => {
+test("equality is Python's: numbers compare by value, not by type", () => {
   expect(pyEquals(1, new PyFloat(1))).toBe(true);
   expect(pyEquals(true, 1)).toBe(true);
   expect(pyEquals('1', 1)).toBe(false);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { boundaryOf, readForm } from './multipart.ts';
 
-/** The text in pieces of a size. */
+/** The text in chunks of a given size. */
 async function* inPieces(text: string, bytes: number): AsyncGenerator<Buffer> {
   const all = Buffer.from(text);
   for (let at = 0; at < all.length; at += bytes) {
@@ -24,7 +24,7 @@ async function parts(text: string, bytes = text.length): Promise<string[][]> {
 const part = (disposition: string, content: string) =>
   `--b\r\nContent-Disposition: form-data; ${disposition}\r\nX: y\r\n\r\n${content}\r\n`;
 
-test.each([1, 2, 7, 1000])('a form is read in pieces of %d bytes', async (bytes) => {
+test.each([1, 2, 7, 1000])('a form is parsed from chunks of %d bytes', async (bytes) => {
   const form =
     part('name="image"; filename="a.png"', 'one\r\n--\r\n--c') +
     part('name=type', '') +
@@ -46,12 +46,12 @@ test.each([
   expect(found).toEqual(['image', name, 'x']);
 });
 
-test('a form without its last boundary is an error, as is one without any', async () => {
+test('a form without its last boundary, or without any, is an error', async () => {
   await expect(parts(part('name="a"', 'x'))).rejects.toThrow('ends too early');
   await expect(parts('hello')).rejects.toThrow('ends too early');
 });
 
-test('the boundary is read with quotes and without', () => {
+test('the boundary may be quoted', () => {
   expect(boundaryOf('multipart/form-data; boundary=abc')).toBe('abc');
   expect(boundaryOf('multipart/form-data; charset=utf-8; boundary="a b"')).toBe('a b');
   expect(() => boundaryOf('multipart/form-data')).toThrow('no boundary');

@@ -8,7 +8,7 @@ import { startComfySimulator } from '../simulator.ts';
 const start = (options = {}) =>
   startComfySimulator({ nodes: PROBE_NODES, speed: Infinity, ...options });
 
-test('what is not there is 404 to read and 405 to do anything else with', async () => {
+test('an unknown path gives 404 for GET and 405 for other methods', async () => {
   await using comfy = await start();
   expect((await fetch(`${comfy.url}/nothing`)).status).toBe(404);
   const refused = await post(comfy, '/nothing', {});
@@ -18,7 +18,7 @@ test('what is not there is 404 to read and 405 to do anything else with', async 
 });
 
 test.each(['/queue', '/api/queue', '/api/history', '/api/object_info/SaveImage'])(
-  '%s answers HEAD with the headers alone',
+  '%s answers HEAD with headers only',
   async (path) => {
     await using comfy = await start();
     const response = await fetch(comfy.url + path, { method: 'HEAD' });
@@ -45,14 +45,14 @@ test.each([
   expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
 });
 
-test('a list instead of a request has no prompt', async () => {
+test('a list as the body has no prompt', async () => {
   await using comfy = await start();
   const response = await post(comfy, '/prompt', []);
   expect(response.status).toBe(400);
   expect(await response.json()).toMatchObject({ error: { type: 'no_prompt' } });
 });
 
-test('a body over 100 MiB is refused as such', async () => {
+test('a body over 100 MiB is refused with 413', async () => {
   await using comfy = await start();
   const response = await post(comfy, '/prompt', ' '.repeat(101 * 1024 * 1024));
   expect(response.status).toBe(413);
@@ -73,7 +73,7 @@ test.each([
   expect((await fetch(`${comfy.url}/queue`, { headers })).status).toBe(status);
 });
 
-test('behind another name every origin passes', async () => {
+test('under a name that is not loopback, every origin is allowed', async () => {
   await using comfy = await start();
   const status = await new Promise((resolve, reject) => {
     const headers = { host: 'comfy.internal:8188', origin: 'http://evil.example' };
@@ -87,7 +87,7 @@ test('behind another name every origin passes', async () => {
   expect(status).toBe(200);
 });
 
-test('a prompt id is whatever Python makes of it', async () => {
+test('a prompt id of another type becomes the text Python makes of it', async () => {
   await using comfy = await start();
   const ids = [];
   for (const prompt_id of [null, 7, 'x']) {
@@ -96,7 +96,7 @@ test('a prompt id is whatever Python makes of it', async () => {
   expect(ids).toEqual(['None', '7', 'x']);
 });
 
-test('only the outputs aimed at run', async () => {
+test('only the targeted outputs run', async () => {
   await using comfy = await start();
   const graph = { ...textGraph('a'), 2: textGraph('b')[1] };
   const fields = { prompt_id: 'p', partial_execution_targets: ['2', 'unknown'] };
@@ -107,7 +107,7 @@ test('only the outputs aimed at run', async () => {
   expect(await none.json()).toMatchObject({ error: { type: 'prompt_no_outputs' } });
 });
 
-test('jobs are found while they wait, run, and have ended', async () => {
+test('jobs are listed while pending, running and ended', async () => {
   await using comfy = await start({ speed: 1 });
   const running = await submit(comfy, samplerGraph({ steps: 500, stepMs: 10 }));
   const extra_data = { extra_pnginfo: { workflow: { id: 'w' } } };
@@ -129,25 +129,30 @@ test('jobs are found while they wait, run, and have ended', async () => {
     execution_status: { completed: true },
     workflow: { prompt: textGraph('x') },
   });
-  const ids = async (query: string) => {
-    const { jobs } = (await get(comfy, `/api/jobs?${query}`)) as { jobs: { id: string }[] };
-    return jobs.map(({ id }) => id);
+  const list = async (query: string) => {
+    const { jobs } = (await get(comfy, `/api/jobs?${query}`)) as { jobs: Record<string, number>[] };
+    return jobs;
   };
+  const ids = async (query: string) => (await list(query)).map(({ id }) => id);
   expect(await ids('status=completed')).toEqual([waiting]);
   expect(await ids('workflow_id=w')).toEqual([waiting]);
-  expect(await ids('sort_by=execution_duration')).toEqual([running, waiting]);
+  const durations = (await list('sort_by=execution_duration')).map(
+    (job) => job.execution_end_time! - job.execution_start_time!,
+  );
+  expect(durations).toHaveLength(2);
+  expect(durations).toEqual(durations.toSorted((a, b) => b - a));
   expect(await ids('sort_order=asc&limit=1&offset=1')).toHaveLength(1);
 });
 
 test.each(['status=odd', 'sort_by=odd', 'sort_order=odd', 'limit=0', 'offset=x'])(
-  'a list of jobs by %s is refused',
+  'a list of jobs with the query %s is refused',
   async (query) => {
     await using comfy = await start();
     expect((await fetch(`${comfy.url}/api/jobs?${query}`)).status).toBe(400);
   },
 );
 
-test('models are listed by folder, embeddings without their ending', async () => {
+test('models are listed by folder, embeddings without their extension', async () => {
   const models = { checkpoints: ['a.safetensors'], embeddings: ['e.pt'] };
   await using comfy = await start({ models });
   expect(await get(comfy, '/models/checkpoints')).toEqual(['a.safetensors']);
@@ -156,7 +161,7 @@ test('models are listed by folder, embeddings without their ending', async () =>
   expect((await fetch(`${comfy.url}/models/odd`)).status).toBe(404);
 });
 
-test('it says that it is simulated', async () => {
+test('every answer says that it is simulated', async () => {
   await using comfy = await start();
   expect(await get(comfy, '/system_stats')).toMatchObject({
     system: { comfyui_version: '0.8.0', simulated: true },
@@ -165,7 +170,7 @@ test('it says that it is simulated', async () => {
   expect(headers.get('x-simulated')).toBe('comfyui-worker');
 });
 
-test('the folders of models and custom nodes are told, beside each other and not under /api', async () => {
+test('/internal/folder_paths lists the folders of models and custom nodes, and does not exist under /api', async () => {
   await using comfy = await start();
   const folders = (await (await fetch(`${comfy.url}/internal/folder_paths`)).json()) as object;
   const root = dirname(comfy.folders.input);

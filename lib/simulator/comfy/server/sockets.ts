@@ -146,7 +146,7 @@ export const SERVER_FEATURES = {
  * The feature flags a client sends as its first JSON frame. A frame that is not JSON does not count as the first; any
  * other JSON does.
  */
-export function maybeFeatureFlags(
+function maybeFeatureFlags(
   text: string,
 ): { readonly supports_preview_metadata?: unknown } | 'not json' | 'other' {
   const frame = parse(text);

@@ -30,7 +30,7 @@ async function validate(graph: unknown) {
   return { ...(JSON.parse(writeJson(verdict)) as Plain), prompt: writeJson(prompt) };
 }
 
-test('one bad output does not stop the good ones', async () => {
+test('an invalid output does not stop the valid ones', async () => {
   const bad = { class_type: 'SaveImage', inputs: { filename_prefix: 'x' } };
   const verdict = await validate({ 1: image, 2: save, 3: bad });
   expect(verdict.error).toBeUndefined();
@@ -38,13 +38,13 @@ test('one bad output does not stop the good ones', async () => {
   expect(verdict.nodeErrors).toMatchObject({ 3: { errors: [{ type: 'required_input_missing' }] } });
 });
 
-test('widget values become what the node declares, where everybody sees them', async () => {
+test('literals are converted to the declared type, also in the queue and the history', async () => {
   const inputs = { width: '7', height: 1.9, batch_size: true, color: { __value__: 5 } };
   const verdict = await validate({ 1: { ...image, inputs }, 2: save });
   expect(verdict.prompt).toContain('{"width": 7, "height": 1, "batch_size": 1, "color": 5}');
 });
 
-test('a seed of 2^64-1 is fine, one more is not', async () => {
+test('a seed of 2^64-1 is valid, one more is not', async () => {
   const graph = (value: string) =>
     `{"1": {"class_type": "ProbeValue", "inputs": {"value": ${value}}}}`;
   expect((await validate(graph('18446744073709551615'))).goodOutputs).toEqual(['1']);
@@ -65,7 +65,7 @@ test.each([
   expect(verdict.nodeErrors[2]!.errors[0]).toMatchObject({ type, details });
 });
 
-test('a bad link further up is found at the node it starts from', async () => {
+test('a bad link upstream is reported at its own node', async () => {
   const invert = { class_type: 'ImageInvert', inputs: { image: ['99', 0] } };
   const verdict = await validate({ 1: invert, 2: save });
   expect(Object.keys(verdict.nodeErrors)).toEqual(['1']);
@@ -81,7 +81,7 @@ test('a bad link further up is found at the node it starts from', async () => {
   });
 });
 
-test('a choice that is not on a long list is told how long the list is', async () => {
+test('for a long list of choices, the error only gives its length', async () => {
   const scale = {
     class_type: 'KSampler',
     inputs: { sampler_name: 'odd', model: ['9', 0], positive: ['9', 0] },
@@ -97,7 +97,7 @@ test('a choice that is not on a long list is told how long the list is', async (
   expect(wrong?.extra_info).toMatchObject({ input_config: null });
 });
 
-test('what no output needs is not checked', async () => {
+test('nodes that no output needs are not validated', async () => {
   const stray = { class_type: 'CLIPTextEncode', inputs: {} };
   const verdict = await validate({ 1: image, 2: save, 3: stray });
   expect([verdict.goodOutputs, verdict.nodeErrors]).toEqual([['2'], {}]);
@@ -112,7 +112,7 @@ test.each([
 });
 
 test.each(['null', '5', '[1]', '{"last_node_id": 3}', '"text"'])(
-  '%s makes ComfyUI stumble',
+  'the body %s gives an internal error',
   async (graph) => {
     await expect(validate(graph)).rejects.toThrow();
   },

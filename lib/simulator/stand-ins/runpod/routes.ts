@@ -155,9 +155,9 @@ function toJobText(jobId: string, requestText: string): string | undefined {
 async function answerWhenEnded(jobs: Jobs, exchange: Exchange, jobId: string): Promise<void> {
   const wait = Number(exchange.request.query.wait ?? Number.NaN);
   const waitMs = Number.isNaN(wait) ? 90_000 : Math.min(Math.max(wait, 1000), 300_000);
-  const gaveUp = Promise.withResolvers<void>();
-  const timer = setTimeout(gaveUp.resolve, waitMs);
-  exchange.reply.onClose(() => gaveUp.resolve());
+  const gaveUp = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => gaveUp.resolve(undefined), waitMs);
+  exchange.reply.onClose(() => gaveUp.resolve(undefined));
   await Promise.race([jobs.ended(jobId), gaveUp.promise]);
   clearTimeout(timer);
   const job = jobs.get(jobId);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Refusal } from './refusal.ts';
 import { verifySignature, type SignedRequest } from './signature.ts';
 
-/** The examples of Amazon's documentation, "Signature Calculations" and "Authenticating Requests: Query Parameters". */
+/** Examples from Amazon's documentation, "Signature Calculations" and "Authenticating Requests: Query Parameters". */
 const VERIFIER = {
   accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
   secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
@@ -115,7 +115,7 @@ test.each([
 });
 
 const MINUTE = 60_000;
-test('a request from the past or the future is refused', () => {
+test('a request with a skewed clock is refused', () => {
   expect(refusalOf(getObject, { nowMs: VERIFIER.nowMs + 14 * MINUTE })).toBe('accepted');
   expect(refusalOf(getObject, { nowMs: VERIFIER.nowMs + 16 * MINUTE })).toBe(
     'RequestTimeTooSkewed',
@@ -125,12 +125,12 @@ test('a request from the past or the future is refused', () => {
   );
 });
 
-test('a URL is good until it expires', () => {
+test('a presigned URL is valid until it expires', () => {
   expect(refusalOf(presigned, { nowMs: VERIFIER.nowMs + 86_400_000 })).toBe('accepted');
   expect(refusalOf(presigned, { nowMs: VERIFIER.nowMs + 86_401_000 })).toBe('AccessDenied');
 });
 
-test('key, secret and region are told apart', () => {
+test('a wrong key, secret and region have different errors', () => {
   expect(refusalOf(getObject, { accessKeyId: 'AKIDOTHER' })).toBe('InvalidAccessKeyId');
   expect(refusalOf(getObject, { secretAccessKey: 'other' })).toBe('SignatureDoesNotMatch');
   expect(refusalOf(getObject, { region: 'eu-west-1' })).toBe('AuthorizationHeaderMalformed');

@@ -4,7 +4,7 @@ import { plainImage } from '../images/pixels.ts';
 
 const CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,-_:+/()?';
 
-test('every character looks different from every other', () => {
+test('no two characters look the same', () => {
   const shapes = Array.from(CHARACTERS, (character) => JSON.stringify(glyphOf(character)));
   expect(new Set(shapes).size).toBe(CHARACTERS.length);
   for (const shape of shapes) expect(shape).toContain('true');
@@ -15,7 +15,7 @@ test('a letter is drawn dot by dot', () => {
   expect(rows).toEqual([' ####', '#    ', '#    ', ' ### ', '    #', '    #', '#### ']);
 });
 
-test('what the font does not know becomes a question mark', () => {
+test('an unknown character becomes a question mark', () => {
   expect(glyphOf('\u00e9')).toEqual(glyphOf('?'));
 });
 
@@ -30,7 +30,7 @@ test.each([
   expect(frames[0]).toContain(0xf2);
 });
 
-test('the picture given stays as it was', () => {
+test('the original image is not changed', () => {
   const image = plainImage(64, 64, 0x808080);
   drawCaption(image, ['SIMULATED']);
   expect(image.frames[0]!.every((value) => value === 0x80)).toBe(true);

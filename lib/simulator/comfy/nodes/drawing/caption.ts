@@ -109,9 +109,9 @@ const SHEETS = [
 ];
 
 const GLYPH_WIDTH = 5;
-export const GLYPH_HEIGHT = 7;
+const GLYPH_HEIGHT = 7;
 /** From the left edge of one character to that of the next, in dots. */
-export const GLYPH_ADVANCE = 6;
+const GLYPH_ADVANCE = 6;
 
 /** Rows of dots, from the top; true where the dot is set. */
 type Glyph = readonly (readonly boolean[])[];

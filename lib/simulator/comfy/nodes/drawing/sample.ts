@@ -46,7 +46,7 @@ interface PictureOptions {
 }
 
 /** The finished pictures, one per latent of the batch. The same options always give the same pictures. */
-export async function paint(latent: Latent, options: PictureOptions): Promise<ImageBatch> {
+async function paint(latent: Latent, options: PictureOptions): Promise<ImageBatch> {
   const places = Array.from({ length: latent.batchSize }, (_, place) => place);
   const frames = await Promise.all(places.map((place) => paintScene(latent, place, options)));
   const scenes: ImageBatch = { width: latent.width, height: latent.height, channels: 3, frames };
@@ -78,7 +78,7 @@ const LEAST_BLUR = 0.3;
 type Previewer = (done: number) => Promise<Buffer>;
 
 /** Renders JPEG previews of the first picture with decreasing noise; `done` goes from 0 to 1. */
-export async function startPreview(picture: ImageBatch, seed: bigint): Promise<Previewer> {
+async function startPreview(picture: ImageBatch, seed: bigint): Promise<Previewer> {
   const [first = new Uint8Array()] = picture.frames;
   const { data, info } = await openFrame(picture, first)
     .resize(PREVIEW_SIDE, PREVIEW_SIDE, { fit: 'inside', withoutEnlargement: true })

@@ -140,7 +140,7 @@ function tenths(value: number): string {
 
 /** The colours of the simulated landscapes. */
 
-export interface Palette {
+interface Palette {
   /** A prompt with one of these words gets this palette. */
   readonly words: RegExp;
   readonly zenith: string;
@@ -151,7 +151,7 @@ export interface Palette {
   readonly dark?: true;
 }
 
-export type Rgb = readonly [number, number, number];
+type Rgb = readonly [number, number, number];
 
 const SUNSET: Palette = {
   words: /sunset|sunrise|dusk|dawn|golden|warm|fire|autumn/i,
@@ -216,7 +216,7 @@ const PALETTES: readonly Palette[] = [
 ];
 
 /** The palette for the prompt's words. Without a known word, a random one that depends only on the prompt. */
-export function choosePalette(prompt: string): Palette {
+function choosePalette(prompt: string): Palette {
   const asked = PALETTES.find(({ words }) => words.test(prompt));
   if (asked) return asked;
   const any = Math.floor(seededRandom('palette', prompt)() * PALETTES.length);

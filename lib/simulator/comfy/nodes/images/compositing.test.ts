@@ -7,7 +7,7 @@ import type { MaskBatch } from '../values.ts';
 const red = (image: { readonly frames: readonly Uint8Array[] }) =>
   bytesOf(image).filter((_, at) => at % 3 === 0);
 
-test('ImageCompositeMasked pastes where it is told, and cuts off what goes over the border', async () => {
+test('ImageCompositeMasked pastes at the given position and crops at the border', async () => {
   await using bench = await startNodeBench();
   const pasted = await bench.image('ImageCompositeMasked', {
     destination: plainImage(3, 2, 0),
@@ -17,7 +17,7 @@ test('ImageCompositeMasked pastes where it is told, and cuts off what goes over 
   expect(red(pasted)).toEqual([0, 0, 0, 0, 0, 255]);
 });
 
-test('a mask lets the source through in parts, at the size of the source', async () => {
+test("a mask of the source's size blends the source in partly", async () => {
   await using bench = await startNodeBench();
   const mask: MaskBatch = { width: 1, height: 1, frames: [Uint8Array.of(51)] };
   const inputs = { x: 0, y: 0, resize_source: true, mask };
@@ -45,7 +45,7 @@ test.each([
   expect(red(stitched)).toEqual(expected);
 });
 
-test('ImageStitch of one picture is that picture, of different sizes a row on black', async () => {
+test('ImageStitch returns a single image unchanged and puts images of different sizes in a row on black', async () => {
   await using bench = await startNodeBench();
   const image1 = plainImage(2, 3, 0xff0000);
   const options = { direction: 'right', match_image_size: false, spacing_width: 0 };
@@ -57,7 +57,7 @@ test('ImageStitch of one picture is that picture, of different sizes a row on bl
   expect(red(row)).toEqual([255, 255, 0, 255, 255, 255, 255, 255, 0]);
 });
 
-test('ImagePadForOutpaint adds grey and masks it, fading into the picture', async () => {
+test('ImagePadForOutpaint adds grey and returns its mask, which fades into the image', async () => {
   await using bench = await startNodeBench();
   const sides = { left: 0, top: 0, right: 8, bottom: 0, feathering: 4 };
   const [image, mask] = (await bench.outputs('ImagePadForOutpaint', {
@@ -69,7 +69,7 @@ test('ImagePadForOutpaint adds grey and masks it, fading into the picture', asyn
   expect([...mask.frames[0]!.slice(11, 17)]).toEqual([0, 0, 16, 64, 143, 255]);
 });
 
-test('ImageQuantize leaves no more colours than asked for', async () => {
+test('ImageQuantize reduces the image to the given number of colours', async () => {
   await using bench = await startNodeBench();
   const image = rowOf(...Array.from({ length: 64 }, (_, at) => [at * 4, 0, 255 - at * 4] as const));
   const quantized = await bench.image('ImageQuantize', { image, colors: 4, dither: 'none' });

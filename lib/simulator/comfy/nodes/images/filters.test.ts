@@ -22,7 +22,7 @@ test.each([
   expect(Math.abs(bytesOf(blended)[0]! - expected)).toBeLessThanOrEqual(1);
 });
 
-test('ImageBlend with factor 0 leaves the first picture, and one frame goes over many', async () => {
+test('ImageBlend with factor 0 returns the first image, and blends one frame over many', async () => {
   await using bench = await startNodeBench();
   const image1 = {
     ...rowOf(grey(10)),
@@ -35,7 +35,7 @@ test('ImageBlend with factor 0 leaves the first picture, and one frame goes over
   expect(half.frames.map((frame) => frame[0])).toEqual([105, 110, 115]);
 });
 
-test('ImageBlend of batches that do not fit says so', async () => {
+test('ImageBlend of batches of different lengths is an error', async () => {
   await using bench = await startNodeBench();
   const batch = (length: number) => ({
     ...rowOf(grey(0)),
@@ -45,7 +45,7 @@ test('ImageBlend of batches that do not fit says so', async () => {
   await expect(bench.image('ImageBlend', inputs)).rejects.toThrow('Batches of 2 and 3 images');
 });
 
-test('ImageBlur spreads a point by the bell curve, as far as its radius', async () => {
+test('ImageBlur spreads a point by a Gaussian, up to its radius', async () => {
   await using bench = await startNodeBench();
   const image = rowOf(grey(0), grey(0), grey(0), grey(255), grey(0), grey(0), grey(0));
   const blurred = await bench.image('ImageBlur', { image, blur_radius: 2, sigma: 1 });
@@ -53,14 +53,14 @@ test('ImageBlur spreads a point by the bell curve, as far as its radius', async 
   expect(values).toEqual([0, 14, 62, 103, 62, 14, 0]);
 });
 
-test('ImageBlur neither darkens nor lightens an even area', async () => {
+test('ImageBlur leaves a plain area unchanged', async () => {
   await using bench = await startNodeBench();
   const image = plainImage(16, 16, 0xc86401);
   const blurred = await bench.image('ImageBlur', { image, blur_radius: 5, sigma: 2 });
   expect(bytesOf(blurred)).toEqual(bytesOf(image));
 });
 
-test('ImageSharpen leaves even areas alone and widens a step', async () => {
+test('ImageSharpen leaves plain areas unchanged and increases the contrast of an edge', async () => {
   await using bench = await startNodeBench();
   const options = { sharpen_radius: 1, sigma: 1, alpha: 0.1 };
   const even = await bench.image('ImageSharpen', { image: plainImage(4, 4, 0x405060), ...options });

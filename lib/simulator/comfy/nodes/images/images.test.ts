@@ -15,13 +15,13 @@ test('EmptyImage fills every frame with its colour', async () => {
   expect(bytesOf(image)).toEqual([0x33, 0x66, 0x99, 0x33, 0x66, 0x99]);
 });
 
-test('ImageInvert turns every value around', async () => {
+test('ImageInvert inverts every value', async () => {
   await using bench = await startNodeBench();
   const image = await bench.image('ImageInvert', { image: rowOf([0, 100, 255]) });
   expect(bytesOf(image)).toEqual([255, 155, 0]);
 });
 
-test('ImageBatch brings the second picture to the size of the first, cutting its sides', async () => {
+test('ImageBatch resizes and crops the second image to the size of the first', async () => {
   await using bench = await startNodeBench();
   const image1 = rowOf(RED, RED);
   const image2 = { ...rowOf(GREEN, BLUE, BLUE, BLUE, BLUE, GREEN), height: 1 };
@@ -76,7 +76,7 @@ test('ImageFlip mirrors along the axis it names', async () => {
   expect(bytesOf(flipped)).toEqual([...BLUE, ...RED]);
 });
 
-test('GetImageSize tells width, height and the number of frames', async () => {
+test('GetImageSize returns width, height and the number of frames', async () => {
   await using bench = await startNodeBench();
   const image = {
     ...rowOf(RED, BLUE),

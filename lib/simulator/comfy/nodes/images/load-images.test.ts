@@ -9,7 +9,7 @@ import type { MaskBatch } from '../values.ts';
 const solid = (background: string, size = { width: 2, height: 1 }) =>
   sharp({ create: { ...size, channels: 4, background } });
 
-test('LoadImage gives the colours without alpha, and a mask where the picture is transparent', async () => {
+test('LoadImage returns the colours without alpha and a mask of the transparent area', async () => {
   await using bench = await startNodeBench();
   await solid('rgba(200, 100, 50, 0.2)').png().toFile(join(bench.folders.input, 'a.png'));
   const [image, mask] = (await bench.outputs('LoadImage', { image: 'a.png' })) as [
@@ -21,7 +21,7 @@ test('LoadImage gives the colours without alpha, and a mask where the picture is
   expect(bytesOf(mask)).toEqual([204, 204]);
 });
 
-test('LoadImage gives an empty mask of 64x64 for a picture without alpha', async () => {
+test('LoadImage returns an empty mask of 64x64 for an image without alpha', async () => {
   await using bench = await startNodeBench();
   await solid('red').removeAlpha().png().toFile(join(bench.folders.input, 'a.png'));
   const [, mask] = (await bench.outputs('LoadImage', { image: 'a.png' })) as [unknown, MaskBatch];
@@ -29,7 +29,7 @@ test('LoadImage gives an empty mask of 64x64 for a picture without alpha', async
   expect(bytesOf(mask).every((value) => value === 0)).toBe(true);
 });
 
-test('a grey picture becomes red, green and blue', async () => {
+test('a grey image becomes RGB', async () => {
   await using bench = await startNodeBench();
   await solid('#646464')
     .removeAlpha()
@@ -41,7 +41,7 @@ test('a grey picture becomes red, green and blue', async () => {
   expect(bytesOf(image)).toEqual([100, 100, 100, 100, 100, 100]);
 });
 
-test('a photograph taken sideways is loaded upright', async () => {
+test('a rotated photograph is loaded upright', async () => {
   await using bench = await startNodeBench();
   const path = join(bench.folders.input, 'photo.jpg');
   await solid('red', { width: 4, height: 2 }).withMetadata({ orientation: 6 }).jpeg().toFile(path);
@@ -75,7 +75,7 @@ test('LoadImageMask reads one channel; alpha means transparency', async () => {
   expect(bytesOf(await load('alpha'))).toEqual([0, 0]);
 });
 
-test('a name may lead into a subfolder, or into another folder by its suffix', async () => {
+test('a name may contain a subfolder, or name another folder with a suffix', async () => {
   await using bench = await startNodeBench();
   const { input, output } = bench.folders;
   await mkdir(join(input, 'sub'));
@@ -90,7 +90,7 @@ test('a name may lead into a subfolder, or into another folder by its suffix', a
 });
 
 test.each(['missing.png', '../input/a.png/../../secret', '/etc/hostname', 'a.png [output]'])(
-  '%s is refused with the text of ComfyUI',
+  "%s is refused with ComfyUI's text",
   async (image) => {
     await using bench = await startNodeBench();
     await solid('red').png().toFile(join(bench.folders.input, 'a.png'));
@@ -99,7 +99,7 @@ test.each(['missing.png', '../input/a.png/../../secret', '/etc/hostname', 'a.png
   },
 );
 
-test('a file with other bytes under the same name has another fingerprint', async () => {
+test('a file changed under the same name has another fingerprint', async () => {
   await using bench = await startNodeBench();
   const path = join(bench.folders.input, 'a.png');
   const fingerprint = () => definitionOf('LoadImage').fingerprint!({ image: 'a.png' }, bench.host);
@@ -110,7 +110,7 @@ test('a file with other bytes under the same name has another fingerprint', asyn
   expect(new Set([before, first, await fingerprint()]).size).toBe(3);
 });
 
-test('only pictures are offered to LoadImage, every file to LoadImageMask', async () => {
+test('LoadImage offers only images, LoadImageMask every file', async () => {
   await using bench = await startNodeBench();
   for (const name of ['b.png', 'a.webp', 'note.txt']) {
     await writeFile(join(bench.folders.input, name), '');

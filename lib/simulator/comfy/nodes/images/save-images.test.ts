@@ -12,7 +12,7 @@ const TWO_FRAMES: ImageBatch = {
   frames: [...rowOf(RED, [1, 2, 3]).frames, ...rowOf([4, 5, 6], [7, 8, 9]).frames],
 };
 
-test('SaveImage writes a PNG per frame, every pixel as it was', async () => {
+test('SaveImage writes a lossless PNG per frame', async () => {
   await using bench = await startNodeBench();
   const ui = await bench.show('SaveImage', { images: TWO_FRAMES, filename_prefix: 'sub/T' });
   expect(ui).toEqual({
@@ -29,7 +29,7 @@ test('SaveImage writes a PNG per frame, every pixel as it was', async () => {
   }
 });
 
-test('a saved PNG carries the workflow as it was sent, and says that it is simulated', async () => {
+test('a saved PNG contains the workflow exactly as sent, and says that it is simulated', async () => {
   const prompt = '{"3":{"inputs":{"seed":18446744073709551615,"cfg":1.0}},"1":{}}';
   await using bench = await startNodeBench({
     prompt: JsonText.parse(prompt),
@@ -44,7 +44,7 @@ test('a saved PNG carries the workflow as it was sent, and says that it is simul
   ]);
 });
 
-test('PreviewImage writes into the temp folder under a name nobody else has', async () => {
+test('PreviewImage writes into the temp folder under a unique name', async () => {
   await using bench = await startNodeBench();
   const shown = [
     await bench.show('PreviewImage', { images: TWO_FRAMES }),
@@ -68,7 +68,7 @@ const ANIMATION = {
   method: 'fastest',
 };
 
-test('SaveAnimatedWEBP writes all frames into one file and says that it moves', async () => {
+test('SaveAnimatedWEBP writes all frames into one file marked as animated', async () => {
   await using bench = await startNodeBench();
   const ui = await bench.show('SaveAnimatedWEBP', { images: TWO_FRAMES, ...ANIMATION });
   expect(ui).toEqual({
@@ -85,7 +85,7 @@ test('SaveAnimatedWEBP writes all frames into one file and says that it moves', 
   expect([...pixels]).toEqual(TWO_FRAMES.frames.flatMap((frame) => [...frame]));
 });
 
-test('SaveAnimatedWEBP of a single frame does not move', async () => {
+test('SaveAnimatedWEBP of a single frame is not animated', async () => {
   await using bench = await startNodeBench();
   const ui = await bench.show('SaveAnimatedWEBP', { images: rowOf(RED), ...ANIMATION });
   expect(Object.keys(ui)).toEqual(['images']);
@@ -98,7 +98,7 @@ test('SaveAnimatedWEBP keeps the prompt in its EXIF', async () => {
   expect(exif?.toString('latin1')).toContain('prompt:{"1":{}}');
 });
 
-test('PreviewAny shows text as it is, and of pictures the outline', async () => {
+test('PreviewAny shows text unchanged, and images only as their size', async () => {
   await using bench = await startNodeBench();
   expect(await bench.show('PreviewAny', { source: 'a caption' })).toEqual({ text: ['a caption'] });
   const { text } = await bench.show('PreviewAny', { source: rowOf(RED) });

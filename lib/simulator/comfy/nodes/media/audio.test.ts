@@ -23,7 +23,7 @@ test.each([
   expect(saved.equals(await readFile(TONE))).toBe(true);
 });
 
-test('silence is FLAC of the length and rate asked for', async () => {
+test('silence is saved as FLAC with the given length and sample rate', async () => {
   await using bench = await startNodeBench();
   const inputs = { duration: 0.5, sample_rate: 8000, channels: 2 };
   const [audio] = await bench.outputs('EmptyAudio', inputs);
@@ -35,7 +35,7 @@ test('silence is FLAC of the length and rate asked for', async () => {
   expect([file.readUInt32BE(18) >>> 12, file.readUInt32BE(22)]).toEqual([8000, 4000]);
 });
 
-test('a sound that is not there is refused by name; videos are offered, too', async () => {
+test('a missing audio file is refused by name; the choices include videos', async () => {
   await using bench = await startNodeBench();
   const node = definitionOf('LoadAudio');
   expect(await node.validate!({ audio: 'no.wav' }, bench.host)).toEqual({

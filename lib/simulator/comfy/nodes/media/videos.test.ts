@@ -9,7 +9,7 @@ import { plainImage, repeated } from '../images/pixels.ts';
 const clip = (frames = 3) => repeated(plainImage(20, 12, 0x3366cc), frames);
 const MEDIA = 'test_resources/media';
 
-test('a loaded video is saved as the same bytes, among the images, with its subfolder', async () => {
+test('a loaded video is saved unchanged and listed under images with its subfolder', async () => {
   await using bench = await startNodeBench();
   await copyFile(`${MEDIA}/boat.mp4`, join(bench.folders.input, 'a.mp4'));
   const [video] = await bench.outputs('LoadVideo', { file: 'a.mp4' });
@@ -22,20 +22,20 @@ test('a loaded video is saved as the same bytes, among the images, with its subf
   expect(saved.equals(await readFile(`${MEDIA}/boat.mp4`))).toBe(true);
 });
 
-test('a video of 300 MB goes through without being read', async () => {
+test('a large video is copied without being read into memory', async () => {
   await using bench = await startNodeBench();
   const path = join(bench.folders.input, 'large.mp4');
   await writeFile(path, '');
-  await truncate(path, 300_000_000);
+  await truncate(path, 100_000_000);
   const before = process.memoryUsage().arrayBuffers;
   await definitionOf('LoadVideo').fingerprint!({ file: 'large.mp4' }, bench.host);
   const [video] = await bench.outputs('LoadVideo', { file: 'large.mp4' });
   await bench.show('SaveVideo', { video, filename_prefix: 'v' });
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30_000_000);
-  expect((await stat(join(bench.folders.output, 'v_00001_.mp4'))).size).toBe(300_000_000);
+  expect((await stat(join(bench.folders.output, 'v_00001_.mp4'))).size).toBe(100_000_000);
 });
 
-test('frames become an MP4 of H.264 that says how large it is', async () => {
+test('frames are saved as an MP4 with H.264 and the right size', async () => {
   await using bench = await startNodeBench();
   const [video] = await bench.outputs('CreateVideo', { images: clip(), fps: 6 });
   await bench.show('SaveVideo', { video, filename_prefix: 'v' });
@@ -43,11 +43,11 @@ test('frames become an MP4 of H.264 that says how large it is', async () => {
   expect(await fileTypeFromBuffer(file)).toEqual({ ext: 'mp4', mime: 'video/mp4' });
   const entry = file.indexOf('avc1', file.indexOf('stsd')) + 4;
   expect([file.readUInt16BE(entry + 24), file.readUInt16BE(entry + 26)]).toEqual([20, 12]);
-  // Two macroblocks a frame, each of 384 bytes.
+  // Two macroblocks of 384 bytes per frame.
   expect(file.length).toBeGreaterThan(3 * 2 * 384);
 });
 
-test('SaveWEBM writes a WebM, whatever the size of its frames', async () => {
+test('SaveWEBM writes a WebM for any frame size', async () => {
   await using bench = await startNodeBench();
   const images = repeated(plainImage(33, 17, 0xff0000), 2);
   const shown = await bench.show('SaveWEBM', {
@@ -87,7 +87,7 @@ test.each([
   expect((await fileTypeFromBuffer(await readFile(fullpath)))?.mime).toBe(mime);
 });
 
-test('VHS_VideoCombine keeps what is not to be saved in the temporary folder, and plays back and forth', async () => {
+test('VHS_VideoCombine without save_output writes into the temp folder; pingpong plays back and forth', async () => {
   await using bench = await startNodeBench();
   const options = { frame_rate: 8, loop_count: 0, pingpong: true, save_output: false };
   const frames = ['red', 'lime', 'blue'].map((background) =>
@@ -103,7 +103,7 @@ test('VHS_VideoCombine keeps what is not to be saved in the temporary folder, an
   expect(pages).toBe(4);
 });
 
-test('VHS_LoadVideo gives the frames of an animated picture that were chosen', async () => {
+test('VHS_LoadVideo returns the selected frames of an animated image', async () => {
   await using bench = await startNodeBench();
   await copyFile(`${MEDIA}/boat.gif`, join(bench.folders.input, 'a.gif'));
   const load = async (choice: object) =>
@@ -117,7 +117,7 @@ test('VHS_LoadVideo gives the frames of an animated picture that were chosen', a
   expect((await load({ skip_first_frames: 1, select_every_nth: 2, frame_load_cap: 3 }))[1]).toBe(3);
 });
 
-test('SaveAnimatedPNG writes frames that differ, and a single one as a plain picture', async () => {
+test('SaveAnimatedPNG writes an animation, and a plain PNG for a single frame', async () => {
   await using bench = await startNodeBench();
   const two = {
     ...rowOf([255, 0, 0]),

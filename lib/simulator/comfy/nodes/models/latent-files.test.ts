@@ -5,7 +5,7 @@ import { bytesOf, startNodeBench } from '../../testing/node-bench.ts';
 import { plainImage } from '../images/pixels.ts';
 import type { Latent } from '../values.ts';
 
-test('a latent saved and loaded again decodes to the same picture', async () => {
+test('a saved and loaded latent decodes to the same picture', async () => {
   await using bench = await startNodeBench();
   const picture = plainImage(16, 8, 0x102030);
   const samples: Latent = { width: 16, height: 8, batchSize: 1, picture };

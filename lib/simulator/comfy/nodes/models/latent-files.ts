@@ -85,13 +85,13 @@ export const LATENT_FILE_NODES = [saveLatent, loadLatent];
 
 /** The safetensors format: length of the header, header as JSON, concatenated tensors. */
 
-export interface Tensor {
+interface Tensor {
   readonly dtype: 'F32' | 'U8';
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
 }
 
-export function encodeSafetensors(
+function encodeSafetensors(
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
@@ -108,7 +108,7 @@ export function encodeSafetensors(
 }
 
 /** @throws SyntaxError or RangeError if the file is not a safetensors file. */
-export function decodeSafetensors(file: Buffer): Record<string, Tensor> {
+function decodeSafetensors(file: Buffer): Record<string, Tensor> {
   const start = 8 + Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString('utf8', 8, start)) as Record<string, DescribedTensor>;
   const tensors = Object.entries(header).filter(([name]) => name !== '__metadata__');

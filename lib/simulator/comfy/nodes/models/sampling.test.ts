@@ -27,7 +27,7 @@ async function sampleWith(bench: NodeBench, changes: object = {}): Promise<Laten
 
 const pixelsOf = ({ picture }: Latent) => Buffer.from(picture!.frames[0]!).toString('base64');
 
-test('KSampler reports every step with a JPEG, which comes nearer to the picture each time', async () => {
+test('KSampler reports every step with a JPEG preview that gets closer to the picture', async () => {
   await using bench = await startNodeBench();
   const { picture } = await sampleWith(bench);
   expect(bench.steps.map(({ value, max }) => `${value}/${max}`)).toEqual([
@@ -43,7 +43,7 @@ test('KSampler reports every step with a JPEG, which comes nearer to the picture
   expect(distances[0]! / distances[3]!).toBeGreaterThan(3);
 });
 
-/** Mean difference of a preview to the picture, of the same size. */
+/** Mean difference between a preview and the picture of the same size. */
 async function distance(preview: Uint8Array, picture: ImageBatch): Promise<number> {
   const { format } = await sharp(preview).metadata();
   expect(format).toBe('jpeg');
@@ -62,7 +62,7 @@ test('a preview is never larger than 256 pixels', async () => {
   expect([width, height]).toEqual([256, 128]);
 });
 
-test('the same seed, prompt and model give the same picture; another of them gives another one', async () => {
+test('the same seed, prompt and model give the same picture; changing one of them gives another', async () => {
   await using bench = await startNodeBench();
   const again = [await sampleWith(bench), await sampleWith(bench)].map(pixelsOf);
   expect(again[0]).toBe(again[1]);
@@ -74,7 +74,7 @@ test('the same seed, prompt and model give the same picture; another of them giv
   expect(new Set([again[0], ...others]).size).toBe(4);
 });
 
-test('every picture of a batch is another one', async () => {
+test('all pictures of a batch differ', async () => {
   await using bench = await startNodeBench();
   const { picture } = await sampleWith(bench, { latent_image: { ...EMPTY, batchSize: 3 } });
   expect(new Set(picture!.frames.map((frame) => Buffer.from(frame).toString('base64'))).size).toBe(
@@ -82,7 +82,7 @@ test('every picture of a batch is another one', async () => {
   );
 });
 
-test('with denoise below 1 the input stays recognisable, the less the more is replaced', async () => {
+test('with denoise below 1 the result resembles the input, less with a higher denoise', async () => {
   await using bench = await startNodeBench();
   const [encoded] = await bench.outputs('VAEEncode', {
     pixels: plainImage(64, 48, 0x20c040),
@@ -104,7 +104,7 @@ function difference(one: Latent, other: Latent): number {
   return a.reduce((sum, value, at) => sum + Math.abs(value - b[at]!), 0);
 }
 
-test('a decoded picture has the size of its latent and is marked along its lower edge', async () => {
+test('a decoded picture has the size of its latent and a caption along its lower edge', async () => {
   await using bench = await startNodeBench();
   const samples = await sampleWith(bench, {
     latent_image: { width: 512, height: 256, batchSize: 2 },
@@ -123,7 +123,7 @@ test('a decoded picture has the size of its latent and is marked along its lower
   }
 });
 
-test('a latent nobody sampled is decoded to a plain picture with the mark', async () => {
+test('a latent that was never sampled decodes to a plain picture with a caption', async () => {
   await using bench = await startNodeBench();
   const [samples] = await bench.outputs('EmptyLatentImage', {
     width: 100,
@@ -135,7 +135,7 @@ test('a latent nobody sampled is decoded to a plain picture with the mark', asyn
   expect(decoded.frames).toHaveLength(2);
 });
 
-test('LatentUpscale changes the size of the picture that comes out', async () => {
+test('LatentUpscale changes the size of the decoded picture', async () => {
   await using bench = await startNodeBench();
   const samples = await sampleWith(bench, { steps: 1 });
   const [larger] = await bench.outputs('LatentUpscaleBy', {
@@ -149,7 +149,7 @@ test('LatentUpscale changes the size of the picture that comes out', async () =>
   });
 });
 
-test('SamplerCustomAdvanced with its helpers paints what KSampler paints', async () => {
+test('SamplerCustomAdvanced gives the same picture as KSampler', async () => {
   await using bench = await startNodeBench();
   const { model, positive } = STANDARD;
   const [noise] = await bench.outputs('RandomNoise', { noise_seed: SEED });
@@ -168,14 +168,14 @@ test('SamplerCustomAdvanced with its helpers paints what KSampler paints', async
   expect(pixelsOf(output as Latent)).toBe(pixelsOf(await sampleWith(bench)));
 });
 
-test('KSamplerAdvanced goes through its part of the steps', async () => {
+test('KSamplerAdvanced runs only its range of steps', async () => {
   await using bench = await startNodeBench();
   const range = { steps: 10, start_at_step: 6, end_at_step: 10000 };
   await bench.outputs('KSamplerAdvanced', { ...STANDARD, noise_seed: 5n, ...range });
   expect(bench.steps).toHaveLength(4);
 });
 
-test('an interrupted sampler stops at the step it is in', async () => {
+test('an interrupted sampler stops at its current step', async () => {
   const interrupted = new Error('interrupted');
   let steps = 0;
   await using bench = await startNodeBench({
