@@ -149,9 +149,6 @@ export interface PromptOptions extends PromptObserver {
 
 /** Callbacks while a prompt runs. They are called while the socket is read: they must be quick. */
 export interface PromptObserver {
-  /** ComfyUI has accepted the prompt. */
-  onQueued?(): void;
-  onStarted?(): void;
   /** The prompt has ended and ComfyUI is free for the next one. Its history is not read yet. */
   onEnded?(): void;
   onProgress?(progress: Progress): void;

@@ -4,17 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 
 /**
- * For tests: a server that says what a test wants it to say, however odd. Left alone, it accepts prompts, keeps a queue
- * and a history, and ends nothing by itself.
+ * A stand-in for ComfyUI whose answers a test scripts, including wrong ones. Without scripts it accepts prompts and keeps
+ * a queue and a history, but ends no prompt by itself.
  */
 export class ScriptedComfy implements AsyncDisposable {
   readonly requests: ScriptedRequest[] = [];
   readonly running: string[] = [];
   readonly pending: string[] = [];
-  /** Prompt id → its record, as JSON text. */
+  /** Records by prompt id, as JSON text. */
   readonly history = new Map<string, string>();
   readonly sockets = new Set<WebSocket>();
-  /** Client ids in the order the sockets came. */
+  /** Client ids in the order in which the sockets were opened. */
   readonly clientIds: string[] = [];
   hangUpAfterHandshake = false;
   readonly #server: Server;
@@ -62,22 +62,22 @@ export class ScriptedComfy implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Answers a route (`POST /prompt`, `GET /history`) with `script` from now on; 'GET /ws' is refused with 404. */
+  /** Answers a route (`POST /prompt`, `GET /history`) with `script` from now on. A script for `GET /ws` refuses with 404. */
   script(route: string, script: Script): void {
     this.#scripts.set(route, script);
   }
 
-  /** The route behaves as it does by itself again. */
+  /** Gives the route its default behaviour back. */
   unscript(route: string): void {
     this.#scripts.delete(route);
   }
 
-  /** How often a route was asked. */
+  /** Number of requests to a route. */
   count(route: string): number {
     return this.requests.filter((request) => request.route === route).length;
   }
 
-  /** The next request of a route, told when it has come and been answered. */
+  /** The next request to a route, once it has been answered. */
   next(route: string): Promise<ScriptedRequest> {
     return new Promise((found) => this.#expected.push({ route, found }));
   }
@@ -87,7 +87,7 @@ export class ScriptedComfy implements AsyncDisposable {
     return once(this.#webSockets, 'connection');
   }
 
-  /** The websockets that are open stay so, but nothing is read from them and nothing sent any more. */
+  /** Leaves the open websockets open, but reads nothing from them and sends nothing any more. */
   stall(): void {
     for (const socket of this.sockets) socket.pause();
     this.sockets.clear();
@@ -102,7 +102,7 @@ export class ScriptedComfy implements AsyncDisposable {
     for (const socket of this.sockets) socket.send(frame);
   }
 
-  /** Enters a prompt into the history and takes it out of the queue, without a word. */
+  /** Moves a prompt from the queue to the history without sending an event. */
   record(
     promptId: string,
     record: { outputs?: unknown; messages?: unknown; status_str?: string } = {},
@@ -112,7 +112,7 @@ export class ScriptedComfy implements AsyncDisposable {
     this.remove(promptId);
   }
 
-  /** Ends a prompt as ComfyUI does: history first, then the word. */
+  /** Ends a prompt as ComfyUI does: history first, then the events. */
   end(promptId: string, record: Parameters<ScriptedComfy['record']>[1] = {}): void {
     this.record(promptId, record);
     this.tell('status', { status: { exec_info: { queue_remaining: this.running.length } } });
@@ -138,7 +138,7 @@ export class ScriptedComfy implements AsyncDisposable {
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = await readRequest(message);
     this.requests.push(request);
-    const script = this.#scripts.get(request.route) ?? ((asked) => this.#byItself(asked));
+    const script = this.#scripts.get(request.route) ?? ((asked) => this.#defaultReply(asked));
     const reply = await script(request, message);
     if (reply) {
       response.writeHead(reply.status ?? 200, reply.headers ?? {});
@@ -153,7 +153,7 @@ export class ScriptedComfy implements AsyncDisposable {
     if (at >= 0) this.#expected.splice(at, 1)[0]?.found(request);
   }
 
-  #byItself({ route, path, body }: ScriptedRequest): Reply {
+  #defaultReply({ route, path, body }: ScriptedRequest): Reply {
     switch (route) {
       case 'GET /':
         return { body: 'a page' };
@@ -212,7 +212,7 @@ export interface Reply {
   readonly body?: string | Buffer;
 }
 
-/** Undefined: the test has dealt with the connection itself, for example destroyed it. */
+/** Returns undefined when the test has handled the connection itself, for example destroyed it. */
 export type Script = (
   request: ScriptedRequest,
   message: IncomingMessage,

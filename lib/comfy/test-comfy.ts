@@ -6,8 +6,6 @@ import type { Logger } from '../log.ts';
 import { LocalComfy } from './local/local-comfy.ts';
 import { comfySettings, LIMITS, type ComfySettings, type Limits } from './local/settings.ts';
 
-/** For tests: what most of them need of a `Comfy`. */
-
 export const silentLog: Logger = pino({ level: 'silent' });
 
 export interface TestSettings extends Partial<Omit<ComfySettings, 'limits' | 'url'>> {
@@ -16,7 +14,7 @@ export interface TestSettings extends Partial<Omit<ComfySettings, 'limits' | 'ur
   readonly log?: Logger;
 }
 
-/** The defaults of the worker, without a process file, and without pauses between tries. */
+/** The worker's defaults, without a pid file and with short pauses between attempts. */
 function testSettings(url: string, { limits, ...settings }: TestSettings = {}): ComfySettings {
   return {
     ...comfySettings(readConfig({ COMFY_URL: url })),
@@ -35,7 +33,7 @@ export function openComfy(
   return new LocalComfy(testSettings(url, settings), { log, ...(clock ? { clock } : {}) });
 }
 
-/** A signal nobody aborts. */
+/** A signal that is never aborted. */
 export const never = new AbortController().signal;
 
 export const tinyWorkflow = JsonText.parse(

@@ -1,5 +1,36 @@
 import { expect, test } from '@jest/globals';
-import { parsePreview } from './prompt-watch.ts';
+import { ManualClock } from '../../clock.ts';
+import { silentLog, tinyWorkflow } from '../test-comfy.ts';
+import { parsePreview, PromptWatch } from './prompt-watch.ts';
+
+function startWatch() {
+  const clock = new ManualClock(0);
+  const parts = { clientId: 'mine', workflow: tinyWorkflow, clock, log: silentLog, observer: {} };
+  return { clock, watch: new PromptWatch(parts) };
+}
+
+test('a prompt goes from queued over running and ended to done, and keeps its times', () => {
+  const { clock, watch } = startWatch();
+  expect(watch.state).toEqual({ phase: { name: 'queued' }, connection: 'attached' });
+  clock.advance(10);
+  watch.onEvent({ type: 'started' });
+  expect(watch.state.phase).toEqual({ name: 'running', startedAt: 10 });
+  clock.advance(10);
+  watch.onEvent({ type: 'succeeded' });
+  expect(watch.state.phase).toEqual({ name: 'ended', startedAt: 10, endedAt: 20 });
+  watch.markStarted();
+  clock.advance(10);
+  watch.onEvent({ type: 'done' });
+  expect(watch.state.phase).toEqual({ name: 'done', startedAt: 10, endedAt: 20 });
+});
+
+test('a prompt is detached by the loss of its own connection only', () => {
+  const { watch } = startWatch();
+  watch.onDisconnect('another');
+  expect(watch.state.connection).toBe('attached');
+  watch.onDisconnect('mine');
+  expect(watch.state).toEqual({ phase: { name: 'queued' }, connection: 'detached' });
+});
 
 const frame = (event: number, format: number, ...picture: number[]) =>
   Buffer.from([0, 0, 0, event, 0, 0, 0, format, ...picture]);

@@ -167,16 +167,10 @@ export class PromptWatch implements PromptListener {
     if (this.#state.connection === 'detached') this.wake();
   }
 
-  /** ComfyUI has answered that it has the prompt. */
-  markAccepted(): void {
-    this.#notify((observer) => observer.onQueued?.());
-  }
-
   /** The prompt runs, according to an event or to the queue. */
   markStarted(): void {
     if (this.#state.phase.name !== 'queued') return;
     this.#change({ phase: { name: 'running', startedAt: this.#clock.now() } });
-    this.#notify((observer) => observer.onStarted?.());
   }
 
   /** Restarts the time of silence, because it is no bad sign while other prompts run or no events can come. */

@@ -89,7 +89,6 @@ async function submit(run: PromptRun, request: PromptRequest): Promise<readonly 
   const { watch, socket, promptId: ownId, clientId } = run;
   const accepted = await submitPrompt({ ...request, promptId: ownId, clientId }, run);
   run.log.debug('prompt is queued in ComfyUI');
-  watch.markAccepted();
   if (accepted.promptId !== ownId) {
     run.promptId = accepted.promptId;
     run.listening.defer(socket.listen(accepted.promptId, watch));

@@ -147,7 +147,7 @@ export class ComfyClient implements AsyncDisposable {
 
     const path = maskOf ? '/upload/mask' : '/upload/image';
     const request: Request = { method: 'POST', path, body: form, isIdempotent: true, signal };
-    const answer = expectSuccess(await this.#send(request));
+    const answer = await this.#send(request);
 
     const stored = readJson(answer);
     const field = (key: string) => {
@@ -183,12 +183,13 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   async #getJson(path: string, signal?: AbortSignal): Promise<JsonText> {
-    const answer = await this.#send({ method: 'GET', path, isIdempotent: true, signal });
-    return readJson(expectSuccess(answer));
+    return readJson(await this.#send({ method: 'GET', path, isIdempotent: true, signal }));
   }
 
   async #postJson(path: string, body: object, signal?: AbortSignal): Promise<void> {
-    expectSuccess(await this.#send({ method: 'POST', path, body: JSON.stringify(body), signal }));
+    const request: Request = { method: 'POST', path, body: JSON.stringify(body), signal };
+    const answer = await this.#send(request);
+    if (answer.status >= 400) throw statusError(answer);
   }
 
   #send(request: Request): Promise<Answer> {
@@ -253,13 +254,13 @@ async function receiveBody(
   }
 }
 
-function expectSuccess(answer: Answer): Answer {
+/**
+ * @throws WorkerError `comfy.request_failed` for a status of 400 or more, `comfy.protocol` for a body that is not JSON,
+ * with its beginning.
+ */
+export function readJson(answer: Answer): JsonText {
   if (answer.status >= 400) throw statusError(answer);
-  return answer;
-}
-
-/** @throws WorkerError `comfy.protocol` with the beginning of the answer. */
-export function readJson({ text, url }: Answer): JsonText {
+  const { text, url } = answer;
   try {
     return JsonText.parse(text);
   } catch (error) {

@@ -114,9 +114,8 @@ export class Connection implements AsyncDisposable {
 
   #readFrames(): void {
     const { settings, clock, log, onFrame, onLost } = this.#options;
-    const touch = () => (this.#lastFrameAt = clock.now());
     this.#socket.on('message', (data, isBinary) => {
-      touch();
+      this.#lastFrameAt = clock.now();
       const frame = data as Buffer;
       if (settings.trace)
         log.trace(
@@ -127,8 +126,9 @@ export class Connection implements AsyncDisposable {
         );
       onFrame(frame, isBinary);
     });
-    this.#socket.on('pong', touch);
-    this.#socket.on('ping', touch);
+    const onPing = () => (this.#lastFrameAt = clock.now());
+    this.#socket.on('ping', onPing);
+    this.#socket.on('pong', onPing);
     this.#socket.on('error', (error) => (this.#lossReason = describeConnectionError(error)));
     this.#socket.once('close', () => {
       this.#ended.abort();

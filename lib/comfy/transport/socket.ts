@@ -102,7 +102,6 @@ export class ComfySocket implements AsyncDisposable {
     if (this.#isClosed) throw closedError();
     const { client, settings, clock, log } = this.#parts;
     const url = client.urlOf('/ws').replace(/^http/, 'ws');
-    const onFrame = (frame: Buffer, isBinary: boolean) => this.#dispatch(frame, isBinary);
     const onLost = (lost: Connection, reason: string) => {
       this.#lossReason = reason;
       const prompts = this.#listeners.size;
@@ -111,7 +110,7 @@ export class ComfySocket implements AsyncDisposable {
       for (const listener of this.#listeners.values()) listener.onDisconnect(lost.clientId);
     };
     const connection = await Connection.open(
-      { url, settings, clock, log, onFrame, onLost },
+      { url, settings, clock, log, onFrame: this.#dispatch, onLost },
       signal,
     );
     log.debug({ clientId: connection.clientId }, 'opened a websocket to ComfyUI');
@@ -145,7 +144,7 @@ export class ComfySocket implements AsyncDisposable {
     );
   }
 
-  #dispatch(frame: Buffer, isBinary: boolean): void {
+  readonly #dispatch = (frame: Buffer, isBinary: boolean): void => {
     const listeners = this.#listeners.values();
     if (isBinary) {
       for (const listener of listeners) listener.onBinary(frame);
@@ -157,7 +156,7 @@ export class ComfySocket implements AsyncDisposable {
     } else if (message) {
       this.#listeners.get(message.promptId)?.onEvent(message);
     }
-  }
+  };
 }
 
 /** Work that several callers wait for. It runs once, and is aborted when the last caller has left. */
