@@ -2,35 +2,50 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../lib/config.ts';
+import { toText } from '../lib/json-body.ts';
 import type { Logger } from '../lib/log.ts';
 import { LocalQueue } from '../lib/queues/local/local-queue.ts';
-import { startEmbeddedComfy } from './embedded-comfy.ts';
+import { readTestInput } from '../lib/queues/runpod/test-input.ts';
+import { toWireBody } from '../lib/queues/runpod/wire.ts';
+import type { ComfySimulator } from '../lib/simulator/comfy/simulator.ts';
+import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import type { JobLineOptions } from './handle-job.ts';
-import { startJobs, type Jobs } from './start-jobs.ts';
+import { startJobs, type ModeStart, type RunningJobs } from './start-jobs.ts';
 
-export interface LocalJobsOptions {
-  readonly config: Config;
-  readonly log: Logger;
-  /** Puts the embedded ComfyUI behind it, in place of the one at `COMFY_URL`. */
-  readonly simulate?: boolean;
-  /** Jobs that may be in the queue; a thousand when left out. */
-  readonly capacity?: number;
-  readonly onTimings?: JobLineOptions['onTimings'];
+/** Runs the job of `--test_input` or `test_input.json`. @returns 0, or 1 when the job failed. */
+export async function runOneJob({ config, flags, log }: ModeStart): Promise<number> {
+  using shutdown = listenForShutdown({ log });
+  const job = await readTestInput(flags);
+  await using jobs = await startLocalJobs({ config, log });
+  shutdown.whenTold(() => jobs.worker.kill());
+  const result = await jobs.queue.submit(job, { signal: shutdown.signal });
+  const identity = { hostname: config.RUNPOD_POD_HOSTNAME, podId: 'unknown' };
+  const body = toWireBody({ kind: 'result', result }, identity);
+  log.info({ result: toText(body) }, 'Result');
+  return result.error === undefined ? 0 : 1;
 }
 
-/** A worker on a queue in memory. */
-export interface LocalJobs extends Jobs {
+/** A worker that takes jobs from a queue in memory. */
+export interface LocalJobs extends RunningJobs {
   readonly queue: LocalQueue;
-  /** Where its ComfyUI is. */
+  /** URL of its ComfyUI. */
   readonly comfyUrl: string;
 }
 
-/** Starts to take jobs from a queue of this process. */
-export async function startLocalJobs(options: LocalJobsOptions): Promise<LocalJobs> {
+/** Starts a worker on a queue in the memory of this process. */
+export async function startLocalJobs(options: {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Use the embedded ComfyUI instead of the one at `COMFY_URL`. */
+  readonly simulate?: boolean;
+  /** Most jobs in the queue; default 1000. */
+  readonly capacity?: number;
+  readonly onTimings?: JobLineOptions['onTimings'];
+}): Promise<LocalJobs> {
   const { log, simulate = false, capacity, onTimings } = options;
   await using parts = new AsyncDisposableStack();
   const simulator = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
-  // What a worker has left in its own folder is for its platform, not for this queue.
+  // A spool folder of its own: results that a platform's worker left in the usual one must not be posted here.
   const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-local-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
   const config: Config = {
@@ -49,4 +64,13 @@ export async function startLocalJobs(options: LocalJobsOptions): Promise<LocalJo
     comfyUrl: config.COMFY_URL,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** The simulated ComfyUI, with the models that our example workflows use. Loaded only when it is asked for. */
+async function startEmbeddedComfy(): Promise<ComfySimulator> {
+  const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
+    import('../lib/simulator/comfy/simulator.ts'),
+    import('../lib/simulator/comfy/nodes/registry.ts'),
+  ]);
+  return startComfySimulator({ models: SIMULATED_MODELS });
 }

@@ -1,24 +1,59 @@
-import { readConfig } from '../lib/config.ts';
+import { readConfig, type Config } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
-import { parseArguments } from '../lib/queues/runpod/arguments.ts';
+import { parseArguments, type Arguments } from '../lib/queues/runpod/arguments.ts';
 import { VERSION } from '../lib/version.ts';
-import { logFormat, type Mode } from './mode.ts';
+import type { ModeStart } from './start-jobs.ts';
 
-export interface MainOptions {
+/** How the program was called. */
+export interface Call {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly args: readonly string[];
 }
 
-/** The whole program. @returns the exit code. */
-export async function main({ environment, args }: MainOptions): Promise<number> {
+interface Mode {
+  readonly name: 'command' | 'one job' | 'local API' | 'worker on a queue';
+  fits(call: Program): boolean;
+  /** @returns the exit code of the program. */
+  run(call: Program): Promise<number>;
+}
+
+/** The ways to run the program. The first mode that fits is run; its code is loaded only then. */
+const MODES: readonly Mode[] = [
+  {
+    // A word or a request for help. Everything else is flags for the worker, as in the Python SDK.
+    name: 'command',
+    fits: ({ args }) => /^(?:[^-].*|-h|--help|-V|--version)$/.test(args[0] ?? ''),
+    run: async ({ environment, args }) =>
+      (await import('./commands.ts')).runCommand({ environment, args }, main),
+  },
+  {
+    name: 'one job',
+    fits: ({ flags }) => flags.testInput !== undefined,
+    run: async (program) => (await import('./local-jobs.ts')).runOneJob(await program.start()),
+  },
+  {
+    // Also the default where no platform offers jobs.
+    name: 'local API',
+    fits: ({ flags, config }) =>
+      flags.serveApi !== undefined ||
+      config.SERVE_API_LOCALLY ||
+      config.RUNPOD_WEBHOOK_GET_JOB === undefined,
+    run: async (program) => (await import('./serve.ts')).serve(await program.start()),
+  },
+  {
+    name: 'worker on a queue',
+    fits: () => true,
+    run: async (program) => (await import('./run-worker.ts')).runWorker(await program.start()),
+  },
+];
+
+/** Runs the program. @returns its exit code. */
+export async function main(call: Call): Promise<number> {
   try {
-    const flags = parseArguments(args);
-    const config = readConfig(environment);
-    const level = flags.logLevel ?? config.RUNPOD_LOG_LEVEL ?? config.RUNPOD_DEBUG_LEVEL;
-    const log = await createLog({ level, format: logFormat(config) });
-    log.info(`--- Starting Serverless Worker |  Version ${VERSION} ---`);
-    return await run({ config, flags, log });
+    const program = new Program(call);
+    const mode = MODES.find(({ fits }) => fits(program));
+    return (await mode?.run(program)) ?? 1;
   } catch (error) {
     if (!isWorkerError(error)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -26,15 +61,33 @@ export async function main({ environment, args }: MainOptions): Promise<number> 
   }
 }
 
-/** One way or another; each loads only what it needs. */
-async function run(mode: Mode): Promise<number> {
-  if (mode.flags.testInput !== undefined) return (await import('./run-one-job.ts')).runOneJob(mode);
-  if (servesApi(mode)) return (await import('./serve.ts')).serve(mode);
-  return (await import('./run-worker.ts')).runWorker(mode);
-}
+/** A call, with its settings. They are read when a mode needs them: a command may run without valid settings. */
+class Program implements Call {
+  readonly environment: Call['environment'];
+  readonly args: readonly string[];
+  #flags: Arguments | undefined;
+  #config: Config | undefined;
 
-/** Where no platform gives jobs, people do. */
-function servesApi({ flags, config }: Mode): boolean {
-  const isAsked = flags.serveApi !== undefined || config.SERVE_API_LOCALLY;
-  return isAsked || config.RUNPOD_WEBHOOK_GET_JOB === undefined;
+  constructor({ environment, args }: Call) {
+    this.environment = environment;
+    this.args = args;
+  }
+
+  get flags(): Arguments {
+    return (this.#flags ??= parseArguments(this.args));
+  }
+
+  get config(): Config {
+    return (this.#config ??= readConfig(this.environment));
+  }
+
+  /** Opens the log and says that the worker starts. */
+  async start(): Promise<ModeStart> {
+    const { flags, config } = this;
+    const level = flags.logLevel ?? config.RUNPOD_LOG_LEVEL ?? config.RUNPOD_DEBUG_LEVEL;
+    const logFormat = config.RUNPOD_ENDPOINT_ID === undefined ? 'pretty' : 'json';
+    const log = await createLog({ level, format: logFormat });
+    log.info(`--- Starting Serverless Worker |  Version ${VERSION} ---`);
+    return { config, flags, log, logFormat };
+  }
 }

@@ -1,22 +1,20 @@
 import { hostname } from 'node:os';
-import type { ApiWorker } from '../lib/api/server/api-worker.ts';
 import { Metrics } from '../lib/api/server/metrics.ts';
 import { apiSettings } from '../lib/api/server/settings.ts';
 import { startApi } from '../lib/api/server/start-api.ts';
-import type { ListWorkflows } from '../lib/api/server/operator-routes.ts';
-import { invalidConfig, type Config } from '../lib/config.ts';
+import { invalidConfig } from '../lib/config.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
-import { startLocalJobs, type LocalJobs } from './local-jobs.ts';
-import type { Mode } from './mode.ts';
+import { startLocalJobs } from './local-jobs.ts';
+import type { ModeStart } from './start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
-export async function serve({ config, flags, log }: Mode): Promise<number> {
+export async function serve({ config, flags, log }: ModeStart): Promise<number> {
   await using parts = new AsyncDisposableStack();
   using shutdown = listenForShutdown({ log });
   const settings = apiSettings(config, flags.serveApi);
   if (flags.simulate && config.RUNPOD_WEBHOOK_GET_JOB !== undefined)
-    throw invalidConfig([NOT_HERE]);
+    throw invalidConfig([SIMULATE_REFUSED]);
 
   const metrics = new Metrics();
   const jobs = parts.use(
@@ -28,16 +26,25 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
       onTimings: (_jobId, timings) => metrics.recordPhases(timings),
     }),
   );
-  await loadAhead();
+  // Loaded now, because loading stops the event loop, and clients would notice. A job that needs a broken one reports it.
+  await Promise.allSettled([import('file-type'), import('sharp')]);
   const api = parts.use(
     await startApi({
       queue: jobs.queue,
       settings,
-      worker: apiWorker(jobs, config),
+      worker: {
+        workerId: config.RUNPOD_POD_ID ?? hostname(),
+        slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+        comfyAnswers: (signal) => jobs.comfy.isReachable(signal),
+        undelivered: () => jobs.worker.undelivered,
+      },
       log,
       version: VERSION,
       metrics,
-      listWorkflows: workflowsOf(config),
+      listWorkflows: async () =>
+        config.WORKFLOWS_DIR === undefined
+          ? []
+          : (await import('../lib/workflow/named/named.ts')).listWorkflows(config.WORKFLOWS_DIR),
     }),
   );
   shutdown.whenTold(() => {
@@ -48,26 +55,5 @@ export async function serve({ config, flags, log }: Mode): Promise<number> {
   return 0;
 }
 
-/** What the first jobs need, so that loading it does not stop the event loop when there are clients. */
-async function loadAhead(): Promise<void> {
-  await Promise.allSettled([import('file-type'), import('sharp')]); // whoever needs one that is broken says so
-}
-
-function apiWorker({ worker, comfy }: LocalJobs, config: Config): ApiWorker {
-  return {
-    workerId: config.RUNPOD_POD_ID ?? hostname(),
-    slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
-    comfyAnswers: (signal) => comfy.isReachable(signal),
-    undelivered: () => worker.undelivered,
-  };
-}
-
-function workflowsOf({ WORKFLOWS_DIR: folder }: Config): ListWorkflows {
-  return async () =>
-    folder === undefined
-      ? []
-      : (await import('../lib/workflow/named/named.ts')).listWorkflows(folder);
-}
-
-const NOT_HERE =
+const SIMULATE_REFUSED =
   '--simulate is refused where RUNPOD_WEBHOOK_GET_JOB is set: simulated pictures must never be taken for real ones';

@@ -5,32 +5,42 @@ import { systemClock } from '../lib/clock.ts';
 import type { Config } from '../lib/config.ts';
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
-import type { Logger } from '../lib/log.ts';
+import type { LogOptions, Logger } from '../lib/log.ts';
+import type { Arguments } from '../lib/queues/runpod/arguments.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
-import { startWorker, type DeliverySettings, type Worker } from '../lib/worker/worker.ts';
+import { startWorker, type Worker } from '../lib/worker/worker.ts';
 import { openWorkerBucket } from '../lib/storage/s3/store.ts';
 import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/check-input.ts';
 
+/** What every mode that runs jobs starts from. */
+export interface ModeStart {
+  readonly config: Config;
+  readonly flags: Arguments;
+  readonly log: Logger;
+  /** JSON for the platform, plain lines for a terminal. */
+  readonly logFormat: LogOptions['format'];
+}
+
 export interface JobsOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly queue: JobQueue;
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
-  /** What a caller inside this process (the demo, a test) adds to the parts of a job. */
+  /** Added to the options of the job line by callers in this process: the demo, the command line, tests. */
   readonly extra?: Pick<JobLineOptions, 'simulated' | 'onTimings'>;
 }
 
-/** A worker with everything its jobs need. Disposed, it ends at once; `worker.stop()` lets it finish. */
-export interface Jobs extends AsyncDisposable {
+/** A running worker. Disposing ends it at once; `worker.stop()` lets it finish its jobs. */
+export interface RunningJobs extends AsyncDisposable {
   readonly worker: Worker;
   readonly comfy: ComfyBackend;
 }
 
-/** Builds the line of a job and starts to take jobs from `queue`. */
-export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): Jobs {
+/** Builds the job line from the settings and starts to take jobs from `queue`. */
+export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): RunningJobs {
   const parts = new AsyncDisposableStack();
   const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
   const storage = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
@@ -59,7 +69,12 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
       progressIntervalMs: config.PROGRESS_INTERVAL_MS,
       maxResultBytes: config.RESULT_MAX_BYTES,
       ...(storage ? {} : { tooLargeHint: SET_A_BUCKET }),
-      delivery: deliveryOf(config),
+      delivery: {
+        timeoutMs: config.RESULT_DELIVERY_TIMEOUT_S * 1000,
+        backlog: config.RESULT_BACKLOG,
+        backlogBytes: config.RESULT_BACKLOG_BYTES,
+        spoolDir: config.RESULT_SPOOL_DIR,
+      },
       refreshWorker: config.REFRESH_WORKER,
       ...(onJobsChange ? { onJobsChange } : {}),
     }),
@@ -69,12 +84,3 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
 
 const SET_A_BUCKET =
   'set BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY to get links instead, or make smaller images';
-
-function deliveryOf(config: Config): DeliverySettings {
-  return {
-    timeoutMs: config.RESULT_DELIVERY_TIMEOUT_S * 1000,
-    backlog: config.RESULT_BACKLOG,
-    backlogBytes: config.RESULT_BACKLOG_BYTES,
-    spoolDir: config.RESULT_SPOOL_DIR,
-  };
-}

@@ -85,7 +85,7 @@ test('a job that npm runpod-sdk submits is run by the real process, and the SDK 
   });
 });
 
-test('W51 SIGTERM in the middle of a job: it is finished and posted, then the process ends with 0', async () => {
+test('SIGTERM during a job: the job is finished and posted, then the process exits with 0', async () => {
   await using setup = await startProcess();
   const worker = setup.startRemote();
   const jobId = setup.platform.submit({ workflow: sampling({ steps: 10, stepMs: 30 }) });
@@ -96,7 +96,7 @@ test('W51 SIGTERM in the middle of a job: it is finished and posted, then the pr
   expect(await worker.ended).toBe(0);
 });
 
-test('W52 SIGTERM while idle ends the process with 0', async () => {
+test('SIGTERM while idle: the process exits with 0', async () => {
   await using setup = await startProcess();
   const worker = setup.startRemote();
   await setup.platform.nextTake();
@@ -104,7 +104,7 @@ test('W52 SIGTERM while idle ends the process with 0', async () => {
   expect(await worker.ended).toBe(0);
 });
 
-test('a second signal ends at once, in the middle of a job', async () => {
+test('a second SIGTERM ends the process at once, even during a job', async () => {
   await using setup = await startProcess();
   const worker = setup.startRemote();
   setup.platform.submit({ workflow: sampling({ steps: 1000, stepMs: 30 }) });
@@ -116,7 +116,7 @@ test('a second signal ends at once, in the middle of a job', async () => {
   expect(await worker.ended).toBe(143);
 });
 
-test('a result that could not be posted is on disk when the process is killed, and the next one posts it', async () => {
+test('a result that was not posted when the process was killed is posted by the next process', async () => {
   await using setup = await startProcess();
   const worker = setup.startRemote();
   setup.platform.faults.next('job-done', { status: 503 }, 1000);
@@ -130,7 +130,7 @@ test('a result that could not be posted is on disk when the process is killed, a
   expect((await setup.platform.result(jobId)).bodyText).toContain('T_00001_.png');
 });
 
-test('REFRESH_WORKER asks for a fresh worker with the result, then the process ends with 0', async () => {
+test('REFRESH_WORKER: the result asks for a fresh worker, then the process exits with 0', async () => {
   await using setup = await startProcess([], { REFRESH_WORKER: 'true' });
   const worker = setup.startRemote();
   const jobId = setup.platform.submit({ workflow: pictures() });
@@ -140,7 +140,7 @@ test('REFRESH_WORKER asks for a fresh worker with the result, then the process e
   expect(await worker.ended).toBe(0);
 });
 
-test('W57 on the platform every log line is JSON with requestId, level and message', async () => {
+test('on the platform every log line is JSON with requestId, level and message', async () => {
   await using setup = await startProcess();
   const worker = setup.startRemote();
   await setup.platform.result(setup.platform.submit({ workflow: pictures() }));
@@ -154,7 +154,7 @@ test('W57 on the platform every log line is JSON with requestId, level and messa
     expect(Object.keys(line)).toEqual(expect.arrayContaining(['requestId', 'level', 'message']));
 });
 
-test('W55 --test_input runs one job and ends with 0, or 1 when it fails', async () => {
+test('--test_input runs one job and exits with 0, or with 1 when the job fails', async () => {
   for (const [input, code] of [
     [{ workflow: pictures() }, 0],
     [{ workflow: {} }, 1],
@@ -166,7 +166,7 @@ test('W55 --test_input runs one job and ends with 0, or 1 when it fails', async 
   }
 });
 
-test('W56 no platform and no job: the local API is served, and says where', async () => {
+test('without a platform and without a job the local API is served, and its URL is logged', async () => {
   await using setup = await startProcess([], {
     API_PORT: '0',
     WORKFLOWS_DIR: resolve('test_resources/workflows'),
@@ -191,14 +191,14 @@ test('W56 no platform and no job: the local API is served, and says where', asyn
   expect(await worker.ended).toBe(0);
 });
 
-test('the embedded ComfyUI is never put behind a platform', async () => {
+test('--simulate is refused when a platform offers jobs', async () => {
   await using setup = await startProcess(['--simulate', '--rp_serve_api']);
   const worker = setup.startRemote();
   expect(await worker.ended).toBe(1);
   expect(worker.output).toContain('--simulate is refused');
 });
 
-test('W54 a ComfyUI that has died before the first job: the platform is told, nothing is taken, the process ends with 1', async () => {
+test('a ComfyUI that died before the first job: the platform is told, no job is taken, the process exits with 1', async () => {
   await using setup = await startProcess();
   const pidFile = join(setup.folder, 'comfyui.pid');
   await writeFile(pidFile, '999999999');
@@ -209,7 +209,7 @@ test('W54 a ComfyUI that has died before the first job: the platform is told, no
   expect(setup.platform.takes).toHaveLength(0);
 });
 
-test('settings that do not parse stop the start, all of them named', async () => {
+test('settings that do not parse stop the start and are all named', async () => {
   await using setup = await startProcess([], {
     JOB_CONCURRENCY: 'many',
     WEBSOCKET_RECONNECT_DELAY_S: '2.5',
@@ -222,10 +222,24 @@ test('settings that do not parse stop the start, all of them named', async () =>
   expect(setup.platform.takes).toHaveLength(0);
 });
 
-test('an S3 endpoint without keys stops the start, and says which variables are missing', async () => {
+test('an S3 endpoint without keys stops the start and names the missing variables', async () => {
   await using setup = await startProcess([], { BUCKET_ENDPOINT_URL: 'https://s3.example.org' });
   const worker = setup.startRemote();
   expect(await worker.ended).toBe(1);
   expect(worker.output).toContain('BUCKET_ACCESS_KEY_ID');
   expect(worker.output).toContain('BUCKET_SECRET_ACCESS_KEY');
+});
+
+test('an old Node is told which version is needed, in one line, before anything else is loaded', async () => {
+  const pretend = `Object.defineProperty(process, 'versions', { value: { node: '20.19.0' } })`;
+  const child = spawn(
+    process.execPath,
+    ['--import', `data:text/javascript,${pretend}`, resolve('handler/index.ts')],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const worker = new WorkerProcess(child);
+  expect(await worker.ended).toBe(1);
+  expect(worker.output).toBe(
+    `comfyui-worker needs Node 24 or newer; this is Node 20.19.0 (${process.execPath})\n`,
+  );
 });

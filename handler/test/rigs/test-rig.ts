@@ -15,13 +15,13 @@ import {
   type RunpodSimulator,
   type RunpodSimulatorOptions,
 } from '../../../lib/simulator/stand-ins/runpod.ts';
-import { startJobs, type Jobs } from '../../start-jobs.ts';
+import { startJobs, type RunningJobs } from '../../start-jobs.ts';
 
 /** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */
 export interface Rig extends AsyncDisposable {
   readonly platform: RunpodSimulator;
   readonly comfy: ComfySimulator;
-  readonly jobs: Jobs;
+  readonly jobs: RunningJobs;
   readonly lines: readonly LogLine[];
   /** Runs a job and gives what was posted for it, parsed. */
   run(input: unknown, extras?: Readonly<Record<string, unknown>>): Promise<Posted>;
