@@ -6,15 +6,15 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** `json` writes what RunPod's console reads: one object a line with `requestId`, `level`, `message`. */
+  /** `json`: one object per line with `requestId`, `level` and `message`, as RunPod's console reads it. */
   readonly format: 'json' | 'pretty';
-  /** Where lines go; standard output when left out. */
+  /** Standard output by default. */
   readonly destination?: DestinationStream;
 }
 
 /**
- * The root log. Constant text in the message, facts in fields; a job's child carries `requestId`.
- * Nobody logs inputs or results; what could still hold a secret by accident is redacted by name.
+ * The root log. Messages are constant; facts are in fields. A job's child log has `requestId`. Inputs and results are never
+ * logged; fields whose names suggest a secret are redacted in any case.
  */
 export async function createLog({ level, format, destination }: LogOptions): Promise<Logger> {
   const options = {
@@ -47,7 +47,7 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
   );
 }
 
-/** The log of one job. RunPod's console filters by `requestId`; a batch is told by a prefix, as the Python SDK does. */
+/** The log of one job. RunPod's console filters by `requestId`. A batch id becomes a prefix, as in the Python SDK. */
 export function jobLog(
   log: Logger,
   { jobId, batchId }: { readonly jobId: string; readonly batchId?: string },
@@ -58,7 +58,7 @@ export function jobLog(
   );
 }
 
-/** RunPod expects the key on every line, also on those of no job. */
+/** RunPod expects the key on every line, also on lines that belong to no job. */
 function requestIdAlways(_fields: object, _level: number, log: Logger): object {
   return 'requestId' in log.bindings() ? {} : { requestId: null };
 }
@@ -80,14 +80,14 @@ const SECRET_NAMES = [
 ];
 const SECRET_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
-/** RunPod keeps 4096 characters of a message: the head and the tail say more than the head alone. */
+/** RunPod cuts a message after 4096 characters. The middle is removed instead, because the end may matter more. */
 function shorten(text: unknown): unknown {
   if (typeof text !== 'string' || text.length <= MESSAGE_LENGTH) return text;
   const cut = text.length - MESSAGE_LENGTH;
   return `${text.slice(0, MESSAGE_LENGTH / 2)} [... ${cut} characters left out ...] ${text.slice(-MESSAGE_LENGTH / 2)}`;
 }
 
-/** An error may quote what it choked on, and its stack repeats the message. */
+/** The message of an error may quote a large input, and its stack repeats the message. */
 function shortError(error: Error): object {
   const fields = Object.entries(pino.stdSerializers.err(error));
   return Object.fromEntries(fields.map(([name, value]) => [name, shorten(value)]));

@@ -10,11 +10,11 @@ import { pictures, startRig, type Posted } from './rigs/test-rig.ts';
 interface Options {
   readonly ownBucket?: boolean;
   readonly volume?: boolean;
-  /** The result has no room for any file. */
+  /** No file fits into the result. */
   readonly tight?: boolean;
 }
 
-/** A worker, and every place files can go to. */
+/** A worker with stand-ins of all stores. */
 async function start({ ownBucket = false, volume = true, tight = false }: Options = {}) {
   await using parts = new AsyncDisposableStack();
   const s3 = parts.use(await startS3Simulator({ buckets: ['own', 'theirs'] }));
@@ -55,7 +55,7 @@ const typesOf = (posted: Posted) => posted.output?.images?.map(({ type }) => typ
 const dataOf = (posted: Posted) => posted.output?.images?.[0]?.data ?? '';
 const workflow = pictures();
 
-test('a bucket named in the input, or beside it, is used for that job alone', async () => {
+test('a bucket in the input, or beside it, is used for that job only', async () => {
   await using setup = await start({ ownBucket: true });
   const { rig, s3 } = setup;
   const s3Config = bucketOf(s3, { objectPath: 'mine' });
@@ -75,7 +75,7 @@ test('a bucket named in the input, or beside it, is used for that job alone', as
   expect((await fetch(dataOf(inInput))).status).toBe(200);
 });
 
-test('a bucket that lacks something is refused before anything runs, without being shown', async () => {
+test('an incomplete s3Config is refused before the workflow runs, and not shown', async () => {
   await using setup = await start();
   const s3Config = { accessId: 'a', accessSecret: 'hush', endpointUrl: 'nothing' };
   const { error } = await setup.rig.run({ workflow }, { s3Config });
@@ -99,7 +99,7 @@ test('files are put to the URLs the caller has signed, whatever bucket the worke
   expect(JSON.stringify([posted, rig.lines])).not.toContain('signature');
 });
 
-test('files go to a server of HTTP, to Azure, and onto the volume', async () => {
+test('files are stored on an HTTP server, in Azure, and on the volume', async () => {
   await using setup = await start();
   const { rig, put, azure } = setup;
   const http = { urlPrefix: put.url, headers: { authorization: 'hush' } };
@@ -120,7 +120,7 @@ test('files go to a server of HTTP, to Azure, and onto the volume', async () => 
   expect(dataOf(onVolume)).toContain(setup.volume);
 });
 
-test('two files of one name do not replace each other', async () => {
+test('two files of the same name do not replace each other', async () => {
   await using setup = await start();
   const second = {
     '3': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'sub/T' } },
@@ -133,14 +133,14 @@ test('two files of one name do not replace each other', async () => {
   ]);
 });
 
-test('auto: what fits comes back inside, though there is a bucket', async () => {
+test('auto: files that fit are returned inline, although there is a bucket', async () => {
   await using setup = await start({ ownBucket: true });
   const posted = await setup.rig.run({ workflow, output: { delivery: 'auto' } });
   expect(typesOf(posted)).toEqual(['base64']);
   expect(setup.s3.requests).toHaveLength(0);
 });
 
-test('auto: what does not fit goes to the bucket, else to signed URLs, else onto the volume', async () => {
+test('auto: files that do not fit go to the bucket, else to signed URLs, else to the volume', async () => {
   await using withBucket = await start({ ownBucket: true, tight: true });
   await using without = await start({ tight: true });
   const output = { delivery: 'auto', put: [{ url: without.put.signed('/one') }] };
@@ -151,7 +151,7 @@ test('auto: what does not fit goes to the bucket, else to signed URLs, else onto
   expect(typesOf(toVolume)).toEqual(['volume_path']);
 });
 
-test('auto: with no place at all the job fails with its size and with what would help', async () => {
+test('auto: without any store the job fails with its size and with advice', async () => {
   await using setup = await start({ volume: false, tight: true });
   const { output, error } = await setup.rig.run({ workflow, output: { delivery: 'auto' } });
   expect(output).toBeUndefined();
@@ -159,7 +159,7 @@ test('auto: with no place at all the job fails with its size and with what would
   expect(error).toMatch(/no bucket .* nothing in output\.put.* no volume/);
 });
 
-test('auto: a file the bucket refuses goes to the next place, and is told of', async () => {
+test('auto: a file the bucket refuses goes to the next store, with an entry in errors', async () => {
   await using setup = await start({ tight: true });
   const { rig, s3, put } = setup;
   const posted = await rig.run({
@@ -180,7 +180,7 @@ test('auto: a file the bucket refuses goes to the next place, and is told of', a
   ]);
 });
 
-test('a file its only place refuses comes back inside while there is room, and never as an address', async () => {
+test('a file its only store refuses is returned inline if it fits, and never as an address', async () => {
   await using roomy = await start();
   await using tight = await start({ tight: true });
   const put = [{ url: `${roomy.put.url}/unsigned` }];
@@ -192,7 +192,7 @@ test('a file its only place refuses comes back inside while there is room, and n
   expect(lost.output?.details?.[0]).toMatch(/403 Forbidden.*too large to be returned as base64/);
 });
 
-test('inline: a bucket is left alone', async () => {
+test('inline: the bucket is not used', async () => {
   await using setup = await start({ ownBucket: true });
   const posted = await setup.rig.run({ workflow, output: { delivery: 'inline' } });
   expect([typesOf(posted), setup.s3.requests.length]).toEqual([['base64'], 0]);
@@ -208,14 +208,14 @@ test.each([
     /^output\.delivery is "put", but there is no URL to put files to: name them in output\.put/,
   ],
   ['volume', /^output\.delivery is "volume", but there is no volume: .*OUTPUT_VOLUME_DIR/],
-])('%s: a place that is not there fails the job before it runs', async (delivery, why) => {
+])('%s: a missing store fails the job before it runs', async (delivery, why) => {
   await using setup = await start({ volume: false });
   const { error } = await setup.rig.run({ workflow, output: { delivery } });
   expect(error).toMatch(why);
   expect(setup.rig.lines.some(({ message }) => message === 'Prompt ended')).toBe(false);
 });
 
-test('a job that is run again finds its picture under the same key', async () => {
+test('a job that is run again stores its image under the same key', async () => {
   await using setup = await start({ ownBucket: true });
   const { rig, s3 } = setup;
   await rig.run({ workflow }, { id: 'again' });

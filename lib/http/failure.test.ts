@@ -22,7 +22,7 @@ test.each([
   expect(parseRetryAfter(header, { nowMs: NOW })).toBe(ms),
 );
 
-test('who asks for a longer delay may be given more than half a minute', () =>
+test('a caller may allow delays of more than 30 s', () =>
   expect(parseRetryAfter('90', { maxMs: 60_000 })).toBe(60_000));
 
 const failed = (code: string, message = 'x') => Object.assign(new Error(message), { code });
@@ -34,12 +34,12 @@ test.each([
   ['ENOTFOUND', 'there is no host called h.example', false],
   ['EODD', 'the connection failed (EODD)', true],
   ['UND_ERR_INVALID_ARG', 'the connection failed (UND_ERR_INVALID_ARG)', false],
-])('%s is told as "%s"', (code, reason, isTransient) => {
+])('%s becomes "%s"', (code, reason, isTransient) => {
   const wrapped = new TypeError('fetch failed', { cause: failed(code) });
   expect(connectionFailure(wrapped, upload)).toEqual({ reason, isTransient });
 });
 
-test('a private host is refused for good, and its address is not told', () => {
+test('a private host is not retried, and the reason does not have its address', () => {
   const error = failed('EPRIVATE', 'h.example (10.1.2.3) is not a public address');
   const { reason, isTransient } = connectionFailure(error, upload);
   expect(reason).toMatch(/^the host is not on the public internet.*UPLOAD_ALLOW_PRIVATE$/);
@@ -49,7 +49,7 @@ test('a private host is refused for good, and its address is not told', () => {
   );
 });
 
-test('an error without a code is described, and own reasons come before the common ones', () => {
+test('an error without a code is described, and the reasons of the caller win', () => {
   const { reason } = connectionFailure(new Error('odd'), upload);
   expect(reason).toBe('the connection failed (odd)');
   const reasons = { ECONNRESET: 'mine' };
@@ -61,18 +61,15 @@ test.each([
   [403, 'go away', '403 Forbidden', false],
   [429, '', '429 Too Many Requests', true],
   [599, '', '599', true],
-])(
-  'an answer of %i is told as its status and code',
-  async (statusCode, text, reason, isTransient) => {
-    const headers = { 'retry-after': '1' };
-    const body = Readable.from([Buffer.from(text)]);
-    expect(await answerFailure({ statusCode, headers, body })).toEqual({
-      reason,
-      isTransient,
-      retryAfterMs: 1000,
-    });
-  },
-);
+])('an answer of %i becomes its status and code', async (statusCode, text, reason, isTransient) => {
+  const headers = { 'retry-after': '1' };
+  const body = Readable.from([Buffer.from(text)]);
+  expect(await answerFailure({ statusCode, headers, body })).toEqual({
+    reason,
+    isTransient,
+    retryAfterMs: 1000,
+  });
+});
 
 test('an error body without an end is read to the limit and closed', async () => {
   const body = Readable.from(

@@ -62,7 +62,7 @@ async function startServer() {
 }
 
 test.each(['127.0.0.1', 'localhost', '[::1]', '0x7f.1', '2130706433', '[::ffff:127.0.0.1]'])(
-  'a request to %s never leaves',
+  'no request is sent to %s',
   async (host) => {
     await using server = await startServer();
     const agent = createPublicAgent();
@@ -73,7 +73,7 @@ test.each(['127.0.0.1', 'localhost', '[::1]', '0x7f.1', '2130706433', '[::ffff:1
   },
 );
 
-test('a server that is allowed by name and port is connected to, and no other beside it', async () => {
+test('a server that is allowed by name and port can be reached, and no other', async () => {
   await using server = await startServer();
   await using other = await startServer();
   const agent = createPublicAgent({ allow: [`127.0.0.1:${server.port}`] });

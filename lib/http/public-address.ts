@@ -115,13 +115,13 @@ function notPublicError(host: string, addresses: readonly string[]): Error {
 
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
 
-/** Of IPv6, only this is given out to the internet (RFC 4291, IANA's registry). */
+/** The only IPv6 addresses assigned to the internet (RFC 4291, IANA's registry). */
 const GLOBAL = new BlockList();
 GLOBAL.addSubnet('2000::', 3, 'ipv6');
 
 /**
- * IANA's special-purpose registries, without what is reachable globally. `::ffff:0:0/96` needs no line: it is outside
- * of `2000::/3`, and so are loopback, link-local, unique local and multicast.
+ * IANA's special-purpose registries, without the globally reachable entries. `::ffff:0:0/96`, loopback, link-local, unique
+ * local and multicast need no entry: they are outside of `2000::/3`.
  */
 const RESERVED = new BlockList();
 for (const [net, bits] of [

@@ -81,7 +81,7 @@ test('an abort ends a delay with the reason of the signal, and nothing is attemp
   expect([attempts, clock.sleepers]).toEqual([1, 0]);
 });
 
-test('an aborted signal lets nothing be attempted', async () => {
+test('with an aborted signal nothing is attempted', async () => {
   const signal = AbortSignal.abort(new Error('stopped'));
   let attempts = 0;
   const attempt = () => Promise.resolve(attempts++);
@@ -91,7 +91,7 @@ test('an aborted signal lets nothing be attempted', async () => {
   expect(attempts).toBe(0);
 });
 
-test('a backoff begins anew after a success', () => {
+test('a backoff starts again after a success', () => {
   const backoff = new Backoff(POLICY);
   expect([backoff.next(), backoff.next(), backoff.next(), backoff.next()]).toEqual([
     100, 200, 300, 300,

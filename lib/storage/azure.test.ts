@@ -24,7 +24,7 @@ const opened = (azure: AzureSimulator, settings: AzureSettings, options?: Partia
 
 const read = async (url: string) => Buffer.from(await (await fetch(url)).arrayBuffer());
 
-test('with an account key the link given can be read, as long as it is valid', async () => {
+test('with an account key the link can be read until it expires', async () => {
   const clock = new ManualClock(Date.now());
   await using azure = await startAzureSimulator({ container, clock });
   await using blobs = await opened(azure, withKey(azure));
@@ -36,7 +36,7 @@ test('with an account key the link given can be read, as long as it is valid', a
   expect((await fetch(url)).status).toBe(403);
 });
 
-test('with a SAS the address given is without it', async () => {
+test('with a SAS the address does not contain the SAS', async () => {
   await using azure = await startAzureSimulator({ container });
   await using blobs = await opened(azure, { ...withSas(azure), prefix: '/team/x/' });
   const url = await blobs.put(storedFile({ filename: 'ein Bild #1.png' }), never());
@@ -44,7 +44,7 @@ test('with a SAS the address given is without it', async () => {
   expect((await read(`${url}?${azure.sas('r')}`)).equals(PIXELS)).toBe(true);
 });
 
-test('a large file goes in blocks, one after the other', async () => {
+test('a large file is sent in blocks, one after the other', async () => {
   await using azure = await startAzureSimulator({ container });
   await using blobs = await opened(azure, withKey(azure));
   const bytes = Buffer.alloc(20 * 1024 * 1024, 'large ');
@@ -53,7 +53,7 @@ test('a large file goes in blocks, one after the other', async () => {
   expect(azure.blobs.get('job-1/a.png')?.blocks).toBe(3);
 });
 
-test('a store that is busy twice gets the file at the third try', async () => {
+test('a store that is busy twice gets the file with the third attempt', async () => {
   await using azure = await startAzureSimulator({ container });
   await using blobs = await opened(azure, withSas(azure));
   azure.failNext({ kind: 'refuse', status: 503 }, 2);
@@ -61,7 +61,7 @@ test('a store that is busy twice gets the file at the third try', async () => {
   expect(azure.requests.map(({ status }) => status)).toEqual([503, 503, 201]);
 });
 
-test('a refusal is told by its code, without key, SAS, or what Azure repeats of them', async () => {
+test('the error of a refusal has the code, but no key, SAS, or text in which Azure repeats them', async () => {
   await using azure = await startAzureSimulator({ container });
   await using blobs = await opened(azure, { ...withKey(azure), accountKey: 'aHVzaA==' });
   const error: unknown = await blobs.put(storedFile(), never()).catch((reason: unknown) => reason);
@@ -71,7 +71,7 @@ test('a refusal is told by its code, without key, SAS, or what Azure repeats of 
   expect(azure.requests).toHaveLength(1);
 });
 
-test('nothing is sent to this machine, by address or by name', async () => {
+test('nothing is sent to this machine, neither by its address nor by its name', async () => {
   await using azure = await startAzureSimulator({ container });
   const none = { allowPrivate: [] };
   await expect(opened(azure, withSas(azure), none)).rejects.toThrow(

@@ -16,7 +16,7 @@ function targetsAt(
 const named = (...filenames: string[]) =>
   filenames.map((filename, index) => storedFile({ filename, index }));
 
-test('a file is put to its URL as it is, and the address given has no signature', async () => {
+test('a file is put to its URL unchanged, and the address has no signature', async () => {
   await using server = await startPutTarget();
   await using targets = targetsAt(server, [{ url: server.signed('/out/first.png') }]);
   const stored = await targets.store([storedFile()], never());
@@ -27,7 +27,7 @@ test('a file is put to its URL as it is, and the address given has no signature'
   expect(server.requests[0]?.headers).not.toHaveProperty('transfer-encoding');
 });
 
-test('headers the caller signed go along; those of the connection are its own', async () => {
+test('headers the caller signed are sent; those of the connection cannot be set', async () => {
   await using server = await startPutTarget();
   const headers = {
     'Content-Type': 'x/signed',
@@ -45,7 +45,7 @@ test('headers the caller signed go along; those of the connection are its own', 
   });
 });
 
-test('URLs that name a file by place or by name are for it; the others are given out in order', async () => {
+test('URLs with an index or a match are for that file; the others are assigned in order', async () => {
   await using server = await startPutTarget();
   const url = (path: string) => server.signed(path);
   await using targets = targetsAt(server, [
@@ -61,7 +61,7 @@ test('URLs that name a file by place or by name are for it; the others are given
   );
 });
 
-test('a file no URL is left for is a problem of its own', async () => {
+test('a file without a URL has a problem, and the others are stored', async () => {
   await using server = await startPutTarget();
   await using targets = targetsAt(server, [{ url: server.signed('/a') }]);
   expect(await targets.store(named('a.png', 'b.png'), never())).toEqual([
@@ -70,7 +70,7 @@ test('a file no URL is left for is a problem of its own', async () => {
   ]);
 });
 
-test('a form sends its fields first and the file last; with ${filename} it takes every file', async () => {
+test('a form has its fields first and the file last; with ${filename} it takes every file', async () => {
   await using server = await startPutTarget();
   const fields = { key: 'job/${filename}', signature: 'good', policy: 'p' };
   await using targets = targetsAt(server, [{ url: `${server.url}/`, method: 'POST', fields }]);
@@ -84,7 +84,7 @@ test('a form sends its fields first and the file last; with ${filename} it takes
   expect(posted.fields).toEqual(fields);
 });
 
-test('a server that is busy, then resets, gets the whole file at the third try', async () => {
+test('a server that is busy, then resets, gets the whole file with the third attempt', async () => {
   await using server = await startPutTarget();
   server.failNext({ kind: 'refuse', status: 503 });
   server.failNext({ kind: 'reset' });
@@ -94,7 +94,7 @@ test('a server that is busy, then resets, gets the whole file at the third try',
   expect(server.requests).toHaveLength(3);
 });
 
-test('a server that stays busy is told with how often it was tried', async () => {
+test('the error of a server that stays busy has the number of attempts', async () => {
   await using server = await startPutTarget();
   server.failNext({ kind: 'refuse', status: 500 }, 9);
   await using targets = targetsAt(server, [{ url: server.signed('/a') }]);
@@ -103,7 +103,7 @@ test('a server that stays busy is told with how often it was tried', async () =>
   ]);
 });
 
-test('a server that never answers is given up', async () => {
+test('an upload to a server that never answers fails', async () => {
   await using server = await startPutTarget();
   server.failNext({ kind: 'hang' }, 4);
   await using targets = targetsAt(server, [{ url: server.signed('/a') }], { silenceMs: 30 });
@@ -112,7 +112,7 @@ test('a server that never answers is given up', async () => {
   ]);
 });
 
-test('a refusal is not tried again, and shows no signature', async () => {
+test('a refusal is not retried, and its error has no signature', async () => {
   await using server = await startPutTarget();
   const url = `${server.url}/a?X-Amz-Signature=hush`;
   await using targets = targetsAt(server, [{ url }]);
@@ -165,7 +165,7 @@ test('a job that is stopped stops its uploads', async () => {
 const folderAt = ({ host }: PutTarget, settings: HttpFolderSettings) =>
   new HttpFolder(settings, new Sender({ allowPrivate: [host], retryDelayMs: 1 }));
 
-test.each(['/dav/run', '/dav/run/'])('a file is put under %s by its own name', async (prefix) => {
+test.each(['/dav/run', '/dav/run/'])('a file is put under %s with its own name', async (prefix) => {
   await using server = await startPutTarget();
   const headers = { authorization: 'Bearer hush' };
   await using folder = folderAt(server, { urlPrefix: server.url + prefix, headers });
@@ -175,13 +175,13 @@ test.each(['/dav/run', '/dav/run/'])('a file is put under %s by its own name', a
   expect(server.requests[0]?.headers.authorization).toBe('Bearer hush');
 });
 
-test('a query stays where it is, and is not shown', async () => {
+test('a query stays in the URL, and is not shown', async () => {
   await using server = await startPutTarget();
   await using folder = folderAt(server, { urlPrefix: `${server.url}/c?signature=good` });
   expect(await folder.put(storedFile(), never())).toBe(`${server.url}/c/a.png`);
 });
 
-test('user and password in the URL are sent as such, and shown nowhere', async () => {
+test('user and password in the URL are sent as basic authentication, and shown nowhere', async () => {
   await using server = await startPutTarget();
   const urlPrefix = `http://me:hush%20@${server.host}/c`;
   await using folder = folderAt(server, { urlPrefix });
@@ -195,7 +195,7 @@ test('user and password in the URL are sent as such, and shown nowhere', async (
   );
 });
 
-test('a server that asks for time gets it, within bounds', async () => {
+test('a server that asks for a delay gets it', async () => {
   await using server = await startPutTarget();
   await using folder = folderAt(server, { urlPrefix: `${server.url}/c?signature=good` });
   server.failNext({ kind: 'refuse', status: 429, headers: { 'retry-after': '0.01' } });

@@ -11,7 +11,7 @@ function repoAt(hub: HubSimulator, changes: Partial<HuggingFaceSettings> = {}, a
 const named = (...filenames: string[]) =>
   filenames.map((filename, index) => storedFile({ filename, index }));
 
-test('all files of a job are one commit, and each address is good for ever', async () => {
+test('all files of a job are one commit, and each address contains the commit', async () => {
   await using hub = await startHubSimulator({ repo: 'me/pictures' });
   await using repo = repoAt(hub);
   const stored = await repo.store(named('a.png', 'b c.png'), never());
@@ -27,7 +27,7 @@ test('all files of a job are one commit, and each address is good for ever', asy
   }
 });
 
-test('large files go their own way, and those that are there already stay at home', async () => {
+test('large files are sent by Git LFS, and those already uploaded are skipped', async () => {
   await using hub = await startHubSimulator({ repo: 'datasets/me/pictures', largeBytes: 50_000 });
   await using repo = repoAt(hub, { repoType: 'dataset', directory: 'runs/1' });
   const stored = await repo.store(named('a.png'), never());
@@ -39,7 +39,7 @@ test('large files go their own way, and those that are there already stay at hom
   expect(hub.requests.filter(({ method }) => method === 'PUT')).toHaveLength(1);
 });
 
-test('a hub that is busy is asked again', async () => {
+test('a hub that is busy is retried', async () => {
   await using hub = await startHubSimulator({ repo: 'me/pictures' });
   await using repo = repoAt(hub);
   hub.failNext({ kind: 'refuse', status: 503 });
@@ -53,7 +53,7 @@ test.each([
   [{ repo: 'me/nothing' }, /^me\/nothing: 404 \(there is no such repository or branch/],
   [{ revision: 'other' }, /^me\/pictures: 404 /],
   [{ token: 'not a token, hush' }, /^me\/pictures: /],
-])('with %j every file has the same problem, and nothing is shown', async (changes, problem) => {
+])('with %j every file has the same problem, and no secret is shown', async (changes, problem) => {
   await using hub = await startHubSimulator({ repo: 'me/pictures' });
   await using repo = repoAt(hub, changes);
   const stored = await repo.store(named('a.png', 'b.png'), never());

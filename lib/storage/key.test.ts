@@ -28,7 +28,7 @@ test.each([
   expect(keyOf('{ext}', { filename })).toBe(ext);
 });
 
-test('a file of a job has the same key at every try', () => {
+test('a file of a job has the same key on every run', () => {
   expect(keyOf(DEFAULT_TEMPLATE)).toBe(keyOf(DEFAULT_TEMPLATE));
 });
 
@@ -71,7 +71,7 @@ test('slashes at the ends and in a row make no empty folder', () => {
   expect(keyOf('/a//{index}/')).toBe('a/0');
 });
 
-test('a template may not climb', () => {
+test('a template cannot leave the bucket', () => {
   expect(keyOf('../{index}')).toBe('__/0');
 });
 

@@ -2,17 +2,16 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import type { StoredFile } from './storage.ts';
 
-type Named = Pick<StoredFile, 'jobId' | 'nodeId' | 'filename' | 'index'> & {
-  /** Hash of what is in it. */
+type KeyedFile = Pick<StoredFile, 'jobId' | 'nodeId' | 'filename' | 'index'> & {
+  /** Hash of the content. */
   readonly sha256: string;
 };
 
 /**
- * The key of an object. What comes from outside is made safe value by value, so that only the template decides where
- * folders begin; dates are local time, as the month that stands in for a bucket is. A job that is run again gets the same
- * keys for the same files, and other keys for other files.
+ * The key of an object. Slashes and dots in values are replaced, so only the template creates folders. Dates are local time,
+ * like {@link monthBucket}. A job that runs again gets the same keys for the same files, and other keys for other files.
  */
-export function objectKey(template: string, file: Named, nowMs: number): string {
+export function objectKey(template: string, file: KeyedFile, nowMs: number): string {
   const values = variablesOf(file, new Date(nowMs));
   const key = template.replace(VARIABLE, (whole, name: string) =>
     isVariable(name) ? safe(values[name]) : whole,
@@ -20,7 +19,7 @@ export function objectKey(template: string, file: Named, nowMs: number): string 
   return key.split('/').filter(Boolean).map(withoutTraversal).join('/');
 }
 
-/** What is wrong with a template, or undefined. */
+/** The problem of a template, worded to follow its name; undefined if there is none. */
 export function keyTemplateProblem(template: string): string | undefined {
   const names = [...template.matchAll(VARIABLE)].map((match) => match[1] ?? '');
   const unknown = names.find((name) => !isVariable(name));
@@ -31,17 +30,17 @@ export function keyTemplateProblem(template: string): string | undefined {
   return 'gives all files of a job the same key; add {random}, {index} or {filename}';
 }
 
-/** A folder that callers name, as the beginning of a template: nothing in it is filled in. */
+/** A folder named by a caller, for the beginning of a template: braces are replaced, so it contains no variables. */
 export function withoutVariables(folder: string): string {
   return folder.split('/').map(safe).join('/');
 }
 
-/** A name fit for one step of a path. */
+/** A name made safe for one segment of a path. */
 export function safeName(name: string): string {
   return withoutTraversal(safe(name)) || '_';
 }
 
-/** The bucket of the Python worker, `MM-YY` in local time. */
+/** The bucket the Python worker uses: `MM-YY` in local time. */
 export function monthBucket(nowMs: number): string {
   const now = new Date(nowMs);
   return `${twoDigits(now.getMonth() + 1)}-${twoDigits(now.getFullYear() % 100)}`;
@@ -70,7 +69,7 @@ function isVariable(name: string): name is Variable {
   return (VARIABLES as readonly string[]).includes(name);
 }
 
-function variablesOf(file: Named, now: Date): Record<Variable, string> {
+function variablesOf(file: KeyedFile, now: Date): Record<Variable, string> {
   const { jobId, filename, index } = file;
   const suffix = extname(filename);
   const year = String(now.getFullYear());
@@ -90,18 +89,18 @@ function variablesOf(file: Named, now: Date): Record<Variable, string> {
   };
 }
 
-/** Eight that look random and are not: from the job, the file's place in it, and its content. */
-function digitsOf({ jobId, nodeId = '', filename, index, sha256 }: Named): string {
+/** Eight hex digits computed from job, node, name, position and content: they look random but stay the same on a rerun. */
+function digitsOf({ jobId, nodeId = '', filename, index, sha256 }: KeyedFile): string {
   const named = JSON.stringify([jobId, nodeId, filename, index, sha256]);
   return createHash('sha256').update(named).digest('hex').slice(0, 8);
 }
 
-/** Letters and digits of any script, blanks, and marks that neither URLs nor file systems give a meaning to. */
+/** Keeps letters and digits of any script, blanks, and characters without a meaning in URLs and file systems. */
 function safe(value: string): string {
   return value.replace(/[^\p{L}\p{M}\p{N} !'()_.-]/gu, '_');
 }
 
-/** `.` and `..` as a folder would be resolved by clients on the way. */
+/** Replaces `.` and `..`, which clients and servers resolve to other folders. */
 function withoutTraversal(segment: string): string {
   return /^\.+$/.test(segment) ? '_'.repeat(segment.length) : segment;
 }

@@ -10,7 +10,7 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-test('a file lies in the folder of its job, under its name, and nothing beside it', async () => {
+test('a file is in the folder of its job, under its name, and no other file is there', async () => {
   await using folder = await temporaryFolder();
   const volume = new Volume(join(folder.path, 'outputs'));
   const path = await volume.put(storedFile(), never());
@@ -19,7 +19,7 @@ test('a file lies in the folder of its job, under its name, and nothing beside i
   expect(await readdir(join(folder.path, 'outputs', 'job-1'))).toEqual(['a.png']);
 });
 
-test('a job that is run again replaces what it made before', async () => {
+test('a job that is run again replaces its files', async () => {
   await using folder = await temporaryFolder();
   const volume = new Volume(folder.path);
   await volume.put(storedFile({ content: new Blob(['before']) }), never());
@@ -36,7 +36,7 @@ test.each(['../..', '..', '/etc', 'a/../../b'])(
   },
 );
 
-test('a folder that cannot be written to is named, and nothing is left', async () => {
+test('the error of a folder that cannot be written to names it, and no file is left', async () => {
   await using folder = await temporaryFolder();
   await writeFile(join(folder.path, 'job-1'), 'a file where a folder should be');
   await expect(new Volume(folder.path).put(storedFile(), never())).rejects.toThrow(
@@ -55,7 +55,7 @@ test('a job that is stopped leaves no part of a file', async () => {
   expect(await readdir(join(folder.path, 'job-1')).catch(() => [])).toEqual([]);
 });
 
-test('there is a volume when the folder is there, or what it is to be made in', async () => {
+test('there is a volume when the folder or its parent folder exists', async () => {
   await using folder = await temporaryFolder();
   await mkdir(join(folder.path, 'outputs'));
   expect(await hasVolume(join(folder.path, 'outputs'))).toBe(true);

@@ -88,7 +88,7 @@ test('the URL has the six parameters of a signature, in order, and nothing else'
   expect(url.searchParams.get('X-Amz-SignedHeaders')).toBe('host');
 });
 
-test('one plain PUT is sent: length told, no forced checksums, no waiting for 100', async () => {
+test('one plain PUT is sent: with its length, without checksums, without Expect: 100-continue', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const content = new Blob([new Uint8Array(3_000_000)]);
@@ -169,7 +169,7 @@ test('the signature is for the region asked for', async () => {
   );
 });
 
-test('a wrong secret is refused, and the error tells which setting without showing it', async () => {
+test('a wrong secret is refused, and the error names the setting without its value', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim, { BUCKET_SECRET_ACCESS_KEY: 'hush-hush' });
   const error: unknown = await storage.put(FILE, never()).catch((reason: unknown) => reason);
@@ -190,7 +190,7 @@ test('a bucket that does not exist is named', async () => {
   expect(sim.requests).toHaveLength(1);
 });
 
-test('a store that is busy twice, then resets, gets the file at the fourth try', async () => {
+test('a store that is busy twice, then resets, gets the file with the fourth attempt', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   sim.failNext({ kind: 'refuse', status: 503, body: errorXml('SlowDown') }, 2);
@@ -200,7 +200,7 @@ test('a store that is busy twice, then resets, gets the file at the fourth try',
   expect((await fetched(url)).bytes).toEqual(PIXELS);
 });
 
-test('a store that stays busy fails the upload after four tries', async () => {
+test('an upload to a store that stays busy fails after four attempts', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   sim.failNext({ kind: 'refuse', status: 500, body: errorXml('InternalError') }, 5);
@@ -210,7 +210,7 @@ test('a store that stays busy fails the upload after four tries', async () => {
   expect(sim.requests).toHaveLength(4);
 });
 
-test('a store that never answers is given up', async () => {
+test('an upload to a store that never answers fails', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim, {}, { silenceTimeoutMs: 20 });
   sim.failNext({ kind: 'hang' }, 4);
@@ -232,7 +232,7 @@ test.each([
   expect(await uploadError(storage)).toBe(message);
 });
 
-test('a store that is not there is named by the URL of the object', async () => {
+test('the error of a store that cannot be reached has the URL of the object', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   const endpoint = `http://127.0.0.1:${await unusedPort()}`;
   await using storage = storageAt(sim, { BUCKET_ENDPOINT_URL: endpoint });
@@ -241,7 +241,7 @@ test('a store that is not there is named by the URL of the object', async () => 
   );
 });
 
-test('files of a job travel side by side, and later ones over the same connections', async () => {
+test('files of a job are uploaded in parallel, and later ones over the same connections', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const putFour = (jobId: string) =>
@@ -269,7 +269,7 @@ test('a job that is stopped stops its upload', async () => {
   expect(sim.requests).toHaveLength(1);
 });
 
-test('a URL can be read as long as BUCKET_URL_EXPIRES_S says, and not when it was changed', async () => {
+test('a URL can be read for BUCKET_URL_EXPIRES_S, and not when it was changed', async () => {
   const clock = new ManualClock(Date.now());
   await using sim = await startS3Simulator({ buckets: [BUCKET], clock });
   await using storage = storageAt(sim, { BUCKET_URL_EXPIRES_S: '60' }, { clock });
@@ -288,7 +288,7 @@ const LARGE = Buffer.alloc(12 * MEGABYTE, 'large ');
 const LARGE_FILE = { ...FILE, filename: 'large.mp4', content: new Blob([LARGE]) };
 const isPart = ({ query }: { query: URLSearchParams }) => query.has('partNumber');
 
-test('a large file goes in parts and is one object in the end', async () => {
+test('a large file is sent in parts and becomes one object', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const url = await storage.put({ ...LARGE_FILE, mediaType: 'video/mp4' }, never());
@@ -298,7 +298,7 @@ test('a large file goes in parts and is one object in the end', async () => {
   expect(sim.openUploads).toBe(0);
 });
 
-test('a job that is run again finds its large file where it was, and sends it no second time', async () => {
+test('a job that is run again finds its large file, and does not send it again', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const first = await storage.put(LARGE_FILE, never());
@@ -317,14 +317,14 @@ test('a large file of the same name with other bytes is sent, also under the sam
   expect(other.equals((await fetched(url)).bytes)).toBe(true);
 });
 
-test('a key that may not look writes all the same', async () => {
+test('a key that may write but not read sends a large file again', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   sim.failNext({ kind: 'refuse', status: 403, body: '' }, 1, ({ method }) => method === 'HEAD');
   expect((await fetched(await storage.put(LARGE_FILE, never()))).status).toBe(200);
 });
 
-test('parts that a busy or resetting store lost are sent again, and no others', async () => {
+test('only the parts that a busy or resetting store lost are sent again', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   sim.failNext({ kind: 'refuse', status: 503, body: errorXml('SlowDown') }, 2, isPart);
@@ -334,7 +334,7 @@ test('parts that a busy or resetting store lost are sent again, and no others', 
   expect(sim.requests.filter(isPart)).toHaveLength(6);
 });
 
-test('a part that is refused fails the upload, and nothing of it stays', async () => {
+test('a part that is refused fails the upload, and no parts stay in the store', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   sim.failNext({ kind: 'refuse', status: 403, body: errorXml('AccessDenied') }, 1, isPart);
@@ -342,7 +342,7 @@ test('a part that is refused fails the upload, and nothing of it stays', async (
   expect([sim.openUploads, sim.objects.size]).toEqual([0, 0]);
 });
 
-test('a store that says 200 and means no has not stored the file', async () => {
+test('an answer of 200 with an error in its body fails the upload', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const isAssembly = ({ method, query }: { method: string; query: URLSearchParams }) =>
@@ -352,7 +352,7 @@ test('a store that says 200 and means no has not stored the file', async () => {
   expect(sim.objects.size).toBe(0);
 });
 
-test('a job that is stopped stops the parts on their way, and throws them away', async () => {
+test('a job that is stopped aborts the upload of its parts and deletes them', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
   await using storage = storageAt(sim);
   const stop = new AbortController();
@@ -365,7 +365,7 @@ test('a job that is stopped stops the parts on their way, and throws them away',
   expect(sim.openUploads).toBe(0);
 });
 
-test('a machine whose clock is wrong by an hour stores files all the same, and its links work', async () => {
+test('a machine whose clock is wrong by an hour can store files, and its links work', async () => {
   const clock = new ManualClock(Date.now() + 3_600_000);
   await using sim = await startS3Simulator({ buckets: [BUCKET], clock });
   await using storage = storageAt(sim);

@@ -23,7 +23,7 @@ test('without an endpoint there is no bucket', () => {
   expect(settings({})).toBeUndefined();
 });
 
-test('keys without an endpoint are named, so that somebody can be told', () => {
+test('keys without an endpoint are listed, so that the operator can be warned', () => {
   expect(ignoredBucketVariables(readConfig({ ...KEYS, BUCKET_NAME: 'b' }))).toEqual([
     'BUCKET_ACCESS_KEY_ID',
     'BUCKET_SECRET_ACCESS_KEY',
@@ -32,7 +32,7 @@ test('keys without an endpoint are named, so that somebody can be told', () => {
   expect(ignoredBucketVariables(readConfig({}))).toEqual([]);
 });
 
-test('without a name the month follows the endpoint, wherever its bucket is', () => {
+test('without a bucket name the month follows the endpoint, with a bucket in it or without', () => {
   const place = { bucket: undefined, addressing: 'path' };
   for (const [endpoint, base] of [
     ['https://my.s3.eu-west-2.amazonaws.com', 'https://my.s3.eu-west-2.amazonaws.com'],
@@ -70,7 +70,7 @@ test.each([
   },
 );
 
-test('a bucket with dots in the host is asked for by path, as no certificate covers it', () => {
+test('a bucket with dots in the host is addressed by path, because no certificate covers it', () => {
   const found = settings({
     BUCKET_ENDPOINT_URL: 'https://my.dotted.s3.eu-west-1.amazonaws.com',
     BUCKET_NAME: 'my.dotted',
@@ -87,7 +87,7 @@ test('BUCKET_REGION wins over what the endpoint says', () => {
   expect(settings({ BUCKET_ENDPOINT_URL, BUCKET_REGION: 'eu-north-1' })?.region).toBe('eu-north-1');
 });
 
-test('an endpoint without keys stops the start and says what to set', () => {
+test('an endpoint without keys stops the start, and the error names the variables', () => {
   expect(problems({ BUCKET_ENDPOINT_URL: 'https://s3.example' })).toEqual([
     expect.stringMatching(/^BUCKET_ACCESS_KEY_ID is missing; .*base64/),
     expect.stringMatching(/^BUCKET_SECRET_ACCESS_KEY is missing; /),

@@ -27,7 +27,7 @@ test('a file goes into the bucket of the caller, below its folder, and can be fe
   expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(PIXELS)).toBe(true);
 });
 
-test('the region is the one they name, else the one of the endpoint', async () => {
+test('the region is that of s3Config, else that of the endpoint', async () => {
   await using sim = await startS3Simulator({ buckets: ['theirs'], region: 'eu-north-1' });
   await using right = bucketAt(sim, { region: 'eu-north-1' });
   expect(await right.put(storedFile(), never())).toContain('eu-north-1');
@@ -37,7 +37,7 @@ test('the region is the one they name, else the one of the endpoint', async () =
   );
 });
 
-test('a refusal names what the caller sent, and shows no secret', async () => {
+test('the error of a refusal names the fields of s3Config, and has no secret', async () => {
   await using sim = await startS3Simulator({ buckets: ['theirs'] });
   await using bucket = bucketAt(sim, { accessSecret: 'hush-hush' });
   const error: unknown = await bucket.put(storedFile(), never()).catch((reason: unknown) => reason);
@@ -51,7 +51,7 @@ test('an endpoint that is an address of this machine is refused before anything 
   expect(sim.requests).toHaveLength(0);
 });
 
-test('a name that leads to this machine is found out when it is connected to, and not told', async () => {
+test('a host name that resolves to this machine is refused when it is connected to, and the error does not have the address', async () => {
   await using sim = await startS3Simulator({ buckets: ['theirs'] });
   await using bucket = bucketAt(sim, { endpointUrl: `http://localhost:${sim.port}` }, []);
   const error: unknown = await bucket.put(storedFile(), never()).catch((reason: unknown) => reason);
@@ -77,11 +77,11 @@ async function opened(environment: Record<string, string>) {
   return { storage, lines: String(destination.read() ?? '') };
 }
 
-test('without bucket settings nothing is opened and nothing said', async () => {
+test('without bucket settings nothing is opened and nothing is logged', async () => {
   expect(await opened({})).toEqual({ storage: undefined, lines: '' });
 });
 
-test('a bucket without an endpoint is warned about, without showing keys', async () => {
+test('a bucket without an endpoint is logged as a warning, without keys', async () => {
   const { storage, lines } = await opened({
     BUCKET_NAME: 'pictures',
     BUCKET_SECRET_ACCESS_KEY: 'hush-hush',
@@ -91,7 +91,7 @@ test('a bucket without an endpoint is warned about, without showing keys', async
   expect(lines).not.toContain('hush');
 });
 
-test('a bucket that is never used never connects', async () => {
+test('a bucket that is never used opens no connection', async () => {
   const { storage, lines } = await opened({
     BUCKET_ENDPOINT_URL: 'http://127.0.0.1:9',
     BUCKET_ACCESS_KEY_ID: 'id',
