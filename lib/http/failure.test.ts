@@ -1,29 +1,6 @@
 import { Readable } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { answerFailure, connectionFailure, parseRetryAfter, readStart } from './failure.ts';
-
-const NOW = Date.UTC(2026, 0, 1);
-
-test.each([
-  ['3', 3000],
-  ['0', 0],
-  ['0.5', 500],
-  [' 7 ', 7000],
-  ['3600', 30_000],
-  ['Thu, 01 Jan 2026 00:00:12 GMT', 12_000],
-  ['Thu, 01 Jan 2026 01:00:00 GMT', 30_000],
-  ['Wed, 31 Dec 2025 23:59:00 GMT', 0],
-  [['2', '9'], 2000],
-  ['soon', undefined],
-  ['-1', 0],
-  ['', undefined],
-  [undefined, undefined],
-])('Retry-After %j is %j ms', (header, ms) =>
-  expect(parseRetryAfter(header, { nowMs: NOW })).toBe(ms),
-);
-
-test('a caller may allow delays of more than 30 s', () =>
-  expect(parseRetryAfter('90', { maxMs: 60_000 })).toBe(60_000));
+import { answerFailure, connectionFailure, readStart } from './failure.ts';
 
 const failed = (code: string, message = 'x') => Object.assign(new Error(message), { code });
 const upload = { host: 'h.example', purpose: 'upload' } as const;

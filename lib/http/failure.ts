@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Readable } from 'node:stream';
 import { describeError, errnoOf } from '../errors.ts';
 import { NOT_PUBLIC } from './public-address.ts';
+import { parseRetryAfter } from './retry.ts';
 
 /** Failed HTTP requests to servers that callers name: what to tell people, and whether another attempt may succeed. */
 export interface HttpFailure {
@@ -100,18 +101,4 @@ export async function readStart(body: Readable, maxBytes = 4096): Promise<string
     // The status has arrived and says enough.
   }
   return Buffer.concat(chunks).subarray(0, maxBytes).toString();
-}
-
-/**
- * `Retry-After` in milliseconds; the header has seconds or an HTTP date. At most `maxMs` (30 s by default). A date in the
- * past is 0; undefined without a header that can be read.
- */
-export function parseRetryAfter(
-  header: string | readonly string[] | undefined,
-  { maxMs = 30_000, nowMs = Date.now() }: { readonly maxMs?: number; readonly nowMs?: number } = {},
-): number | undefined {
-  const text = (typeof header === 'string' ? header : header?.[0])?.trim();
-  if (!text) return undefined;
-  const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), maxMs);
 }

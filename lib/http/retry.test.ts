@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
-import { Backoff, retry, RETRY_POLICIES, type RetryPolicy } from './retry.ts';
+import { Backoff, parseRetryAfter, retry, RETRY_POLICIES, type RetryPolicy } from './retry.ts';
 
 const POLICY: RetryPolicy = { retries: 3, firstMs: 100, maxMs: 300, jitter: false };
 
@@ -109,3 +109,26 @@ test.each(Object.entries(RETRY_POLICIES) as [string, RetryPolicy][])(
     expect(maxMs).toBeLessThanOrEqual(60_000);
   },
 );
+
+const NOW = Date.UTC(2026, 0, 1);
+
+test.each([
+  ['3', 3000],
+  ['0', 0],
+  ['0.5', 500],
+  [' 7 ', 7000],
+  ['3600', 30_000],
+  ['Thu, 01 Jan 2026 00:00:12 GMT', 12_000],
+  ['Thu, 01 Jan 2026 01:00:00 GMT', 30_000],
+  ['Wed, 31 Dec 2025 23:59:00 GMT', 0],
+  [['2', '9'], 2000],
+  ['soon', undefined],
+  ['-1', 0],
+  ['', undefined],
+  [undefined, undefined],
+])('Retry-After %j is %j ms', (header, ms) =>
+  expect(parseRetryAfter(header, { nowMs: NOW })).toBe(ms),
+);
+
+test('a caller may allow delays of more than 30 s', () =>
+  expect(parseRetryAfter('90', { maxMs: 60_000 })).toBe(60_000));

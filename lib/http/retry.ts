@@ -109,3 +109,17 @@ export async function retry<T>(
     },
   });
 }
+
+/**
+ * `Retry-After` in milliseconds; the header has seconds or an HTTP date. At most `maxMs` (30 s by default). A date in the
+ * past is 0; undefined without a header that can be read.
+ */
+export function parseRetryAfter(
+  header: string | readonly string[] | undefined,
+  { maxMs = 30_000, nowMs = Date.now() }: { readonly maxMs?: number; readonly nowMs?: number } = {},
+): number | undefined {
+  const text = (typeof header === 'string' ? header : header?.[0])?.trim();
+  if (!text) return undefined;
+  const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), maxMs);
+}

@@ -1,7 +1,7 @@
 import { arch, release, type } from 'node:os';
 import { Readable } from 'node:stream';
 import { Agent, request, type Dispatcher } from 'undici';
-import { parseRetryAfter } from '../../http/failure.ts';
+import { parseRetryAfter } from '../../http/retry.ts';
 import type { JsonBody } from '../../json-body.ts';
 import { VERSION } from '../../version.ts';
 
