@@ -10,7 +10,7 @@ import { ComfyClient } from '../transport/client.ts';
 import { LIMITS } from './settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 
-/** A ComfyUI that was started with these arguments, and sees what is in `<folder>/output`. */
+/** A ComfyUI with these arguments that sees the files in `<folder>/output`. */
 async function startWithOutputFolder(argv: (folder: string) => string[]) {
   const parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'shared-folder-'));
@@ -64,7 +64,7 @@ test('a folder that was not found is searched for again after a reconnect, and n
   expect(rig.scripted.requests).toHaveLength(2 * asked);
 });
 
-/** A ComfyUI that sees `<folder>/input`, and says of itself what a test wants. */
+/** A ComfyUI that sees the files in `<folder>/input` and reports the given arguments and folders. */
 async function startWithInputFolder(
   about: (folder: string) => { argv?: string[]; customNodes?: string },
   settings: (folder: string) => TestSettings = () => ({}),

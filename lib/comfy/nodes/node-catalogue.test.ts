@@ -3,7 +3,7 @@ import { ManualClock } from '../../clock.ts';
 import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy } from '../test-comfy.ts';
 
-/** A ComfyUI with these classes; the list may change under way. */
+/** A ComfyUI with these node classes. The test may change the list. */
 async function withClasses(...classTypes: string[]) {
   const scripted = await ScriptedComfy.start();
   const all = () => Object.fromEntries(classTypes.map((name) => [name, { name }]));

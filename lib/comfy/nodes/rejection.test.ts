@@ -14,7 +14,7 @@ const failed = {
   message: 'Prompt outputs failed validation',
 };
 
-/** The bullets for one error of node 4, a `Loader` titled "My loader", whose inputs are `inputs`. */
+/** The text after the label for one error of node 4, a `Loader` titled "My loader" with these inputs. */
 async function bullet(error: object, { inputs = {}, others = {}, choices }: Setting = {}) {
   const node_errors = { 4: { errors: [error], dependent_outputs: ['9'], class_type: 'Loader' } };
   const lines = await text(JSON.stringify({ error: failed, node_errors }), {

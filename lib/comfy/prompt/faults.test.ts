@@ -20,7 +20,7 @@ const quick: TestSettings = { pollIntervalMs: 50, pingIntervalMs: 30, limits: { 
 const startSimulator = (speed = Infinity) => startComfySimulator({ nodes: PROBE_NODES, speed });
 
 let made = 0;
-/** A picture of its own, painted in a few steps. */
+/** A workflow that makes an image in a few steps. The seed differs each time, so nothing is cached. */
 function picture({ steps = 5, stepMs = 0 } = {}) {
   return JsonText.of({
     1: { class_type: 'EmptyImage', inputs: { width: 16, height: 16, batch_size: 1, color: 0 } },
@@ -155,7 +155,7 @@ test('a prompt is lost when ComfyUI restarts, and the next prompt runs', async (
   running.catch(() => undefined);
   await simulator.waitFor({ type: 'progress' });
   await simulator.faults.restart();
-  // Who looks in the moment between two lives finds nobody; who looks later finds a ComfyUI that knows nothing.
+  // During the restart nothing answers; after it the new ComfyUI does not know the prompt.
   await expect(running).rejects.toThrow(
     /ComfyUI HTTP unreachable|is neither in ComfyUI's queue nor/,
   );

@@ -35,7 +35,7 @@ interface PromptState {
   readonly connection: 'attached' | 'detached';
 }
 
-/** What the socket reported about a prompt. The history may not repeat it. */
+/** Findings about a prompt from its events. The history may not repeat them. */
 export interface PromptReport {
   /** Error text of the node that raised. */
   readonly failure: string | undefined;

@@ -300,7 +300,7 @@ test('prompts leave no listeners on the signal', async () => {
     scripted.history.clear();
     scripted.requests.length = 0;
   }
-  await setImmediate(); // undici takes its listener off a moment after the body was read
+  await setImmediate(); // undici removes its listener shortly after the body was read
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 

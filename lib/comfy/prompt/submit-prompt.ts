@@ -119,7 +119,9 @@ async function readAnswer(
     const accepted = readJson(answer);
     const promptId = accepted.get('prompt_id')?.value();
     if (typeof promptId !== 'string' || promptId === '') throw notAccepted(accepted);
-    const warnings = await nodeProblems(accepted.get('node_errors'), context);
+    const nodeErrors = accepted.get('node_errors');
+    const isComplete = nodeErrors === undefined || nodeErrors.text === '{}';
+    const warnings = isComplete ? [] : await nodeProblems(nodeErrors, context);
     return { kind: 'accepted', acceptance: { promptId, warnings, wasLookedUp: false } };
   } catch (error) {
     const failure = queueFailed(error);

@@ -5,7 +5,7 @@ import { parseMessage } from './messages.ts';
 const parse = (frame: unknown) =>
   parseMessage(Buffer.from(typeof frame === 'string' ? frame : JSON.stringify(frame)));
 
-/** The text frames of a recording of a real ComfyUI, with what they are read as. */
+/** Parses the text frames of a recording of a real ComfyUI. @returns the types of the messages. */
 function replay(scenario: string): string[] {
   const file = new URL(
     `../../../test_resources/transcripts/comfyui-0.8.0/${scenario}.jsonl`,
