@@ -17,7 +17,7 @@ export async function runOneJob({ config, flags, log }: ModeStart): Promise<numb
   using shutdown = listenForShutdown({ log });
   const job = await readTestInput(flags);
   await using jobs = await startLocalJobs({ config, log });
-  shutdown.whenTold(() => jobs.worker.kill());
+  shutdown.onStop(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });
   const identity = { hostname: config.RUNPOD_POD_HOSTNAME, podId: 'unknown' };
   const body = toWireBody({ kind: 'result', result }, identity);

@@ -47,7 +47,7 @@ export async function serve({ config, flags, log }: ModeStart): Promise<number> 
           : (await import('../lib/workflow/named/named.ts')).listWorkflows(config.WORKFLOWS_DIR),
     }),
   );
-  shutdown.whenTold(() => {
+  shutdown.onStop(() => {
     api.stop();
     jobs.worker.stop();
   });

@@ -3,63 +3,69 @@ import { ManualClock, systemClock, type Cancel, type Clock } from './clock.ts';
 
 const never = new AbortController().signal;
 
-/** Lets everything happen that happens without a clock. */
+/** Waits for everything that needs no clock. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test('timers ring in order when their moment has come, and not when they were cancelled', () => {
+test('timers fire in order when they are due, and not after they were cancelled', () => {
   const clock = new ManualClock();
-  const rung: string[] = [];
-  clock.after(20, () => rung.push('second'));
-  clock.after(10, () => rung.push('first'));
-  const cancel = clock.after(5, () => rung.push('cancelled'));
+  const fired: string[] = [];
+  clock.after(20, () => fired.push('second'));
+  clock.after(10, () => fired.push('first'));
+  const cancel = clock.after(5, () => fired.push('cancelled'));
   cancel();
   clock.advance(19);
-  expect(rung).toEqual(['first']);
+  expect(fired).toEqual(['first']);
   clock.advance(1);
-  expect([rung, clock.sleepers]).toEqual([['first', 'second'], 0]);
+  expect([fired, clock.sleepers]).toEqual([['first', 'second'], 0]);
   cancel(); // once more does nothing
 });
 
-test('a timer that cancels another one of the same moment is obeyed', () => {
+test('a timer can cancel another one that is due at the same time', () => {
   const clock = new ManualClock();
-  const rung: string[] = [];
+  const fired: string[] = [];
   const cancels: Cancel[] = [];
   clock.after(10, () => cancels.forEach((cancel) => cancel()));
-  cancels.push(clock.after(10, () => rung.push('cancelled')));
+  cancels.push(clock.after(10, () => fired.push('cancelled')));
   clock.advance(10);
-  expect(rung).toEqual([]);
+  expect(fired).toEqual([]);
 });
 
 test.each<[string, () => Clock]>([
-  ['the clock of the system', () => systemClock],
-  ['a clock moved by hand', () => new ManualClock()],
-])('%s: what is due already happens without a move, but not within the call', async (_, make) => {
-  const clock = make();
-  const rung: number[] = [];
-  clock.after(-5, () => rung.push(-5));
-  expect(rung).toEqual([]);
-  await clock.sleep(0);
-  await settled();
-  expect(rung).toEqual([-5]);
-});
+  ['the system clock', () => systemClock],
+  ['the manual clock', () => new ManualClock()],
+])(
+  '%s: a timer that is due already fires without a move of the clock, but not within the call',
+  async (_, make) => {
+    const clock = make();
+    const fired: number[] = [];
+    clock.after(-5, () => fired.push(-5));
+    expect(fired).toEqual([]);
+    await clock.sleep(0);
+    await settled();
+    expect(fired).toEqual([-5]);
+  },
+);
 
 test.each<[string, () => Clock]>([
-  ['the clock of the system', () => systemClock],
-  ['a clock moved by hand', () => new ManualClock()],
-])('%s: a sleep ends with the reason of its signal, before or meanwhile', async (_, make) => {
-  const clock = make();
-  const stop = new AbortController();
-  const sleeping = clock.sleep(60_000, stop.signal);
-  stop.abort('enough');
-  await expect(sleeping).rejects.toBe('enough');
-  await expect(clock.sleep(1, stop.signal)).rejects.toBe('enough');
-  await expect(clock.sleep(0, never)).resolves.toBeUndefined();
-});
+  ['the system clock', () => systemClock],
+  ['the manual clock', () => new ManualClock()],
+])(
+  '%s: a sleep rejects with the reason of its signal, aborted before or during the sleep',
+  async (_, make) => {
+    const clock = make();
+    const stop = new AbortController();
+    const sleeping = clock.sleep(60_000, stop.signal);
+    stop.abort('enough');
+    await expect(sleeping).rejects.toBe('enough');
+    await expect(clock.sleep(1, stop.signal)).rejects.toBe('enough');
+    await expect(clock.sleep(0, never)).resolves.toBeUndefined();
+  },
+);
 
-test('a timer longer than Node can count does not ring at once', async () => {
-  const rung: string[] = [];
-  const cancel = systemClock.after(2 ** 31, () => rung.push('month'));
+test('a timer longer than Node can count does not fire at once', async () => {
+  const fired: string[] = [];
+  const cancel = systemClock.after(2 ** 31, () => fired.push('month'));
   await systemClock.sleep(5);
   cancel();
-  expect(rung).toEqual([]);
+  expect(fired).toEqual([]);
 });

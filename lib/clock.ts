@@ -1,32 +1,32 @@
-/** Time as the parts see it, so that a test can move it by hand. */
+/** The source of time for everything that waits. Tests pass a clock that they move by hand. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls `ring` once, `ms` from now, unless cancelled before. `ring` must not throw. */
-  after(ms: number, ring: () => void): Cancel;
+  /** Calls `callback` once, `ms` from now, unless cancelled before. `callback` must not throw. */
+  after(ms: number, callback: () => void): Cancel;
   /** Resolves after `ms`; rejects with the signal's reason when that comes first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Takes a timer back; does nothing when it has rung. */
+/** Cancels a timer; does nothing after it has fired. */
 export type Cancel = () => void;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  after(ms, ring) {
-    const timer = setTimeout(ring, Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
+  after(ms, callback) {
+    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
     return () => clearTimeout(timer);
   },
   sleep: (ms, signal) => sleepOn(systemClock, ms, signal),
 };
 
-/** 24 days. A longer one would ring at once (Node keeps delays in 32 bits). */
+/** 24 days. Node keeps delays in 32 bits, so a longer timer would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** A clock that stands still until told to move. */
+/** A clock for tests: it stands still until it is moved. */
 export class ManualClock implements Clock {
   #now: number;
-  readonly #timers = new Set<{ readonly until: number; readonly ring: () => void }>();
+  readonly #timers = new Set<{ readonly until: number; readonly callback: () => void }>();
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = now;
@@ -36,18 +36,18 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  /** How many timers wait for the clock to move. */
+  /** Number of timers that wait for the clock to move. */
   get sleepers(): number {
     return this.#timers.size;
   }
 
-  /** A moment that has come already needs no move of the clock. */
-  after(ms: number, ring: () => void): Cancel {
+  /** A timer of 0 ms or less fires without a move of the clock. */
+  after(ms: number, callback: () => void): Cancel {
     if (ms <= 0) {
-      const turn = setImmediate(ring);
+      const turn = setImmediate(callback);
       return () => clearImmediate(turn);
     }
-    const timer = { until: this.#now + ms, ring };
+    const timer = { until: this.#now + ms, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
@@ -56,17 +56,17 @@ export class ManualClock implements Clock {
     return sleepOn(this, ms, signal);
   }
 
-  /** Moves time on and wakes those whose moment has come, in order. */
+  /** Moves the clock forward and fires the timers that are due, in order. */
   advance(ms: number): void {
     this.#now += ms;
     const due = [...this.#timers].filter((timer) => timer.until <= this.#now);
     for (const timer of due.sort((a, b) => a.until - b.until)) {
-      if (this.#timers.delete(timer)) timer.ring();
+      if (this.#timers.delete(timer)) timer.callback();
     }
   }
 }
 
-/** A timer as a promise: {@link Clock.sleep} of any clock. */
+/** Implements {@link Clock.sleep} with a clock's `after`. */
 export function sleepOn(
   clock: Pick<Clock, 'after'>,
   ms: number,

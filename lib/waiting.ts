@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** Wakes everybody who waits for something to change. A notification carries no data: the waiter looks again at what it waits for. */
+/** Wakes all waiters at once. A notification carries no data: each waiter checks its condition again. */
 export class Notifier {
   #next = Promise.withResolvers<undefined>();
 

@@ -1,24 +1,23 @@
 import { describeError, WorkerError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 
-/** Something that must be true before this worker takes a job. */
+/** A check that must pass before this worker takes a job. */
 export interface FitnessCheck {
   readonly name: string;
-  /** Resolves when all is well; throws what is wrong. `signal` aborts when it takes too long. */
+  /** Returns when the check passes, and throws otherwise. `signal` is aborted when the check takes too long. */
   check(signal: AbortSignal): unknown;
 }
 
 export interface FitnessOptions {
-  /** Tells the platform about the check that failed. */
+  /** Reports a failed check to the platform. */
   readonly report: (failure: { check: string; reason: string }) => Promise<unknown>;
   readonly log: Logger;
-  /** For each check. */
+  /** Time for each check; 60 s when left out. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Runs the checks one after the other, before anything else is asked of the platform. The first failure is reported to
- * it and ends the worker.
+ * Runs the checks in order, before the first take. The first failure is reported to the platform and ends the worker.
  * @throws WorkerError `worker.unfit`
  */
 export async function ensureFit(
@@ -44,7 +43,7 @@ export async function ensureFit(
   }
 }
 
-/** The check may not heed its signal; it is not waited for longer than that all the same. */
+/** Does not wait longer for a check that ignores its signal. */
 async function within(ms: number, check: (signal: AbortSignal) => unknown): Promise<void> {
   const late = new AbortController();
   const { promise: never, reject } = Promise.withResolvers<never>();

@@ -1,15 +1,15 @@
+import { jobLog } from '../log.ts';
 import type { Job } from '../queues/queue.ts';
-import { hasSlot, type JobRun } from './job-run.ts';
+import { hasSlot, JobRun, type JobRunOptions } from './job-run.ts';
 
 interface HeldJobsOptions {
+  /** Shared by all runs; `log` becomes each job's own. */
+  readonly run: Omit<JobRunOptions, 'onSlotReleased'>;
   /** Jobs that may run at once. */
   readonly slots: number;
-  readonly createRun: (job: Job, onSlotReleased: () => void) => JobRun;
   readonly onSlotReleased: () => void;
   /** Called when a job has come or gone. */
   readonly onChange: () => void;
-  /** Called after `onChange` with the id of a job that has gone. */
-  readonly onEnd: (jobId: string) => void;
 }
 
 /** The jobs a worker has taken and not finished: waiting for a slot, running, or being delivered. */
@@ -81,9 +81,14 @@ export class HeldJobs {
   }
 
   async #run(job: Job): Promise<void> {
-    const run = this.#options.createRun(job, () => {
-      this.#options.onSlotReleased();
-      this.#startWaiting();
+    const { run: shared, onSlotReleased } = this.#options;
+    const run = new JobRun(job, {
+      ...shared,
+      log: jobLog(shared.log, job),
+      onSlotReleased: () => {
+        onSlotReleased();
+        this.#startWaiting();
+      },
     });
     this.#runs.set(job.jobId, run);
     await run.run();
@@ -93,6 +98,6 @@ export class HeldJobs {
 
   #forget(jobId: string): void {
     this.#options.onChange();
-    this.#options.onEnd(jobId);
+    this.#options.run.queue.jobEnded?.(jobId);
   }
 }

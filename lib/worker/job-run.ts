@@ -8,8 +8,8 @@ import type { Outbox } from './outbox.ts';
 import { Progress } from './progress.ts';
 import { encodeResult, resultBytes, toThrownResult, type ResultLimit } from './result.ts';
 
-interface JobRunOptions {
-  readonly queue: Pick<JobQueue, 'post' | 'previewListener'>;
+export interface JobRunOptions {
+  readonly queue: Pick<JobQueue, 'post' | 'previewListener' | 'jobEnded'>;
   readonly handler: Handler;
   readonly outbox: Outbox;
   readonly clock: Clock;
@@ -94,7 +94,7 @@ export class JobRun {
     this.#log.info('Started.');
     const handling = this.#callHandler();
     const returned = await Promise.race([handling, this.#stopped.promise]);
-    if (returned && !this.#isStopped) {
+    if (returned && !this.#abort.signal.aborted) {
       const freshWorker = refreshWorker || returned.freshWorker;
       const result = encodeResult({ ...returned, ...(freshWorker && { freshWorker }) }, limit);
       this.#releaseSlot(resultBytes(result.output, result));
@@ -121,13 +121,13 @@ export class JobRun {
         releaseSlot: () => this.#releaseSlot(0),
       });
     } catch (error) {
-      if (!this.#isStopped) this.#log.error({ err: error }, 'The handler threw');
+      if (!this.#abort.signal.aborted) this.#log.error({ err: error }, 'The handler threw');
       return toThrownResult(error);
     }
   }
 
   async #deliver(result: EncodedResult, startedAt: number): Promise<void> {
-    if (this.#isStopped) {
+    if (this.#abort.signal.aborted) {
       this.#log.info('Job stopped.');
       return;
     }
@@ -155,10 +155,6 @@ export class JobRun {
     this.#log.debug({ from: last.kind, to: next.kind }, 'The state of the job changed');
     this.#state = next;
     if (hasSlot(last) && !hasSlot(next)) this.#options.onSlotReleased();
-  }
-
-  get #isStopped(): boolean {
-    return this.#abort.signal.aborted;
   }
 }
 

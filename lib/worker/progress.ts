@@ -1,20 +1,20 @@
 import type { Clock } from '../clock.ts';
 import { pause, settlesWithin } from '../waiting.ts';
 
-export interface ProgressOptions {
+interface ProgressOptions {
   /** Posts one value; never rejects. */
   readonly post: (value: unknown, signal: AbortSignal) => Promise<void>;
-  /** Least time between two posts, and before the first; 0 posts nothing. */
+  /** Shortest time between two posts, and before the first; 0 turns progress off. */
   readonly intervalMs: number;
   readonly clock: Clock;
 }
 
 /**
- * What is told about a running job: one post at a time, at most one per interval, always the latest value. The first
- * interval is silent, so that a quick job never costs a post.
+ * The progress posts of one job: one at a time, at most one per interval, always the latest value. The first interval is
+ * silent, so that a quick job never costs a post.
  *
- * The platform takes progress that arrives after the result for the state of the job, which then is in progress for ever. So
- * the result may only go out when {@link end} has resolved.
+ * RunPod takes progress that arrives after the result for the state of the job, which is then in progress for ever. So the
+ * result may only be posted when {@link end} has resolved.
  */
 export class Progress {
   readonly #options: ProgressOptions;
@@ -36,32 +36,26 @@ export class Progress {
     this.#running ??= this.#run();
   }
 
-  /** Drops what has not been posted, and waits two seconds at most for what is being posted. */
+  /** Drops the values that are not posted yet, and waits for an open post, at most two seconds. */
   async end(): Promise<void> {
     this.#ended.abort();
     if (!this.#running) return;
-    const inTime = await settlesWithin(this.#running, {
-      ms: LAST_POST_MS,
-      clock: this.#options.clock,
-    });
+    const { clock } = this.#options;
+    const inTime = await settlesWithin(this.#running, { ms: LAST_POST_MS, clock });
     if (!inTime) this.#posting.abort();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     const { clock, intervalMs, post } = this.#options;
-    while (this.#latest && (await this.#isDue())) {
+    const { signal } = this.#ended;
+    while (this.#latest && (await pause(this.#dueAt - clock.now(), { clock, signal }))) {
       const { value } = this.#latest;
       this.#latest = undefined;
       this.#dueAt = clock.now() + intervalMs;
       await post(value, this.#posting.signal);
     }
     this.#running = undefined;
-  }
-
-  #isDue(): Promise<boolean> {
-    const { clock } = this.#options;
-    return pause(this.#dueAt - clock.now(), { clock, signal: this.#ended.signal });
   }
 }
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { describeError, ERROR_KINDS, errnoOf, type ErrorCode } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import { JsonText } from '../json.ts';
+import type { Logger } from '../log.ts';
 import { toJobError, type EncodedResult } from '../queues/queue.ts';
 
 /** A result that could not be posted yet. */
@@ -15,9 +15,9 @@ export interface SpooledResult {
 }
 
 /**
- * Undelivered results as files, one per job: a line of JSON with everything but the output, then the serialized output. A file
- * is written under another name and then renamed, so that a killed worker leaves no half of one. Nothing here fails a job:
- * a disk that cannot be written or read is a warning.
+ * Undelivered results as files, one per job: a line of JSON with everything but the output, then the serialized output.
+ * A file is written under another name and then renamed, so a killed worker leaves no half of one. Nothing here fails a
+ * job: a disk that cannot be written or read is a warning.
  */
 export class Spool {
   readonly #dir: string;
@@ -37,9 +37,8 @@ export class Spool {
     const header = { version: 2, jobId, outputBytes: output?.bytes, ...rest };
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      await writeFile(`${file}.part`, [`${JSON.stringify(header)}\n`, ...(output?.chunks ?? [])], {
-        mode: 0o600,
-      });
+      const content = [`${JSON.stringify(header)}\n`, ...(output?.chunks ?? [])];
+      await writeFile(`${file}.part`, content, { mode: 0o600 });
       await rename(`${file}.part`, file);
       return true;
     } catch (error) {
@@ -52,22 +51,19 @@ export class Spool {
     await this.#delete(this.#fileOf(jobId));
   }
 
-  /** What an earlier worker has left, one by one, each read when it is asked for. What is old or broken is removed. */
+  /** The results that an earlier worker left, each read when it is asked for. Old and broken files are removed. */
   async *leftovers(): AsyncGenerator<SpooledResult> {
-    for (const name of await this.#names()) {
-      const result = await this.#read(join(this.#dir, name));
-      if (result) yield result;
-    }
-  }
-
-  async #names(): Promise<string[]> {
+    let names: string[] = [];
     try {
-      const names = await readdir(this.#dir);
-      return names.filter((name) => name.endsWith(ENDING) || name.endsWith(PART_ENDING));
+      names = await readdir(this.#dir);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT')
         this.#warn(error, 'The folder of undelivered results could not be read');
-      return [];
+    }
+    for (const name of names) {
+      if (!name.endsWith(ENDING) && !name.endsWith(`${ENDING}.part`)) continue;
+      const result = await this.#read(join(this.#dir, name));
+      if (result) yield result;
     }
   }
 
@@ -100,21 +96,18 @@ export class Spool {
     this.#log.warn({ file, reason: describeError(error) }, text);
   }
 
-  /** Ids may hold any character and be of any length; names of files may not. */
+  /** File names are hashes: ids may hold any character and be of any length. */
   #fileOf(jobId: string): string {
     return join(this.#dir, createHash('sha256').update(jobId).digest('hex') + ENDING);
   }
 }
 
 const ENDING = '.result';
-const PART_ENDING = `${ENDING}.part`;
 /** After a day no platform still waits for the job. */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000;
 
-const ERROR_CODES = Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]];
-
 const ErrorSchema = z.object({
-  code: z.enum(ERROR_CODES),
+  code: z.enum(Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]]),
   message: z.string(),
   thrown: z.object({ type: z.string(), trace: z.string() }).optional(),
 });
@@ -128,42 +121,38 @@ const HeaderSchema = z.object({
   freshWorker: z.boolean().optional(),
 });
 
-/** The header of a worker before version 2; the body is the object that RunPod gets. */
+/** Header of a file from before version 2. After it comes the JSON object that RunPod gets. */
 const OldHeaderSchema = z.object({ jobId: z.string(), bytes: z.int() });
 
 function parseSpooled(content: Buffer): SpooledResult {
   const end = content.indexOf('\n');
-  const body = content.subarray(end + 1);
   const header: unknown = JSON.parse(content.toString('utf8', 0, end));
+  const body = content.subarray(end + 1);
   const isOld = typeof header === 'object' && header !== null && !('version' in header);
-  return isOld ? readOldFormat(header, body) : readFormat2(header, body);
-}
+  if (isOld) return readOldFormat(OldHeaderSchema.parse(header), body);
 
-function readFormat2(header: unknown, body: Buffer) {
-  const { jobId, outputBytes, error, freshWorker = false } = HeaderSchema.parse(header);
+  const { jobId, outputBytes, error, freshWorker } = HeaderSchema.parse(header);
   checkLength(body, outputBytes ?? 0);
-  const result: EncodedResult = {
+  const thrown = error?.thrown && { thrown: error.thrown };
+  const result = {
     ...(outputBytes !== undefined && { output: { bytes: outputBytes, chunks: [body] } }),
-    ...(error && {
-      error: {
-        ...toJobError(error.code, error.message),
-        ...(error.thrown && { thrown: error.thrown }),
-      },
-    }),
+    ...(error && { error: { ...toJobError(error.code, error.message), ...thrown } }),
     ...(freshWorker && { freshWorker }),
   };
   return { jobId, result };
 }
 
-/** Keeps the text of the output as it is. An error of that time has no code. */
-function readOldFormat(header: unknown, body: Buffer) {
-  const { jobId, bytes } = OldHeaderSchema.parse(header);
+/** Keeps the text of the output as it is. The error has no code in this format. */
+function readOldFormat(
+  { jobId, bytes }: z.infer<typeof OldHeaderSchema>,
+  body: Buffer,
+): SpooledResult {
   checkLength(body, bytes);
   const source = JsonText.parse(body.toString());
   const output = source.get('output');
   const chunk = output && Buffer.from(output.text);
   const error = source.get('error')?.value();
-  const result: EncodedResult = {
+  const result = {
     ...(chunk && { output: { bytes: chunk.length, chunks: [chunk] } }),
     ...(typeof error === 'string' && { error: toJobError('worker.unexpected', error) }),
     ...(source.get('stopPod')?.value() === true && { freshWorker: true }),

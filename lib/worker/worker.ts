@@ -6,7 +6,6 @@ import { jobLog, type Logger } from '../log.ts';
 import { toJobError, type Handler, type JobQueue, type Taken } from '../queues/queue.ts';
 import { Notifier, pause, settlesWithin } from '../waiting.ts';
 import { HeldJobs } from './held-jobs.ts';
-import { JobRun } from './job-run.ts';
 import { Outbox } from './outbox.ts';
 import { encodeResult, type ResultLimit } from './result.ts';
 import { Spool } from './spool.ts';
@@ -86,26 +85,20 @@ export class Worker implements AsyncDisposable {
     const limit = { maxBytes: options.maxResultBytes, hint: options.tooLargeHint };
     this.#limit = limit;
     this.#spool = new Spool({ dir: delivery.spoolDir, log, clock });
-    const outbox = new Outbox({
-      ...delivery,
-      queue,
-      clock,
-      spool: this.#spool,
-      limit,
-      onChange: () => this.#onJobsChange(),
-    });
+    const onChange = () => {
+      this.#changed.notify();
+      options.onJobsChange?.(this.jobIds);
+    };
+    const outbox = new Outbox({ ...delivery, queue, clock, spool: this.#spool, limit, onChange });
     this.#outbox = outbox;
-    const run = { queue, handler, outbox, clock, progressIntervalMs, limit, refreshWorker };
     this.#jobs = new HeldJobs({
+      run: { queue, handler, outbox, clock, log, progressIntervalMs, limit, refreshWorker },
       slots: refreshWorker ? 1 : options.slots,
-      createRun: (job, onSlotReleased) =>
-        new JobRun(job, { ...run, log: jobLog(log, job), onSlotReleased }),
       onSlotReleased: () => {
         if (refreshWorker) this.stop();
         this.#changed.notify();
       },
-      onChange: () => this.#onJobsChange(),
-      onEnd: (jobId) => queue.jobEnded?.(jobId),
+      onChange,
     });
     this.done = this.#live();
   }
@@ -260,11 +253,6 @@ export class Worker implements AsyncDisposable {
 
   #isHeld(jobId: string): boolean {
     return this.#jobs.has(jobId) || this.#outbox.has(jobId);
-  }
-
-  #onJobsChange(): void {
-    this.#changed.notify();
-    this.#options.onJobsChange?.(this.jobIds);
   }
 
   get #isStopping(): boolean {

@@ -11,19 +11,13 @@ import type {
   TakeRequest,
 } from '../queue.ts';
 
-export interface LocalQueueOptions {
-  /** Jobs that may be there at once, waiting or running. */
-  readonly capacity?: number;
-}
-
 export interface SubmitOptions {
-  /** Stops the job, wherever it is; its result then rejects with the reason. */
+  /** Stops the job, whether it waits or runs; its result then rejects with the reason. */
   readonly signal?: AbortSignal;
-  /** Told when the worker has the job. */
+  /** Called when the worker takes the job. */
   readonly onTaken?: () => void;
-  /** Told what would be posted as progress. */
   readonly onProgress?: (value: JsonBody) => void;
-  /** Told pictures on their way. Without it the worker makes none. */
+  /** Receives preview images. When left out, none are made. */
   readonly onPreview?: (image: PreviewImage) => void;
 }
 
@@ -32,21 +26,22 @@ interface Submission extends SubmitOptions {
   readonly result: PromiseWithResolvers<EncodedResult>;
 }
 
-/** A queue in memory: for the demo, for one-off jobs, and for whatever serves jobs from within this process. */
+/** A queue in memory, for jobs that come from within this process: the local API, one job, the demo. */
 export class LocalQueue implements JobQueue {
   readonly #capacity: number;
   readonly #waiting = new Map<string, Submission>();
   readonly #running = new Map<string, Submission>();
-  /** Ids the worker has not let go of: a job it was told to stop may take its time. */
+  /** Ids of jobs that the worker still holds: a job that was told to stop may take its time. */
   readonly #held = new Set<string>();
   readonly #toStop: string[] = [];
   readonly #changed = new Notifier();
 
-  constructor({ capacity = 1000 }: LocalQueueOptions = {}) {
+  /** @param options `capacity`: jobs that may wait or run at once; 1000 when left out. */
+  constructor({ capacity = 1000 }: { readonly capacity?: number } = {}) {
     this.#capacity = capacity;
   }
 
-  /** Jobs that nobody has taken yet. */
+  /** Number of jobs that nobody has taken yet. */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -57,29 +52,45 @@ export class LocalQueue implements JobQueue {
   }
 
   /**
-   * Resolves to what the job comes to, failures included.
+   * Resolves to the result of the job, failures included.
    * @throws WorkerError `queue.full`, or the reason of the signal.
    */
   async submit(job: Job, options: SubmitOptions = {}): Promise<EncodedResult> {
     const { signal } = options;
+    const { jobId } = job;
     signal?.throwIfAborted();
-    this.#refuseUnlessNew(job.jobId);
-    const submission = { ...options, job, result: Promise.withResolvers<EncodedResult>() };
-    const stop = () => this.#stop(submission, signal?.reason);
+    if (this.#waiting.has(jobId) || this.#running.has(jobId)) {
+      throw new TypeError(`Job ${jobId} is there already; every job needs an id of its own`);
+    }
+    if (this.isFull) {
+      const text = `Job ${jobId} is not accepted: the queue holds ${this.#capacity} jobs; send it again later`;
+      throw new WorkerError('queue.full', text);
+    }
+    const result = Promise.withResolvers<EncodedResult>();
+    const stop = () => {
+      this.#waiting.delete(jobId);
+      if (this.#running.delete(jobId)) this.#toStop.push(jobId);
+      this.#changed.notify();
+      result.reject(signal?.reason);
+    };
     signal?.addEventListener('abort', stop);
-    this.#waiting.set(job.jobId, submission);
+    this.#waiting.set(jobId, { ...options, job, result });
     this.#changed.notify();
-    return submission.result.promise.finally(() => signal?.removeEventListener('abort', stop));
+    return result.promise.finally(() => signal?.removeEventListener('abort', stop));
   }
 
   async take({ limit, signal }: TakeRequest): Promise<readonly Taken[]> {
-    for (;;) {
-      const submissions = [...this.#waiting.values()].filter(
-        ({ job }) => !this.#held.has(job.jobId),
-      );
-      if (submissions.length > 0) return submissions.slice(0, limit).map((one) => this.#hand(one));
-      await this.#change(signal);
+    const ready = () => [...this.#waiting.values()].filter(({ job }) => !this.#held.has(job.jobId));
+    while (ready().length === 0) await this.#nextChange(signal);
+    const taken = ready().slice(0, limit);
+    for (const submission of taken) {
+      const { jobId } = submission.job;
+      this.#waiting.delete(jobId);
+      this.#running.set(jobId, submission);
+      this.#held.add(jobId);
+      submission.onTaken?.();
     }
+    return taken.map(({ job }) => ({ kind: 'job', job }));
   }
 
   previewListener(jobId: string): SubmitOptions['onPreview'] {
@@ -96,55 +107,30 @@ export class LocalQueue implements JobQueue {
   }
 
   async post(jobId: string, update: JobUpdate): Promise<void> {
-    await Promise.resolve();
+    await Promise.resolve(); // a handler's progress must not run the submitter's code within the same call
     const submission = this.#running.get(jobId);
     if (!submission) {
       throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
     }
-    if (update.kind === 'progress') {
-      submission.onProgress?.(update.value);
-      return;
+    switch (update.kind) {
+      case 'progress':
+        submission.onProgress?.(update.value);
+        break;
+      case 'result':
+        this.#running.delete(jobId);
+        submission.result.resolve(update.result);
     }
-    this.#running.delete(jobId);
-    submission.result.resolve(update.result);
   }
 
   async *stops(signal: AbortSignal): AsyncGenerator<readonly string[]> {
     for (;;) {
-      while (this.#toStop.length === 0) await this.#change(signal);
+      while (this.#toStop.length === 0) await this.#nextChange(signal);
       yield this.#toStop.splice(0);
     }
   }
 
-  #refuseUnlessNew(jobId: string): void {
-    if (this.#waiting.has(jobId) || this.#running.has(jobId)) {
-      throw new TypeError(`Job ${jobId} is there already; every job needs an id of its own`);
-    }
-    if (!this.isFull) return;
-    throw new WorkerError(
-      'queue.full',
-      `Job ${jobId} is not accepted: the queue holds ${this.#capacity} jobs; send it again later`,
-    );
-  }
-
-  #hand(submission: Submission): Taken {
-    const { job } = submission;
-    this.#waiting.delete(job.jobId);
-    this.#running.set(job.jobId, submission);
-    this.#held.add(job.jobId);
-    submission.onTaken?.();
-    return { kind: 'job', job };
-  }
-
-  #stop({ job, result }: Submission, reason: unknown): void {
-    this.#waiting.delete(job.jobId);
-    if (this.#running.delete(job.jobId)) this.#toStop.push(job.jobId);
-    this.#changed.notify();
-    result.reject(reason);
-  }
-
-  /** Resolves when something has changed; rejects with the reason of `signal`. */
-  #change(signal: AbortSignal): Promise<void> {
+  /** Resolves when jobs have come or gone; rejects with the reason of `signal`. */
+  #nextChange(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const abort = () => reject(signal.reason);

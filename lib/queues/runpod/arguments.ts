@@ -2,29 +2,29 @@ import { parseArgs } from 'node:util';
 import { invalidConfig, LogLevelSchema } from '../../config.ts';
 import type { LogLevel } from '../../log.ts';
 
-/** The flags of the Python SDK. Which of them are acted on is for whoever starts the worker to say. */
+/** The flags of the Python SDK, and `--simulate`. */
 export interface Arguments {
-  /** `--test_input`: a job as JSON text, not read yet. */
+  /** `--test_input`: a job as JSON text. */
   readonly testInput: string | undefined;
   /** `--rp_log_level` */
   readonly logLevel: LogLevel | undefined;
   /** `--rp_debugger` */
   readonly debug: boolean;
-  /** `--rp_serve_api`, with its port, host and concurrency; undefined when not asked for. */
+  /** `--rp_serve_api`, with port, host and concurrency; undefined without that flag. */
   readonly serveApi: ApiArguments | undefined;
   /** `--simulate`: the embedded ComfyUI instead of a real one. */
   readonly simulate: boolean;
 }
 
 interface ApiArguments {
-  /** Undefined: what the environment says. */
+  /** When undefined, the environment decides. */
   readonly port: number | undefined;
   readonly host: string | undefined;
   readonly concurrency: number;
 }
 
 /**
- * Reads `--flag value` and `--flag=value`. Unknown flags are left alone: containers pass on what others may read.
+ * Reads `--flag value` and `--flag=value`. Unknown flags are ignored: they may be meant for another program in the container.
  * @throws WorkerError `config.invalid`, naming every flag that does not parse.
  */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -54,7 +54,7 @@ class Flags {
     return this.#values[name] !== undefined;
   }
 
-  /** A flag where a value should be is a forgotten value. */
+  /** If a flag follows, the value was forgotten. */
   text(name: Name): string | undefined {
     const value = this.#values[name];
     if (value === undefined) return undefined;
@@ -73,7 +73,7 @@ class Flags {
     return undefined;
   }
 
-  /** The values are checked even when they are not used: a wrong one is never silent. */
+  /** The values are checked even when they are not used, so a wrong one is always reported. */
   api(): ApiArguments | undefined {
     const api = {
       port: this.#wholeNumber('rp_api_port', { min: 0, max: 65_535 }),

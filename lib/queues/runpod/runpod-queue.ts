@@ -1,5 +1,11 @@
 import { systemClock, type Clock } from '../../clock.ts';
-import { describeError, errnoOf, WorkerError, type ErrorCode } from '../../errors.ts';
+import {
+  describeError,
+  errnoOf,
+  WorkerError,
+  type ErrorCode,
+  type WorkerErrorOptions,
+} from '../../errors.ts';
 import { redactUrl } from '../../http/redact.ts';
 import { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
@@ -41,26 +47,23 @@ export function createRunpodQueue(options: RunpodQueueOptions): JobQueue & Async
           : withQuery(batchUrl, { batch_size: String(limit), ...query });
       const answer = await client.poll(url, { signal, limitMs }).catch((error: unknown) => {
         if (signal.aborted) throw signal.reason;
-        throw takeFailed(takeUrl, reasonOf(error), { cause: error });
+        throw takeError(takeUrl, reasonOf(error), { cause: error });
       });
       return answer ? readTaken(takeUrl, answer) : [];
     },
 
     async post(jobId, update, { signal }) {
       const url = expandUrl(options.postOutputUrl, { podId, jobId, gpuTypeId });
-      const request = `[POST] "${withoutQuery(url)}"`;
       const body = toWireBody(update, worker);
       const answer = await client
         .post(withQuery(url, { isStream: 'false' }), { jobId, body, signal })
         .catch((error: unknown) => {
           if (signal.aborted) throw signal.reason;
-          const text = `${request}: ${reasonOf(error)}`;
-          throw new WorkerError('platform.post_failed', text, { cause: error });
+          throw postError('platform.post_failed', url, reasonOf(error), { cause: error });
         });
       if (answer.status < 300) return;
-      const { retryAfterMs } = answer;
-      const text = `${request}: ${outcomeOf(answer)}`;
-      throw new WorkerError(postErrorOf(answer.status), text, { retryAfterMs });
+      const { status, retryAfterMs } = answer;
+      throw postError(postErrorOf(status), url, outcomeOf(answer), { retryAfterMs });
     },
 
     ...(stopUrl && {
@@ -80,13 +83,13 @@ function readTaken(url: string, answer: Answer): Taken[] {
   if (status === 204 || status === 400 || (status === 200 && text === '')) return [];
   if (status !== 200) {
     const retryAfterMs = answer.retryAfterMs ?? (status === 429 ? 5000 : undefined);
-    throw takeFailed(url, outcomeOf(answer), { retryAfterMs });
+    throw takeError(url, outcomeOf(answer), { retryAfterMs });
   }
   let body: JsonText;
   try {
     body = JsonText.parse(text);
   } catch (error) {
-    throw takeFailed(url, 'the answer is not JSON', { cause: error });
+    throw takeError(url, 'the answer is not JSON', { cause: error });
   }
   if (body.kind === 'object') return [parseJob(body)];
   if (body.kind !== 'array') return [];
@@ -95,12 +98,17 @@ function readTaken(url: string, answer: Answer): Taken[] {
   return items.map((item) => parseJob(items.length > 1 ? item.detached() : item));
 }
 
-function takeFailed(
+function takeError(url: string, what: string, options: WorkerErrorOptions): WorkerError {
+  return new WorkerError('platform.take_failed', `[GET] "${withoutQuery(url)}": ${what}`, options);
+}
+
+function postError(
+  code: ErrorCode,
   url: string,
   what: string,
-  options: { cause?: unknown; retryAfterMs?: number | undefined },
+  options: WorkerErrorOptions,
 ): WorkerError {
-  return new WorkerError('platform.take_failed', `[GET] "${withoutQuery(url)}": ${what}`, options);
+  return new WorkerError(code, `[POST] "${withoutQuery(url)}": ${what}`, options);
 }
 
 /** The stop channel is beside the take channel, with the same query. */

@@ -5,24 +5,24 @@ import { JsonText } from '../../json.ts';
 import type { Job } from '../queue.ts';
 import { parseJob } from './wire.ts';
 
-export interface LocalJobSource {
-  /** A job as JSON text, from `--test_input`; wins over the file. */
+interface TestInputSource {
+  /** A job as JSON text, from `--test_input`; preferred to the file. */
   readonly testInput?: string | undefined;
-  /** A file with a job; relative to the working directory. */
+  /** A file with a job, relative to the working directory. */
   readonly file?: string;
 }
 
 /**
- * The one job that is run where no platform gives any. Its id is `local_test` unless it brings its own; its text is kept
- * as it was written.
- * @throws WorkerError `config.invalid` when there is none, or none that could be run.
+ * Reads the job to run when no platform is set. Its id is `local_test` unless it brings its own; its text is kept as it
+ * was written.
+ * @throws WorkerError `config.invalid` when there is no job, or it cannot be run.
  */
 export async function readTestInput({
   testInput,
   file = 'test_input.json',
-}: LocalJobSource): Promise<Job> {
-  if (testInput !== undefined) return parseLocalJob(testInput, '--test_input');
-  return parseLocalJob(await readJobFile(resolve(file)), resolve(file));
+}: TestInputSource): Promise<Job> {
+  if (testInput !== undefined) return parseTestInput(testInput, '--test_input');
+  return parseTestInput(await readJobFile(resolve(file)), resolve(file));
 }
 
 async function readJobFile(path: string): Promise<string> {
@@ -37,7 +37,7 @@ async function readJobFile(path: string): Promise<string> {
 const NO_JOB =
   'there is no such file. Set RUNPOD_WEBHOOK_GET_JOB to take jobs from a platform, pass a job with --test_input \'{"input": ...}\', or write that file';
 
-function parseLocalJob(text: string, place: string): Job {
+function parseTestInput(text: string, place: string): Job {
   const source = parseJson(text.replace(BYTE_ORDER_MARK, ''), place);
   if (source.kind !== 'object') {
     throw invalidJob(
@@ -67,5 +67,5 @@ function invalidJob(place: string, why: string, cause?: unknown): WorkerError {
   return new WorkerError('config.invalid', `No job can be read from ${place}: ${why}`, { cause });
 }
 
-/** Some editors put it first; it is no JSON. */
+/** Some editors write it at the start of a file; JSON does not allow it. */
 const BYTE_ORDER_MARK = /^\uFEFF/;
