@@ -13,9 +13,9 @@ export interface Call {
 
 interface Mode {
   readonly name: 'command' | 'one job' | 'local API' | 'worker on a queue';
-  fits(call: Program): boolean;
+  fits(program: Program): boolean;
   /** @returns the exit code of the program. */
-  run(call: Program): Promise<number>;
+  run(program: Program): Promise<number>;
 }
 
 /** The ways to run the program. The first mode that fits is run; its code is loaded only then. */
@@ -52,7 +52,7 @@ const MODES: readonly Mode[] = [
 export async function main(call: Call): Promise<number> {
   try {
     const program = new Program(call);
-    const mode = MODES.find(({ fits }) => fits(program));
+    const mode = MODES.find((one) => one.fits(program));
     return (await mode?.run(program)) ?? 1;
   } catch (error) {
     if (!isWorkerError(error)) throw error;

@@ -13,7 +13,7 @@ import { openWorkerBucket } from '../lib/storage/s3/store.ts';
 import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
-import { imageLimits } from './inputs/check-input.ts';
+import { imageLimits } from './inputs/input-content.ts';
 
 /** What every mode that runs jobs starts from. */
 export interface ModeStart {

@@ -9,8 +9,7 @@ import { mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
 import { problemOfName, type InputFile } from '../request/input-file.ts';
 import type { InputImage } from '../request/job-input.ts';
-import { checkInput, type ImageLimits } from './check-input.ts';
-import { decodeContent, type InputContent } from './input-content.ts';
+import { checkInput, decodeContent, type ImageLimits, type InputContent } from './input-content.ts';
 import { isUrl, type ExpectedKind, type InputLink } from './input-links.ts';
 
 /** A file that a job wants to have in ComfyUI's input folder. */

@@ -6,8 +6,7 @@ import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.t
 import type { JsonText } from '../../lib/json.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { JobInput } from '../request/job-input.ts';
-import type { ImageLimits } from './check-input.ts';
-import { toBlob } from './input-content.ts';
+import { toBlob, type ImageLimits } from './input-content.ts';
 import type { InputLeases, InputUse } from './input-leases.ts';
 import { findLinks, replaceLink } from './input-links.ts';
 import {
@@ -147,7 +146,7 @@ async function uploadInputs(
   };
 
   const first = inputs.map((input) => ('maskOf' in input ? undefined : start(input)));
-  await Promise.all(first);
+  await Promise.all(first.filter((upload) => upload !== undefined));
   const problems = await Promise.all(inputs.map((input, at) => first[at] ?? start(input)));
   options.signal.throwIfAborted();
   return problems.filter((problem) => problem !== undefined);

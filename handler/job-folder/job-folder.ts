@@ -6,8 +6,7 @@ import type { JsonText } from '../../lib/json.ts';
 import { withOwnPrefix, withoutOwnPrefix } from '../../lib/workflow/own-prefix.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
 import type { JobScope } from '../job-scope.ts';
-import { OwnInputs } from './own-inputs.ts';
-import { isOnNetworkVolume, removeWithin } from './removal.ts';
+import { isOnNetworkVolume, OwnInputs, removeWithin } from './removal.ts';
 
 interface FolderOptions {
   readonly comfy: Pick<ComfyBackend, 'inputFolder' | 'outputFolder'>;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { InputLeases } from '../inputs/input-leases.ts';
-import { OwnInputs } from './own-inputs.ts';
+import { OwnInputs } from './removal.ts';
 
 async function openPlace() {
   const root = await mkdtemp(join(tmpdir(), 'own-inputs-'));

@@ -1,7 +1,56 @@
-import type { PromptOutcome } from '../../lib/comfy/backend.ts';
+import type { ComfyFile, PromptOutcome } from '../../lib/comfy/backend.ts';
+import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { fileKey, type OutputRecord } from './artifact.ts';
-import { ALL_SAVED, type OutputChoice } from './choose-outputs.ts';
+import { nodeLabel, readGraph, type Graph } from '../../lib/workflow/graph.ts';
+import type { OutputOptions } from '../request/output-options.ts';
+import type { OutputRecord } from './artifact.ts';
+
+/** Which outputs of a workflow come back. */
+export interface OutputChoice {
+  /** Also previews, which ComfyUI keeps in its temp folder. */
+  readonly includeTemp: boolean;
+  isWanted(nodeId: string): boolean;
+  /** The node's title in the editor. */
+  titleOf(nodeId: string): string | undefined;
+}
+
+/** The default: every saved file and no preview. */
+export const ALL_SAVED: OutputChoice = {
+  includeTemp: false,
+  isWanted: () => true,
+  titleOf: () => undefined,
+};
+
+/**
+ * Resolves `output.nodes` and `output.includeTemp` against the workflow. Called before the workflow runs, so that a
+ * misspelt node costs no GPU time.
+ * @throws WorkerError `output.node_unknown` with a list of all nodes.
+ */
+export function chooseOutputs(
+  workflow: JsonText,
+  { nodes, includeTemp = false }: Pick<OutputOptions, 'nodes' | 'includeTemp'>,
+): OutputChoice {
+  const graph = readGraph(workflow);
+  // A node that expands creates nodes like `5.0.0.1`. Their outputs belong to node 5, the one callers see.
+  const visible = (nodeId: string) => (graph.has(nodeId) ? nodeId : nodeId.replace(/\..*$/s, ''));
+  const titleOf = (nodeId: string) => graph.get(visible(nodeId))?.title;
+  if (nodes === undefined) return { ...ALL_SAVED, includeTemp, titleOf };
+  const wanted = new Set(nodes.flatMap((name) => findNodes(name, graph)));
+  return { includeTemp, isWanted: (nodeId) => wanted.has(visible(nodeId)), titleOf };
+}
+
+/** An id wins over a title. If several nodes share the title, all of them are chosen. */
+function findNodes(name: string, graph: Graph): readonly string[] {
+  if (graph.has(name)) return [name];
+  const nodes = [...graph.values()];
+  const titled = nodes.filter(({ title }) => title === name);
+  if (titled.length > 0) return titled.map(({ nodeId }) => nodeId);
+  const names = nodes.map((node) => `\n  ${nodeLabel(node)}`);
+  throw new WorkerError(
+    'output.node_unknown',
+    `output.nodes asks for ${JSON.stringify(name)}, which is neither the id nor the title of a node; there are:${names.join('')}`,
+  );
+}
 
 /** A text that a node has made. */
 export interface OutputText {
@@ -44,9 +93,10 @@ export function collectOutputs(
 export function recordsOf(
   nodeId: string,
   output: JsonText,
-  { includeTemp, isWanted }: OutputChoice = ALL_SAVED,
+  choice: OutputChoice = ALL_SAVED,
 ): Pick<CollectedOutputs, 'records' | 'problems'> {
-  if (!isWanted(nodeId)) return { records: [], problems: [] };
+  if (!choice.isWanted(nodeId)) return { records: [], problems: [] };
+  const { includeTemp } = choice;
   const records: OutputRecord[] = [];
   const problems: string[] = [];
   for (const entry of output.get('images')?.items() ?? []) {
@@ -95,6 +145,11 @@ function objectsWithFilename(value: JsonText, depth: number): JsonText[] {
   if (depth === 0) return [];
   const children = [...value.items(), ...value.entries().map(([, member]) => member)];
   return children.flatMap((child) => objectsWithFilename(child, depth - 1));
+}
+
+/** A text that identifies a file within ComfyUI. */
+export function fileKey({ type, subfolder, filename }: ComfyFile): string {
+  return JSON.stringify([type, subfolder, filename]);
 }
 
 const shorten = (text: string) => (text.length > 300 ? `${text.slice(0, 300)}...` : text);

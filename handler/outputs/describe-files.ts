@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { DeliveredFile } from './artifact.ts';
-import type { OutputChoice } from './choose-outputs.ts';
+import type { OutputChoice } from './collect-outputs.ts';
 
 /** What `output.details` adds to each file. */
 export interface FileDetails {

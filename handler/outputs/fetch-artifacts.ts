@@ -2,10 +2,10 @@ import pLimit from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
+import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
-import { fileKey, mediaTypeOfFile, type Artifact, type OutputRecord } from './artifact.ts';
-import type { OutputChoice } from './choose-outputs.ts';
-import { recordsOf } from './collect-outputs.ts';
+import type { Artifact, OutputRecord } from './artifact.ts';
+import { fileKey, recordsOf, type OutputChoice } from './collect-outputs.ts';
 
 export interface FetchedArtifacts {
   readonly artifacts: readonly Artifact[];
@@ -98,3 +98,17 @@ export class ArtifactFetcher implements AsyncDisposable {
 const MAX_FILE_BYTES_IN_MEMORY = 8 * 1024 * 1024;
 /** When a job holds this much in memory, all further files go to the scratch folder. */
 const MAX_JOB_BYTES_IN_MEMORY = 64 * 1024 * 1024;
+
+/**
+ * The media type of a file. The bytes decide when they are an image, a video or a sound. Otherwise the name decides, and
+ * when that says nothing either, whatever the bytes are.
+ */
+export async function mediaTypeOfFile(content: Blob, filename: string): Promise<string> {
+  const head = new Uint8Array(await content.slice(0, HEAD_BYTES).arrayBuffer());
+  const found = await maybeMediaTypeOf(head);
+  if (found !== undefined && /^(?:image|video|audio)\//.test(found)) return found;
+  const named = mediaTypeOf(filename);
+  return named === UNKNOWN ? (found ?? UNKNOWN) : named;
+}
+
+const UNKNOWN = 'application/octet-stream';

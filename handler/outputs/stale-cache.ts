@@ -1,7 +1,8 @@
 import type { ComfyBackend, PromptOutcome } from '../../lib/comfy/backend.ts';
 import { isError } from '../../lib/errors.ts';
 import type { JobScope } from '../job-scope.ts';
-import { fileKey, type Artifact, type OutputRecord } from './artifact.ts';
+import type { Artifact, OutputRecord } from './artifact.ts';
+import { fileKey } from './collect-outputs.ts';
 
 /** What a run of a workflow gave, as far as it shows whether the cache was stale. */
 interface RunResult {

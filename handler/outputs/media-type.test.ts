@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { mediaTypeOfFile } from './artifact.ts';
+import { mediaTypeOfFile } from './fetch-artifacts.ts';
 import { groupOf } from './group-outputs.ts';
 
 const typeOf = (bytes: string | Uint8Array, filename: string) =>
