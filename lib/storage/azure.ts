@@ -34,7 +34,7 @@ export const azureStore = {
   async open(settings: AzureSettings | undefined, context: StoreContext) {
     if (!settings) return undefined;
     const storage = await openAzureBlobs(settings, context);
-    return toDestination(storage, { name: 'Azure', itemType: 'url', ...context });
+    return toDestination(storage, { name: 'Azure', itemType: 'url' }, context);
   },
 } as const satisfies Store<typeof AzureSchema>;
 

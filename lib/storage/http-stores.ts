@@ -51,8 +51,8 @@ export const httpStore = {
   hint: 'nothing in output.http',
   open(settings: HttpFolderSettings | undefined, context: StoreContext) {
     const folder = settings && new HttpFolder(settings, new Sender(context));
-    const described = { name: 'output.http', itemType: 'url', ...context } as const;
-    return Promise.resolve(folder && toDestination(folder, described));
+    const described = { name: 'output.http', itemType: 'url' } as const;
+    return Promise.resolve(folder && toDestination(folder, described, context));
   },
 } as const satisfies Store<typeof HttpFolderSchema>;
 

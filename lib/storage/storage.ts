@@ -107,7 +107,8 @@ export async function storeEach(
 /** A store of single files as the destination of a job. */
 export function toDestination(
   storage: Storage,
-  { transfers, ...described }: Pick<Destination, 'name' | 'itemType'> & { transfers: number },
+  described: Pick<Destination, 'name' | 'itemType'>,
+  { transfers }: Pick<StoreContext, 'transfers'>,
 ): Destination {
   return {
     ...described,

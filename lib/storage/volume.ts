@@ -26,8 +26,8 @@ export const volumeStore = {
   async open(_settings: undefined, context: StoreContext) {
     const { volumeFolder } = context;
     if (!(await hasVolume(volumeFolder))) return undefined;
-    const described = { name: 'the volume', itemType: 'volume_path', ...context } as const;
-    return toDestination(new Volume(volumeFolder), described);
+    const described = { name: 'the volume', itemType: 'volume_path' } as const;
+    return toDestination(new Volume(volumeFolder), described, context);
   },
 } as const satisfies Store<typeof NoSettings>;
 

@@ -44,8 +44,8 @@ export const s3Store = {
   open(settings: S3Config | undefined, context: StoreContext) {
     const { workerBucket } = context;
     const storage = settings ? openCallerBucket(settings, context) : keptOpen(workerBucket);
-    const described = { name: 'S3', itemType: 's3_url', ...context } as const;
-    return Promise.resolve(storage && toDestination(storage, described));
+    const described = { name: 'S3', itemType: 's3_url' } as const;
+    return Promise.resolve(storage && toDestination(storage, described, context));
   },
 } as const satisfies Store<typeof S3ConfigSchema>;
 
