@@ -1,4 +1,4 @@
-import type { CliParts } from '../lib/cli/parts.ts';
+import type { CliContext } from '../lib/cli/context.ts';
 import { runCli } from '../lib/cli/program.ts';
 import { systemClock } from '../lib/clock.ts';
 import { readConfig, type Config } from '../lib/config.ts';
@@ -8,7 +8,7 @@ import type { Timings } from './job-scope.ts';
 import { startLocalJobs } from './local-jobs.ts';
 
 interface CommandCall {
-  readonly environment: CliParts['environment'];
+  readonly environment: CliContext['environment'];
   readonly args: readonly string[];
 }
 

@@ -9,10 +9,8 @@ import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { startLocalJobs } from '../handler/local-jobs.ts';
 import type { Timings } from '../handler/job-scope.ts';
-import { imagesOf } from '../lib/cli/images.ts';
-import { maybeStep, ProgressBar } from '../lib/cli/progress-bar.ts';
-import { describePhases, kilobytes, shapeOf } from '../lib/cli/report.ts';
-import { openFolder, saveImages } from '../lib/cli/save-images.ts';
+import { imagesOf, openFolder, saveImages } from '../lib/cli/result-files.ts';
+import { describePhases, kilobytes, maybeStep, ProgressBar, shapeOf } from '../lib/cli/screen.ts';
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
@@ -21,8 +19,8 @@ import { createLog } from '../lib/log.ts';
 import type { LocalQueue } from '../lib/queues/local/local-queue.ts';
 import type { EncodedResult, Job } from '../lib/queues/queue.ts';
 import { toWireBody } from '../lib/queues/runpod/wire.ts';
-import { isWorkflow, toJob, withImages } from '../lib/cli/job-text.ts';
-import { readImage, readText } from '../lib/cli/read-files.ts';
+import { readImage, readText, toJob, withImages } from '../lib/cli/job-file.ts';
+import { recognise } from '../lib/workflow/graph.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -86,7 +84,7 @@ try {
 async function readJob(file: string): Promise<Job> {
   const text = await readText(file);
   const job = toJob(text, file);
-  const names = isWorkflow(JsonText.parse(text)) ? await imagesNamedIn(text) : [];
+  const names = recognise(JsonText.parse(text)).kind === 'api' ? await imagesNamedIn(text) : [];
   const images = await Promise.all(names.map((name) => readImage(join(IMAGES, name))));
   const source = withImages(job, images);
   return { jobId: `demo-${randomUUID()}`, input: source.get('input') ?? source, source };

@@ -1,19 +1,15 @@
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { WorkerError } from '../errors.ts';
-import { exitCode } from './exit-codes.ts';
-import { listenForInterrupt } from './interrupt.ts';
+import { exitCode } from './conclude.ts';
 import type { Screen } from './screen.ts';
 
-export interface CancellableOptions {
-  readonly screen: Screen;
-  readonly timeoutS: number;
-}
-
 /**
- * Does something that Ctrl-C cancels and that may not take for ever.
+ * Runs work that Ctrl-C and a timeout cancel.
  * @throws WorkerError `job.timeout`.
  */
 export async function cancellable(
-  { screen, timeoutS }: CancellableOptions,
+  { screen, timeoutS }: { readonly screen: Screen; readonly timeoutS: number },
   work: (signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
   using interrupt = listenForInterrupt(() =>
@@ -31,3 +27,26 @@ export async function cancellable(
     );
   }
 }
+
+/** The first SIGINT or SIGTERM aborts the signal and calls `onFirst`; the second ends the process at once. */
+function listenForInterrupt(onFirst: () => void) {
+  const controller = new AbortController();
+  let firstAt = 0;
+  const listen = (name: 'SIGINT' | 'SIGTERM') => {
+    if (!controller.signal.aborted) {
+      firstAt = performance.now();
+      controller.abort(new Error('Cancelled'));
+      onFirst();
+    } else if (performance.now() - firstAt > ECHO_MS) {
+      process.exit(128 + constants.signals[name]);
+    }
+  };
+  process.on('SIGINT', listen).on('SIGTERM', listen);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => void process.off('SIGINT', listen).off('SIGTERM', listen),
+  };
+}
+
+/** Under `npm start` Ctrl-C arrives twice: from the terminal and from npm. A second signal this soon is ignored. */
+const ECHO_MS = 100;

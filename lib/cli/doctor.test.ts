@@ -6,9 +6,8 @@ import { readConfig } from '../config.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import { startS3Simulator } from '../simulator/stand-ins/s3.ts';
-import type { Finding, Surroundings } from './doctor/finding.ts';
-import { nodeCheck } from './doctor/node.ts';
-import { volumeCheck } from './doctor/volume.ts';
+import type { Finding, Surroundings } from './doctor/check.ts';
+import { nodeCheck, volumeCheck } from './doctor/machine.ts';
 import { startScriptedEndpoint } from './scripted-endpoint.ts';
 import { openDesk } from './test-cli.ts';
 

@@ -1,16 +1,10 @@
 import { describeError, isWorkerError } from '../errors.ts';
-import { bucketCheck } from './doctor/bucket.ts';
-import { clockCheck } from './doctor/clock.ts';
-import { comfyCheck } from './doctor/comfy.ts';
-import type { Check, Finding, Surroundings } from './doctor/finding.ts';
-import { modelsCheck } from './doctor/models.ts';
-import { nodeCheck } from './doctor/node.ts';
-import { platformCheck } from './doctor/platform.ts';
-import { readSettings } from './doctor/settings.ts';
-import { spoolCheck } from './doctor/spool.ts';
-import { volumeCheck } from './doctor/volume.ts';
-import { exitCode } from './exit-codes.ts';
-import type { CliParts } from './parts.ts';
+import { exitCode } from './conclude.ts';
+import type { CliContext } from './context.ts';
+import type { Check, Finding, Surroundings } from './doctor/check.ts';
+import { comfyCheck, modelsCheck } from './doctor/comfy.ts';
+import { clockCheck, nodeCheck, readSettings, spoolCheck, volumeCheck } from './doctor/machine.ts';
+import { bucketCheck, platformCheck } from './doctor/platform.ts';
 
 export interface DoctorOptions {
   readonly json?: true;
@@ -27,14 +21,14 @@ const CHECKS: readonly Check[] = [
   spoolCheck,
 ];
 
-/** Looks at everything side by side and tells what it found, to stdout. @returns the exit code: 1 when something is broken. */
-export async function doctor({ json }: DoctorOptions, parts: CliParts): Promise<number> {
-  const { config, findings: settings } = readSettings(parts.environment);
+/** Runs all checks at the same time and prints their findings to stdout. @returns the exit code: 1 when something is broken. */
+export async function doctor({ json }: DoctorOptions, context: CliContext): Promise<number> {
+  const { config, findings: settings } = readSettings(context.environment);
   const around: Surroundings = {
     config,
     nodeVersion: process.versions.node,
     volume: '/runpod-volume',
-    openStorage: () => parts.openStorage(config),
+    openStorage: () => context.openStorage(config),
   };
   const found = await Promise.all(CHECKS.map((check) => lookInTime(check, around)));
   const findings = [...settings, ...found.flat()];

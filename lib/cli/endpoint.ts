@@ -1,14 +1,75 @@
+import type { EndpointInputPayload } from 'runpod-sdk';
 import { z } from 'zod';
 import { isError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
-import { connectionProblem } from './connection-problem.ts';
-import type { EndpointAddress } from './endpoint-address.ts';
-import { maybeJobView, type JobView } from './job-view.ts';
-import { toRequest } from './request-value.ts';
+import { connectionProblem } from './requests.ts';
 
-/** An endpoint as `submit` uses it, through npm `runpod-sdk`. */
+/** A job as `/status` answers it. */
+const JobViewSchema = z
+  .object({
+    id: z.string(),
+    status: z.enum(['IN_QUEUE', 'IN_PROGRESS', 'COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT']),
+    /** The result, or the latest progress. */
+    output: z.unknown().optional(),
+    error: z
+      .unknown()
+      .optional()
+      .transform((error) =>
+        error === undefined || typeof error === 'string' ? error : JSON.stringify(error),
+      ),
+    delayTime: z.number().optional(),
+    executionTime: z.number().optional(),
+  })
+  .transform(({ id, ...view }) => ({ jobId: id, ...view }));
+
+export type JobView = z.infer<typeof JobViewSchema>;
+
+export function hasEnded({ status }: JobView): boolean {
+  return status !== 'IN_QUEUE' && status !== 'IN_PROGRESS';
+}
+
+/** The address of an endpoint, as the SDK takes it. */
+export interface EndpointAddress {
+  /** Absent for RunPod itself. */
+  readonly baseUrl?: string;
+  readonly endpointId: string;
+  /** Whether RUNPOD_API_KEY may be sent there. */
+  readonly isRunpod: boolean;
+}
+
+/**
+ * Reads an id on RunPod, or a URL: `http://127.0.0.1:8000` or `http://127.0.0.1:8000/v2/local`, with or without `/run` at the end.
+ * @throws WorkerError `usage.invalid`.
+ */
+export function parseEndpoint(text: string): EndpointAddress {
+  if (/^[\w-]+$/.test(text)) return { endpointId: text, isRunpod: true };
+  const url = maybeHttpUrl(text);
+  if (!url) throw notAnEndpoint(text);
+  const path = url.pathname.replace(/\/(?:run|runsync)?\/*$/, '');
+  const [, prefix = '', endpointId] = /^(.*?\/v2)(?:\/([^/]+))?$/.exec(path) ?? [];
+  if (prefix === '' && path !== '') throw notAnEndpoint(text);
+  return {
+    baseUrl: `${url.origin}${prefix || '/v2'}`,
+    endpointId: endpointId ?? 'local',
+    isRunpod: url.protocol === 'https:' && /(?:^|\.)runpod\.(?:ai|io|net)$/.test(url.hostname),
+  };
+}
+
+function maybeHttpUrl(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url && /^https?:$/.test(url.protocol) ? url : undefined;
+}
+
+function notAnEndpoint(text: string): WorkerError {
+  return new WorkerError(
+    'usage.invalid',
+    `Expected --endpoint to be an id, or a URL like http://127.0.0.1:8000/v2/local, got ${JSON.stringify(text)}`,
+  );
+}
+
+/** An endpoint, reached through npm `runpod-sdk`. */
 export interface Endpoint {
-  /** Whether the answer is a job just queued or, with `waitMs`, one that has ended: the endpoint was asked to wait so long. */
+  /** Submits a job. With `waitMs` the endpoint waits that long for the job to end before it answers. */
   run(job: JsonText, options: { readonly waitMs?: number }): Promise<JobView>;
   status(jobId: string): Promise<JobView>;
   cancel(jobId: string): Promise<JobView>;
@@ -37,7 +98,7 @@ export async function openEndpoint(
   };
 }
 
-/** The SDK prints while it waits, to stdout, which is for data; it takes `console.log` as it finds it when it is loaded. */
+/** The SDK prints to stdout, which is for data. It keeps the `console.log` it finds while loading, so that one is silent. */
 async function loadSdk() {
   const log = Object.getOwnPropertyDescriptor(console, 'log') ?? {};
   Object.defineProperty(console, 'log', { ...log, value: () => undefined });
@@ -48,14 +109,12 @@ async function loadSdk() {
   }
 }
 
-interface Sent {
-  readonly bytes?: number;
-  readonly waitMs?: number;
-}
-
-/** The SDK bounds a request until its headers are there; this bounds it to its end. */
-async function answered(url: string, asked: Promise<unknown>, sent: Sent = {}): Promise<JobView> {
-  const { bytes = 0, waitMs = 0 } = sent;
+/** The SDK limits the time until the headers arrive; this limits the whole request. */
+async function answered(
+  url: string,
+  asked: Promise<unknown>,
+  { bytes = 0, waitMs = 0 }: { readonly bytes?: number; readonly waitMs?: number } = {},
+): Promise<JobView> {
   const timer = Promise.withResolvers<never>();
   const ms = UPLOAD_MS + 3 * waitMs;
   const late = () => timer.reject(unreachable(url, `no whole answer in ${ms / 1000} s`));
@@ -70,9 +129,9 @@ async function answered(url: string, asked: Promise<unknown>, sent: Sent = {}): 
 }
 
 function toView(url: string, answer: unknown): JobView {
-  const view = maybeJobView(answer);
+  const view = JobViewSchema.safeParse(answer).data;
   if (view) return view;
-  const shown = textOf(answer).slice(0, 200) || 'nothing';
+  const shown = asText(answer).slice(0, 200) || 'nothing';
   throw new WorkerError('endpoint.refused', `${url} did not answer with a job but with ${shown}`);
 }
 
@@ -86,13 +145,13 @@ function toEndpointError(url: string, { error, bytes }: { error: unknown; bytes:
   const { data: refusal } = ResponseSchema.safeParse(response);
   if (!refusal) return unreachable(url, connectionProblem(error), error);
   const { status, data } = refusal;
-  const what = `${status}${sayingOf(data)}${adviceFor(status, bytes)}`;
+  const what = `${status}${quote(data)}${adviceFor(status, bytes)}`;
   if (LOCKED_OUT.has(status) || status >= 500 || status === 429)
     return unreachable(url, what, { status });
   return new WorkerError('endpoint.refused', `${url} answered ${what}`, { cause: { status } });
 }
 
-/** The status an endpoint answered with, if it was that which went wrong. */
+/** The HTTP status of an endpoint's error answer; undefined for other errors. */
 export function statusOf(error: unknown): number | undefined {
   const cause: unknown = isError(error) ? error.cause : undefined;
   return z.object({ status: z.number() }).safeParse(cause).data?.status;
@@ -102,12 +161,12 @@ function unreachable(url: string, what: string, cause?: unknown): WorkerError {
   return new WorkerError('endpoint.unreachable', `${url} cannot be used: ${what}`, { cause });
 }
 
-function sayingOf(data: unknown): string {
-  const said = textOf(data).slice(0, 300);
+function quote(data: unknown): string {
+  const said = asText(data).slice(0, 300);
   return said === '' ? '' : ` ${said}`;
 }
 
-function textOf(data: unknown): string {
+function asText(data: unknown): string {
   if (data === undefined) return '';
   return typeof data === 'string' ? data : JSON.stringify(data);
 }
@@ -119,6 +178,23 @@ function adviceFor(status: number, bytes: number): string {
   if (!isLarge) return '';
   const megabytes = (bytes / 1_000_000).toFixed(1);
   return `; the job has ${megabytes} MB, RunPod takes 10 (20 with --sync): send smaller images`;
+}
+
+/**
+ * The job as a value for the SDK. JavaScript rounds integers beyond 2^53, and seeds may be larger. An input with such an integer
+ * is sent as a string of JSON, which workers accept, too.
+ */
+function toRequest(job: JsonText): EndpointInputPayload {
+  const request = job.value() as EndpointInputPayload;
+  const input = job.get('input');
+  return input && hasRoundedInteger(input) ? { ...request, input: input.text } : request;
+}
+
+function hasRoundedInteger(json: JsonText): boolean {
+  if (json.kind === 'object') return json.entries().some(([, member]) => hasRoundedInteger(member));
+  if (json.kind === 'array') return json.items().some(hasRoundedInteger);
+  if (json.kind !== 'number' || !/^-?\d+$/.test(json.text)) return false;
+  return !Number.isSafeInteger(Number(json.text));
 }
 
 const LOCKED_OUT: ReadonlySet<number> = new Set([401, 403, 404]);

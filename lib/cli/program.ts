@@ -1,17 +1,16 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { isWorkerError } from '../errors.ts';
 import { VERSION } from '../version.ts';
-import { describeExitCodes, endingOf, exitCode } from './exit-codes.ts';
-import { addJobOptions, toPort } from './job-options.ts';
-import type { CliParts, ServeOptions } from './parts.ts';
+import { describeExitCodes, endingFor, exitCode } from './conclude.ts';
+import type { CliContext, ServeOptions } from './context.ts';
+import type { DoctorOptions } from './doctor.ts';
 import type { RunOptions } from './run.ts';
 import type { SubmitOptions } from './submit.ts';
-import type { DoctorOptions } from './doctor.ts';
 
-/** Does what the command line says. @returns the exit code. */
-export async function runCli(args: readonly string[], parts: CliParts): Promise<number> {
+/** Runs the command line. @returns the exit code. */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   let code = exitCode('done');
-  const program = createProgram(parts, (ending) => (code = ending));
+  const program = createProgram(context, (ending) => (code = ending));
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
@@ -19,58 +18,58 @@ export async function runCli(args: readonly string[], parts: CliParts): Promise<
     if (error instanceof CommanderError) return exitCode(error.exitCode === 0 ? 'done' : 'usage');
     if (!isWorkerError(error)) throw error;
     process.stderr.write(`${error.message}\n`);
-    return exitCode(endingOf(error.code));
+    return exitCode(endingFor(error.code));
   }
 }
 
 type OnEnd = (exitCode: number) => void;
 
-/** Each command loads what it needs when it is used. */
-function createProgram(parts: CliParts, onEnd: OnEnd): Command {
+/** Each command loads its modules when it is used. */
+function createProgram(context: CliContext, onEnd: OnEnd): Command {
   const program = new Command('comfyui-worker')
     .description('Runs ComfyUI workflows as a service. Without a command it is the worker itself.')
     .version(VERSION)
     .exitOverride()
-    .showHelpAfterError('(--help tells what there is)')
+    .showHelpAfterError('(--help lists commands and options)')
     .addHelpText('afterAll', describeExitCodes());
-  addStart(program, parts, onEnd);
-  addServe(program, parts, onEnd);
-  addRun(program, parts, onEnd);
-  addSubmit(program, parts, onEnd);
-  addDoctor(program, parts, onEnd);
+  addStart(program, context, onEnd);
+  addServe(program, context, onEnd);
+  addRun(program, context, onEnd);
+  addSubmit(program, context, onEnd);
+  addDoctor(program, context, onEnd);
   return program;
 }
 
-function addStart(program: Command, parts: CliParts, onEnd: OnEnd): void {
+function addStart(program: Command, context: CliContext, onEnd: OnEnd): void {
   program
     .command('start')
     .description('the worker, as without a command; takes the flags of the Python SDK')
     .argument('[flags...]')
     .allowUnknownOption()
-    .action(async (flags: string[]) => onEnd(await parts.start(flags)));
+    .action(async (flags: string[]) => onEnd(await context.start(flags)));
 }
 
-function addServe(program: Command, parts: CliParts, onEnd: OnEnd): void {
+function addServe(program: Command, context: CliContext, onEnd: OnEnd): void {
   program
     .command('serve')
     .description('the RunPod-compatible API on this machine, with a page to try workflows')
     .option('--port <number>', 'where to listen; 0 is any that is free (API_PORT, or 8000)', toPort)
     .option('--host <address>', 'on which address (API_HOST, or 127.0.0.1)')
     .option('--simulate', 'with the embedded ComfyUI behind it', false)
-    .action(async (options: ServeOptions) => onEnd(await parts.serve(options)));
+    .action(async (options: ServeOptions) => onEnd(await context.serve(options)));
 }
 
-function addRun(program: Command, parts: CliParts, onEnd: OnEnd): void {
+function addRun(program: Command, context: CliContext, onEnd: OnEnd): void {
   addJobOptions(program.command('run'))
     .description('one job, in the ComfyUI at COMFY_URL')
     .option('--simulate', 'in the embedded ComfyUI: real protocol, no models')
     .action(async (file: string, options: RunOptions) => {
       const { run } = await import('./run.ts');
-      onEnd(await run(file, options, parts));
+      onEnd(await run(file, options, context));
     });
 }
 
-function addSubmit(program: Command, parts: CliParts, onEnd: OnEnd): void {
+function addSubmit(program: Command, context: CliContext, onEnd: OnEnd): void {
   addJobOptions(program.command('submit'))
     .description('one job, to an endpoint on RunPod or to a local API')
     .requiredOption('--endpoint <id|url>', 'the id on RunPod, or a URL like http://127.0.0.1:8000')
@@ -82,17 +81,48 @@ function addSubmit(program: Command, parts: CliParts, onEnd: OnEnd): void {
     )
     .action(async (file: string, options: SubmitOptions) => {
       const { submit } = await import('./submit.ts');
-      onEnd(await submit(file, options, parts));
+      onEnd(await submit(file, options, context));
     });
 }
 
-function addDoctor(program: Command, parts: CliParts, onEnd: OnEnd): void {
+function addDoctor(program: Command, context: CliContext, onEnd: OnEnd): void {
   program
     .command('doctor')
-    .description('checks what a worker needs here, and says what to do about each problem')
-    .option('--json', 'tell the findings as JSON on stdout')
+    .description('checks this machine and its settings, with advice for each problem')
+    .option('--json', 'print the findings as JSON to stdout')
     .action(async (options: DoctorOptions) => {
       const { doctor } = await import('./doctor.ts');
-      onEnd(await doctor(options, parts));
+      onEnd(await doctor(options, context));
     });
 }
+
+function addJobOptions(command: Command): Command {
+  return command
+    .argument('<file>', 'a job, an input or a workflow exported from ComfyUI as API; - is stdin')
+    .option('--image <name=path>', 'an input image; may be repeated', collect)
+    .option(
+      '--set <node.input=value>',
+      'set an input; the node by id, title or class, the value as JSON or else as text; may be repeated',
+      collect,
+    )
+    .option('--out <folder>', 'where images are saved; no file is overwritten', './output')
+    .option('--timeout <seconds>', 'cancel the job after that long', toSeconds, 3600)
+    .option('--json', 'print the result as one line of JSON to stdout')
+    .option('--quiet', 'print problems only');
+}
+
+function toPort(text: string): number {
+  return toNumber(text, { min: 0, max: 65_535 });
+}
+
+function toSeconds(text: string): number {
+  return toNumber(text, { min: 1, max: 604_800 });
+}
+
+function toNumber(text: string, { min, max }: { min: number; max: number }): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+}
+
+const collect = (value: string, earlier: readonly string[] = []) => [...earlier, value];

@@ -1,29 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { readConfig } from '../config.ts';
-import { valueOf, type JsonBody } from '../json-body.ts';
+import { valueOf } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
 import type { Job } from '../queues/queue.ts';
 import { cancellable } from './cancellable.ts';
 import { concludeJob } from './conclude.ts';
-import type { JobOptions } from './job-options.ts';
-import type { JobView } from './job-view.ts';
-import type { CliParts, LocalRun } from './parts.ts';
-import { prepareJob } from './prepare-job.ts';
-import { maybeStep } from './progress-bar.ts';
-import { findComfy } from './find-comfy.ts';
-import { openFolder } from './save-images.ts';
-import { Screen } from './screen.ts';
+import type { CliContext, JobOptions, LocalRun } from './context.ts';
+import type { JobView } from './endpoint.ts';
+import { prepareJob } from './job-file.ts';
+import { findComfy } from './requests.ts';
+import { openFolder } from './result-files.ts';
+import { maybeStep, Screen } from './screen.ts';
 
 export interface RunOptions extends JobOptions {
   readonly simulate?: true;
 }
 
-/** One job in this process, in the ComfyUI of `COMFY_URL` or in the embedded one. @returns the exit code. */
-export async function run(file: string, options: RunOptions, parts: CliParts): Promise<number> {
+/** Runs one job in this process, in the ComfyUI at `COMFY_URL` or in the embedded one. @returns the exit code. */
+export async function run(file: string, options: RunOptions, context: CliContext): Promise<number> {
   const { simulate = false, out, json = false, quiet, timeout } = options;
   using screen = new Screen({ quiet });
-  const { COMFY_URL } = readConfig(parts.environment);
-  const job = toRunnable(await prepareJob(file, options));
+  const { COMFY_URL } = readConfig(context.environment);
+  const job = toLocalJob(await prepareJob(file, options));
   await openFolder(out);
 
   return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
@@ -32,10 +30,13 @@ export async function run(file: string, options: RunOptions, parts: CliParts): P
       `ComfyUI   ${simulate ? 'embedded, simulated: real protocol, no models' : COMFY_URL}`,
     );
     const startedAt = performance.now();
-    const done = await parts.runJob(job, {
+    const done = await context.runJob(job, {
       simulate,
       signal,
-      onProgress: (progress) => show(screen, progress),
+      onProgress: (progress) => {
+        const step = maybeStep(valueOf(progress));
+        if (step) screen.progress(step);
+      },
     });
     const view = toView(job.jobId, done, performance.now() - startedAt);
     const { timings } = done;
@@ -43,15 +44,10 @@ export async function run(file: string, options: RunOptions, parts: CliParts): P
   });
 }
 
-function toRunnable(source: JsonText): Job {
+function toLocalJob(source: JsonText): Job {
   const sent = source.get('id')?.value();
   const jobId = typeof sent === 'string' && sent !== '' ? sent : `local-${randomUUID()}`;
   return { jobId, input: source.get('input') ?? source, source };
-}
-
-function show(screen: Screen, progress: JsonBody): void {
-  const step = maybeStep(valueOf(progress));
-  if (step) screen.progress(step);
 }
 
 function toView(jobId: string, { result }: LocalRun, ms: number): JobView {

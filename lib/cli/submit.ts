@@ -1,21 +1,21 @@
 import { systemClock } from '../clock.ts';
-import { describeError, WorkerError } from '../errors.ts';
+import { WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import { cancellable } from './cancellable.ts';
-import { concludeJob } from './conclude.ts';
-import { parseEndpoint, type EndpointAddress } from './endpoint-address.ts';
-import { openEndpoint, type Endpoint } from './endpoint.ts';
-import { exitCode } from './exit-codes.ts';
-import { followJob } from './follow-job.ts';
-import { handOver } from './hand-over.ts';
-import type { JobOptions } from './job-options.ts';
-import { withMember } from './job-text.ts';
-import { hasEnded, type JobView } from './job-view.ts';
-import type { CliParts } from './parts.ts';
-import { prepareJob } from './prepare-job.ts';
-import { maybeStep } from './progress-bar.ts';
-import { openFolder } from './save-images.ts';
-import { Screen } from './screen.ts';
+import { concludeJob, exitCode } from './conclude.ts';
+import type { CliContext, JobOptions } from './context.ts';
+import {
+  hasEnded,
+  openEndpoint,
+  parseEndpoint,
+  type Endpoint,
+  type EndpointAddress,
+  type JobView,
+} from './endpoint.ts';
+import { prepareJob, withMember } from './job-file.ts';
+import { cancelJob, followJob, submitJob } from './remote-job.ts';
+import { openFolder } from './result-files.ts';
+import { maybeStep, Screen } from './screen.ts';
 
 export interface SubmitOptions extends JobOptions {
   readonly endpoint: string;
@@ -25,32 +25,32 @@ export interface SubmitOptions extends JobOptions {
   readonly sync?: true;
 }
 
-/** One job to an endpoint. Without `--watch` or `--sync` it is only handed over, and its id goes to stdout. @returns the exit code. */
+/** Sends one job to an endpoint. Without `--watch` or `--sync` it only prints the id of the job. @returns the exit code. */
 export async function submit(
   file: string,
   options: SubmitOptions,
-  parts: CliParts,
+  context: CliContext,
 ): Promise<number> {
   const { json = false, quiet, out, timeout, sync = false, watch = false } = options;
   using screen = new Screen({ quiet });
   const address = parseEndpoint(options.endpoint);
-  const apiKey = keyFor(address, options.apiKey ?? parts.environment.RUNPOD_API_KEY, options);
+  const apiKey = keyFor(address, options.apiKey ?? context.environment.RUNPOD_API_KEY, options);
   const job = withWebhook(await prepareJob(file, options), options.webhook);
   if (watch || sync) await openFolder(out);
   const endpoint = await openEndpoint(address, apiKey);
 
   return await cancellable({ screen, timeoutS: timeout }, async (signal) => {
-    const queued = await handOver(endpoint, job, { signal, ...(sync ? { waitMs: SYNC_MS } : {}) });
+    const queued = await submitJob(endpoint, job, { signal, ...(sync ? { waitMs: SYNC_MS } : {}) });
     screen.note(`Job       ${queued.jobId}   ${queued.status}`);
-    if (signal.aborted) await cancel(endpoint, queued.jobId, screen);
+    if (signal.aborted) await cancelJob(endpoint, queued.jobId, screen);
     signal.throwIfAborted();
-    if (!watch && !sync) return told(screen, queued, json);
+    if (!watch && !sync) return reportQueued(screen, queued, json);
     const ended = await followOrCancel(endpoint, queued, { screen, signal });
     return concludeJob(ended, { screen, folder: out, json, signal });
   });
 }
 
-/** The key of the environment is RunPod's, and is shown to nobody else. */
+/** RUNPOD_API_KEY is sent to RunPod only. */
 function keyFor(
   { isRunpod }: EndpointAddress,
   known: string | undefined,
@@ -74,20 +74,15 @@ function withWebhook(job: JsonText, webhook: string | undefined): JsonText {
   );
 }
 
-function told(screen: Screen, { jobId, status }: JobView, json: boolean): number {
+function reportQueued(screen: Screen, { jobId, status }: JobView, json: boolean): number {
   screen.data(json ? JSON.stringify({ id: jobId, status }) : jobId);
   return exitCode('done');
-}
-
-interface Following {
-  readonly screen: Screen;
-  readonly signal: AbortSignal;
 }
 
 async function followOrCancel(
   endpoint: Endpoint,
   queued: JobView,
-  { screen, signal }: Following,
+  { screen, signal }: { readonly screen: Screen; readonly signal: AbortSignal },
 ): Promise<JobView> {
   try {
     let { status } = queued;
@@ -103,27 +98,10 @@ async function followOrCancel(
       onHiccup: (reason) => screen.note(`          asking again: ${reason}`),
     });
   } catch (error) {
-    if (signal.aborted) await cancel(endpoint, queued.jobId, screen);
+    if (signal.aborted) await cancelJob(endpoint, queued.jobId, screen);
     throw error;
   }
 }
 
-/** A few times: a job nobody wants costs money. */
-async function cancel(endpoint: Endpoint, jobId: string, screen: Screen): Promise<void> {
-  for (let tries = 1; tries <= MOST_TRIES; tries++) {
-    try {
-      const { status } = await endpoint.cancel(jobId);
-      screen.note(`Job       ${jobId}   ${status}`);
-      return;
-    } catch (error) {
-      if (tries === MOST_TRIES)
-        screen.problem(`Job ${jobId} may still run: ${describeError(error)}`);
-      else await systemClock.sleep(PAUSE_MS);
-    }
-  }
-}
-
-const MOST_TRIES = 4;
-const PAUSE_MS = 250;
-/** Long enough for a job of seconds, short enough for somebody who presses Ctrl-C. */
+/** Wait of one `/runsync` request: enough for a job of seconds, and short for a person who presses Ctrl-C. */
 const SYNC_MS = 10_000;

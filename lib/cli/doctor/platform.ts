@@ -1,16 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import type { Config } from '../../config.ts';
 import { describeError } from '../../errors.ts';
-import { Findings, type Check } from './finding.ts';
-import { ask } from './get-json.ts';
+import { redactUrl } from '../../http/redact.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { ask } from '../requests.ts';
+import { Findings, type Check } from './check.ts';
 
-/** What RunPod sets, whether it belongs together, and whether its hosts answer. No job is taken for that. */
+/** Whether the variables of RunPod are complete and consistent, and its hosts answer. Takes no job. */
 export const platformCheck: Check = {
   subject: 'RunPod',
   look: async ({ config }, signal) => {
     const found = new Findings('RunPod');
     if (config.RUNPOD_WEBHOOK_GET_JOB === undefined) return withoutQueue(config, found);
-    judgeUrls(config, found);
-    judgeIdentity(config, found);
+    checkUrls(config, found);
+    checkIdentity(config, found);
     await Promise.all(originsOf(config).map((origin) => tryToReach(origin, found, signal)));
     return found.all;
   },
@@ -25,7 +28,7 @@ function withoutQueue(config: Config, found: Findings): Findings['all'] {
   ).all;
 }
 
-function judgeUrls(config: Config, found: Findings): void {
+function checkUrls(config: Config, found: Findings): void {
   const { RUNPOD_WEBHOOK_GET_JOB: take = '', RUNPOD_WEBHOOK_POST_OUTPUT: post } = config;
   if (post === undefined)
     found.broken(
@@ -49,7 +52,7 @@ function judgeUrls(config: Config, found: Findings): void {
     );
 }
 
-function judgeIdentity(config: Config, found: Findings): void {
+function checkIdentity(config: Config, found: Findings): void {
   const heartbeat = ['RUNPOD_WEBHOOK_PING', 'RUNPOD_AI_API_KEY', 'RUNPOD_POD_ID'] as const;
   const missing = heartbeat.filter((name) => config[name] === undefined);
   if (missing.length === 0) found.ok('the variables are complete');
@@ -72,12 +75,68 @@ function originsOf(config: Config): string[] {
   return [...new Set(urls.map((url) => new URL(url).origin))];
 }
 
-/** Any answer will do: what counts is that there is a way. */
+/** Any answer is fine: only the connection is checked. */
 async function tryToReach(origin: string, found: Findings, signal: AbortSignal): Promise<void> {
   try {
     await ask(origin, signal, 'HEAD');
     found.ok(`${origin} answers`);
   } catch (error) {
     found.broken(describeError(error), 'check the network of this machine, its proxy and its DNS');
+  }
+}
+
+/** Writes a small file and reads it through the link that a client would get. The file stays, because workers may not delete. */
+export const bucketCheck: Check = {
+  subject: 'Bucket',
+  look: async ({ openStorage }, signal) => {
+    const found = new Findings('Bucket');
+    await using storage = await openStorage();
+    if (!storage) return found.skipped('none is set; images are returned in results').all;
+    const url = await written(storage, found, signal);
+    if (url !== undefined) await readBack(url, found, signal);
+    return found.all;
+  },
+};
+
+const CONTENT = randomBytes(1024);
+
+async function written(
+  storage: Storage,
+  found: Findings,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const content = new Blob([CONTENT]);
+  const name = { filename: 'doctor.bin', uniqueName: 'doctor.bin' };
+  const file = { jobId: 'doctor', ...name, index: 0, content };
+  const startedAt = performance.now();
+  try {
+    const url = await storage.put({ ...file, mediaType: 'application/octet-stream' }, signal);
+    const ms = Math.round(performance.now() - startedAt);
+    found.ok(`a file was written in ${ms} ms: ${redactUrl(url)}`);
+    return url;
+  } catch (error) {
+    found.broken(describeError(error), 'check the BUCKET_* variables and the rights of the key');
+    return undefined;
+  }
+}
+
+async function readBack(url: string, found: Findings, signal: AbortSignal): Promise<void> {
+  const problem = await problemWith(url, signal);
+  if (problem === undefined) found.ok('its link gives the same bytes back');
+  else
+    found.broken(
+      `its link does not work: ${problem}`,
+      'clients fetch images by such links: the key needs the right to read, BUCKET_REGION must fit, and the address must be one clients can reach',
+    );
+}
+
+async function problemWith(url: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const response = await ask(url, signal);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    if (!response.ok) return `${response.status} ${response.statusText}`;
+    return bytes.equals(CONTENT) ? undefined : `other bytes came back (${bytes.length} of them)`;
+  } catch (error) {
+    return describeError(error);
   }
 }

@@ -2,8 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import { WorkerError } from '../errors.ts';
-import { followJob } from './follow-job.ts';
-import type { JobView } from './job-view.ts';
+import type { JobView } from './endpoint.ts';
+import { followJob } from './remote-job.ts';
 
 const queued: JobView = { jobId: 'j', status: 'IN_QUEUE', error: undefined };
 const running = (percent: number): JobView => ({

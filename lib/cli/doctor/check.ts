@@ -1,7 +1,7 @@
 import type { Config } from '../../config.ts';
 import type { Storage } from '../../storage/storage.ts';
 
-/** What a check found. Everything that is not as it should be comes with what to do about it. */
+/** A result of a check. Warnings and broken things come with advice. */
 export interface Finding {
   readonly subject: string;
   readonly state: 'ok' | 'warning' | 'broken' | 'skipped';
@@ -9,9 +9,9 @@ export interface Finding {
   readonly advice?: string;
 }
 
-/** What checks look at. */
+/** The things that checks examine. */
 export interface Surroundings {
-  /** Of those variables that can be read. */
+  /** Read from the variables that are valid. */
   readonly config: Config;
   readonly nodeVersion: string;
   /** Where RunPod mounts a network volume. */
@@ -19,13 +19,13 @@ export interface Surroundings {
   readonly openStorage: () => Promise<Storage | undefined>;
 }
 
-/** Looks at one thing. What it throws is a finding as well: that thing is broken. */
+/** Examines one subject. An error that it throws counts as a finding: the subject is broken. */
 export interface Check {
   readonly subject: string;
   readonly look: (around: Surroundings, signal: AbortSignal) => Promise<readonly Finding[]>;
 }
 
-/** Findings of one subject, in a word each. */
+/** Collects the findings of one subject. */
 export class Findings {
   readonly all: Finding[] = [];
   readonly #subject: string;

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { readOutput } from './images.ts';
+import { readOutput } from './result-files.ts';
 
 const item = (filename: string) => ({ filename, type: 'base64', data: 'AAAA' });
 

@@ -1,32 +1,31 @@
 import type { Config } from '../config.ts';
 import type { JsonBody } from '../json-body.ts';
-import type { Job } from '../queues/queue.ts';
-import type { EncodedResult } from '../queues/queue.ts';
+import type { EncodedResult, Job } from '../queues/queue.ts';
 import type { Storage } from '../storage/storage.ts';
 
-/** What the commands need of the worker as a whole. Nothing heavy is loaded before it is called. */
-export interface CliParts {
+/** The worker, as the commands use it. Nothing heavy is loaded before a method is called. */
+export interface CliContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What happens without a command; resolves to the exit code. */
+  /** Starts the worker, as without a command; resolves to the exit code. */
   start(args: readonly string[]): Promise<number>;
   /** Serves the local API until told to stop; resolves to the exit code. */
   serve(options: ServeOptions): Promise<number>;
   /** Runs one job in this process. When its signal aborts, the prompt is interrupted before this rejects with the reason. */
   runJob(job: Job, options: RunJobOptions): Promise<LocalRun>;
-  /** The bucket of the settings; undefined when results go back inline. */
+  /** The configured store of results; undefined when results are returned inline. */
   openStorage(config: Config): Promise<Storage | undefined>;
 }
 
 export interface ServeOptions {
-  /** Undefined: what the environment says. */
+  /** Default: API_PORT and API_HOST. */
   readonly port?: number;
   readonly host?: string;
-  /** The embedded ComfyUI stands behind it. */
+  /** Uses the embedded ComfyUI. */
   readonly simulate: boolean;
 }
 
 export interface RunJobOptions {
-  /** In the embedded ComfyUI, rather than the one at `COMFY_URL`. */
+  /** Uses the embedded ComfyUI instead of the one at `COMFY_URL`. */
   readonly simulate: boolean;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: JsonBody) => void;
@@ -34,6 +33,17 @@ export interface RunJobOptions {
 
 export interface LocalRun {
   readonly result: EncodedResult;
-  /** Milliseconds by phase; absent when the job did not get to its end. */
+  /** Milliseconds by phase; absent when the job failed early. */
   readonly timings?: Readonly<Record<string, number>>;
+}
+
+/** Options of both `run` and `submit`. */
+export interface JobOptions {
+  readonly image?: readonly string[];
+  readonly set?: readonly string[];
+  readonly out: string;
+  readonly json?: true;
+  readonly quiet?: true;
+  /** Seconds. */
+  readonly timeout: number;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { toJob, withImages, withInputs, withMember } from './job-text.ts';
+import { toJob, withImages, withInputs, withMember } from './job-file.ts';
 
 const NODES = '{"2": {"class_type":"A","inputs":{"cfg":1.0}}, "1": {"class_type":"B","inputs":{}}}';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseEndpoint } from './endpoint-address.ts';
+import { parseEndpoint } from './endpoint.ts';
 
 test.each([
   ['abc123', { endpointId: 'abc123', isRunpod: true }],

@@ -1,9 +1,48 @@
-import { redactUrl } from '../http/redact.ts';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join, parse } from 'node:path';
-import pRetry, { AbortError } from 'p-retry';
+import { z } from 'zod';
+import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, WorkerError } from '../errors.ts';
-import { isLink, type Image } from './images.ts';
+import { redactUrl } from '../http/redact.ts';
+import { retry, RETRY_POLICIES } from '../http/retry.ts';
+import { valueOf } from '../json-body.ts';
+import type { EncodedResult } from '../queues/queue.ts';
+
+const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
+
+/** An image or other file of a result; `data` is base64 or a link. */
+export type ResultImage = z.infer<typeof ImageSchema>;
+
+const files = z.array(ImageSchema).optional().catch(undefined);
+
+const OutputSchema = z.object({
+  images: files,
+  videos: files,
+  audio: files,
+  files,
+  errors: z.array(z.string()).optional().catch(undefined),
+  details: z.array(z.string()).optional().catch(undefined),
+});
+
+/** The files in an output, and the problems it reports beside them. */
+export function readOutput(output: unknown): { images: ResultImage[]; problems: string[] } {
+  const {
+    images,
+    videos,
+    audio,
+    files,
+    errors = [],
+    details = [],
+  } = OutputSchema.safeParse(output).data ?? {};
+  const all = [images, videos, audio, files].flatMap((some) => some ?? []);
+  return { images: all, problems: [...errors, ...details] };
+}
+
+export function imagesOf({ output }: EncodedResult): ResultImage[] {
+  return readOutput(output && valueOf(output)).images;
+}
+
+export const isLink = ({ data }: ResultImage): boolean => /^https?:\/\//i.test(data);
 
 export interface SavedImage {
   readonly filename: string;
@@ -11,20 +50,14 @@ export interface SavedImage {
   readonly bytes: number;
 }
 
-export interface SaveOptions {
+interface SaveOptions {
   readonly folder: string;
   readonly signal: AbortSignal;
-  /** Files of the same name are written over; otherwise the new one gets a number. */
+  /** Overwrites files of the same name; otherwise the new file gets a number. */
   readonly overwrite?: boolean;
 }
 
-export interface Saving {
-  readonly saved: readonly SavedImage[];
-  /** One line for each image that could not be saved. */
-  readonly problems: readonly string[];
-}
-
-/** Creates the folder images are to go into. @throws WorkerError `usage.invalid`. */
+/** Creates the folder for images. @throws WorkerError `usage.invalid`. */
 export async function openFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
@@ -34,8 +67,14 @@ export async function openFolder(folder: string): Promise<void> {
   }
 }
 
-/** One after the other, so that the numbers of equal names follow the order of the result. Never outside of the folder. */
-export async function saveImages(images: readonly Image[], options: SaveOptions): Promise<Saving> {
+/** Saves images one by one, so that equal names are numbered in the order of the result. Never writes outside of the folder. */
+export async function saveImages(
+  images: readonly ResultImage[],
+  options: SaveOptions,
+): Promise<{
+  readonly saved: readonly SavedImage[];
+  /** One line for each image that was not saved. */ readonly problems: readonly string[];
+}> {
   const saved: SavedImage[] = [];
   const problems: string[] = [];
   for (const image of images) {
@@ -49,28 +88,34 @@ export async function saveImages(images: readonly Image[], options: SaveOptions)
   return { saved, problems };
 }
 
-async function saveImage(image: Image, options: SaveOptions): Promise<SavedImage> {
+async function saveImage(image: ResultImage, options: SaveOptions): Promise<SavedImage> {
   const bytes = isLink(image) ? await fetchBytes(image.data, options.signal) : decode(image);
   const path = await write(join(options.folder, safeName(image.filename)), bytes, options);
   return { filename: image.filename, path, bytes: bytes.length };
 }
 
 /** Bare base64, or a data URI. */
-function decode({ data }: Image): Buffer {
+function decode({ data }: ResultImage): Buffer {
   return Buffer.from(data.replace(/^data:[^,]*,/, ''), 'base64');
 }
 
 function fetchBytes(url: string, signal: AbortSignal): Promise<Buffer> {
-  return pRetry(() => fetchOnce(url, signal), { retries: 3, minTimeout: 300, signal });
+  const isTransient = (error: unknown) => !(error instanceof Refused);
+  const policy = RETRY_POLICIES.fetchResult;
+  return retry(() => fetchOnce(url, signal), { policy, clock: systemClock, signal, isTransient });
 }
+
+/** Another attempt would fail, too. */
+class Refused extends Error {}
 
 async function fetchOnce(url: string, signal: AbortSignal): Promise<Buffer> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
   const response = await fetch(url, { signal: inTime });
   if (response.ok) return Buffer.from(await response.arrayBuffer());
   await response.body?.cancel();
-  const refused = new Error(`[GET] ${redactUrl(url)}: ${response.status} ${response.statusText}`);
-  throw response.status >= 500 || response.status === 429 ? refused : new AbortError(refused);
+  const { status, statusText } = response;
+  const text = `[GET] ${redactUrl(url)}: ${status} ${statusText}`;
+  throw status >= 500 || status === 429 ? new Error(text) : new Refused(text);
 }
 
 async function write(path: string, bytes: Buffer, { overwrite }: SaveOptions): Promise<string> {
@@ -85,7 +130,7 @@ async function write(path: string, bytes: Buffer, { overwrite }: SaveOptions): P
   throw new Error(`${path} and ${MOST_NUMBERS} files with numbers are there already`);
 }
 
-/** False when there is a file of that name. */
+/** @returns false when the file exists. */
 async function writeNew(path: string, bytes: Buffer): Promise<boolean> {
   try {
     await using file = await open(path, 'wx');
@@ -102,7 +147,7 @@ function numbered(path: string, number: number): string {
   return join(dir, `${name}-${number}${ext}`);
 }
 
-/** The last part of a name, whichever system made it, without what no file may be called. */
+/** The last part of a path of any system, without characters that file names must not have. */
 function safeName(filename: string): string {
   const last = filename.split(/[\\/]/).at(-1) ?? '';
   const plain = last.replace(/[\u0000-\u001f\u007f<>:"|?*]/g, '_').replace(/^\.+/, '');

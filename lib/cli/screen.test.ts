@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { maybeStep, ProgressBar, type Step } from './progress-bar.ts';
+import { maybeStep, ProgressBar, type Step } from './screen.ts';
 
 const STEPS: readonly Step[] = [
   { percent: 10, nodeTitle: 'Load' },

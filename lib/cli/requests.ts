@@ -1,0 +1,76 @@
+import { systemClock } from '../clock.ts';
+import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
+import { redactUrl } from '../http/redact.ts';
+
+/**
+ * Resolves when ComfyUI answers. Waits only a few seconds, because a person is waiting.
+ * @throws WorkerError `comfy.unreachable`, or the reason of the signal.
+ */
+export async function findComfy(
+  url: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const until = performance.now() + START_MS;
+  for (;;) {
+    const problem = await problemOf(url, signal);
+    if (problem === undefined) return;
+    if (performance.now() >= until) throw notFound(url, problem);
+    await systemClock.sleep(POLL_MS, signal);
+  }
+}
+
+async function problemOf(url: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+    const response = await fetch(url, { signal: inTime });
+    await response.body?.cancel();
+    return response.ok ? undefined : `it answered ${response.status} ${response.statusText}`;
+  } catch (error) {
+    signal.throwIfAborted();
+    return connectionProblem(error);
+  }
+}
+
+function notFound(url: string, problem: string): WorkerError {
+  return new WorkerError(
+    'comfy.unreachable',
+    `No ComfyUI answers at ${url} (${problem}); start it, set COMFY_URL to where it is, or use --simulate`,
+  );
+}
+
+/** Reads JSON. The `Error` that it throws names the request and the answer. */
+export async function getJson(url: string, signal: AbortSignal): Promise<unknown> {
+  const response = await ask(url, signal);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`[GET] ${url}: ${response.status} ${response.statusText}`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const begin = JSON.stringify(text.slice(0, 60));
+    throw new Error(`[GET] ${url} answered something that is not JSON: ${begin}`, { cause: error });
+  }
+}
+
+/** Sends one request. The `Error` that it throws names the request and the reason. */
+export async function ask(url: string, signal: AbortSignal, method = 'GET'): Promise<Response> {
+  try {
+    return await fetch(url, { method, signal, redirect: 'manual' });
+  } catch (error) {
+    throw new Error(`[${method}] ${redactUrl(url)}: ${connectionProblem(error)}`, { cause: error });
+  }
+}
+
+/** A URL below a base URL that may have a path. */
+export function under(base: string, path: string): string {
+  return `${base.replace(/\/+$/, '')}${path}`;
+}
+
+/** Why a request of `fetch` failed: its error says only that, the cause has the reason. */
+export function connectionProblem(error: unknown): string {
+  const cause = isError(error) && error.cause !== undefined ? error.cause : error;
+  return errnoOf(cause) ?? describeError(cause);
+}
+
+const START_MS = 3000;
+const ANSWER_MS = 10_000;
+const POLL_MS = 250;
