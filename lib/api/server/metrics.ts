@@ -48,15 +48,15 @@ export class Metrics {
 
   connect(sources: MetricSources): void {
     this.#addJobs(sources);
-    const { undelivered, recordBytes } = sources;
+
     this.#addGauge('comfyui_worker_queue_depth', 'Jobs that nobody has begun', async () => {
       return (await sources.counts()).queued;
     });
-    this.#addGauge('comfyui_worker_record_bytes', 'Inputs and outputs kept in memory', recordBytes);
-    this.#addGauge(
-      'comfyui_worker_undelivered_results',
-      'Results not handed over yet',
-      undelivered,
+    this.#addGauge('comfyui_worker_record_bytes', 'Inputs and outputs kept in memory', () =>
+      sources.recordBytes(),
+    );
+    this.#addGauge('comfyui_worker_undelivered_results', 'Results not handed over yet', () =>
+      sources.undelivered(),
     );
     this.#addGauge('comfyui_worker_comfyui_up', '1 when ComfyUI answers', async () =>
       Number(await sources.comfyIsUp()),
