@@ -48,6 +48,6 @@ function heading({ machine, node, worker, comfy }: Report): string {
     `bench    Node ${node}`,
     `worker   ${worker}`,
     `ComfyUI  ${comfy}`,
-    'Of a series the median is told first.',
+    'For a series, the first number is the median.',
   ].join('\n');
 }

@@ -27,12 +27,12 @@ const say = (line = '') => process.stdout.write(`${line}\n`);
 
 async function demo(file: string): Promise<number> {
   const job = await readJob(file);
-  const told: { timings?: Timings } = {};
+  const reported: { timings?: Timings } = {};
   await using jobs = await startLocalJobs({
     config: readConfig({ PROGRESS_INTERVAL_MS: '40' }),
     log: await createLog({ level: 'warn', format: 'pretty' }),
     simulate: true,
-    onTimings: (_jobId, timings) => (told.timings = timings),
+    onTimings: (_jobId, timings) => (reported.timings = timings),
   });
 
   say(`ComfyUI   embedded, simulated: real protocol, no models   ${jobs.comfyUrl}`);
@@ -42,7 +42,7 @@ async function demo(file: string): Promise<number> {
   say();
 
   for (const line of await saveAll(result)) say(`Image     ${line}`);
-  if (told.timings) say(`Phases    ${describePhases(told.timings)}`);
+  if (reported.timings) say(`Phases    ${describePhases(reported.timings)}`);
   say(`Result    ${shapeOf(textOf(result)).replaceAll('\n', '\n          ')}`);
   return result.error === undefined ? 0 : 1;
 }

@@ -14,7 +14,7 @@ export async function startEmbeddedComfy(port: number): Promise<Comfy> {
   const child = fork(new URL('./embedded-comfy.ts', import.meta.url), [String(port)]);
   const ended = once(child, 'exit');
   const failed = ended.then(([code]) => {
-    throw new Error(`The embedded ComfyUI ended with code ${String(code)} before it was up`);
+    throw new Error(`The embedded ComfyUI exited with code ${String(code)} during start`);
   });
   const [url] = (await Promise.race([once(child, 'message'), failed])) as [string];
   return {
@@ -33,7 +33,7 @@ export async function startEmbeddedComfy(port: number): Promise<Comfy> {
  */
 export async function reachComfy(url: string): Promise<Comfy> {
   const response = await fetch(`${url}/system_stats`).catch((error: unknown) => {
-    throw new Error(`Nothing answers at ${url} (${errnoOf(error) ?? describeError(error)})`);
+    throw new Error(`No ComfyUI answers at ${url} (${errnoOf(error) ?? describeError(error)})`);
   });
   if (!response.ok) throw new Error(`[GET] "${url}/system_stats": ${response.status}`);
   await response.body?.cancel();

@@ -84,13 +84,13 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'start-again',
-    about: 'the same where it has been started before, and Node has kept the compiled code',
+    about: 'the same, with the compile cache filled by an earlier start',
     kind: 'starts',
     count: 10,
   },
   {
     name: 'tiny',
-    about: 'EmptyImage 64x64 to SaveImage, one after another',
+    about: 'EmptyImage 64x64 to SaveImage, one job at a time',
     count: 100,
     kind: 'jobs',
     queued: 1,
@@ -124,7 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'outputs',
-    about: '4 outputs of 1024x1024 noise, more than 15 MB of result',
+    about: '4 outputs of 1024x1024 noise, a result of more than 15 MB',
     count: 20,
     kind: 'jobs',
     queued: 1,
@@ -132,7 +132,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'soak',
-    about: 'tiny jobs, thousands of them: does memory stay flat?',
+    about: 'thousands of tiny jobs; memory should stay flat',
     count: 10_000,
     kind: 'jobs',
     queued: 20,
@@ -150,7 +150,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'api-inputs',
-    about: '50 clients at once, each with a picture of 1.5 MB to send',
+    about: '50 clients at once, each sends an image of 1.5 MB',
     count: 5,
     kind: 'rounds',
     clients: 50,

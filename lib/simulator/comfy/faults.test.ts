@@ -115,18 +115,18 @@ test('a stalled publisher holds messages back and later sends them in order', as
 test('a client that does not read delays the messages of all clients, but no prompt', async () => {
   const nodes = new Map([...PROBE_NODES, HUGE_PREVIEWS]);
   await using comfy = await start({ nodes, speed: Infinity });
-  using deaf = await ProbeSocket.open(comfy, 'deaf');
+  using paused = await ProbeSocket.open(comfy, 'paused');
   using other = await ProbeSocket.open(comfy, 'other');
   await other.waitFor(({ type }) => type === 'status');
-  deaf.pause();
+  paused.pause();
   const graph = { 1: { class_type: 'HugePreviews', inputs: {} } };
-  const huge = await submit(comfy, graph, { client_id: 'deaf' });
+  const huge = await submit(comfy, graph, { client_id: 'paused' });
   await comfy.waitFor({ type: 'history', promptId: huge });
   const promptId = await submit(comfy, textGraph('x'), { client_id: 'other' });
   await comfy.waitFor({ type: 'history', promptId });
   await other.ping();
   expect(other.types).not.toContain('executing null');
-  await comfy.faults.breakSockets('reset', { clientId: 'deaf' });
+  await comfy.faults.breakSockets('reset', { clientId: 'paused' });
   await other.waitForEnd(promptId);
 });
 

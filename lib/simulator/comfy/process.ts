@@ -6,7 +6,7 @@ import type { Faults } from './faults.ts';
 import { History, type Outcome } from './prompt/history.ts';
 import { PromptEvents } from './prompt/prompt-events.ts';
 import { PromptQueue, type QueuedPrompt } from './prompt/queue.ts';
-import { SocketTable } from './server/sockets.ts';
+import { serverFeatures, SocketTable, type ServerFeatures } from './server/sockets.ts';
 import type { Catalogue } from './nodes/node.ts';
 
 export interface ProcessOptions {
@@ -16,6 +16,7 @@ export interface ProcessOptions {
   readonly speed: number;
   readonly previews: boolean;
   readonly historyCapacity: number;
+  readonly maxUploadBytes: number | undefined;
   readonly logger?: Logger | undefined;
   readonly log: EventLog;
   readonly faults: Faults;
@@ -32,7 +33,8 @@ export interface ProcessOptions {
 export class ComfyProcess {
   readonly queue: PromptQueue;
   readonly history: History;
-  readonly sockets = new SocketTable();
+  readonly features: ServerFeatures;
+  readonly sockets: SocketTable;
   readonly events: PromptEvents;
   readonly executor: Executor;
   readonly #options: ProcessOptions;
@@ -43,6 +45,8 @@ export class ComfyProcess {
   constructor(options: ProcessOptions) {
     const { catalogue, speed, previews, log, logger } = options;
     this.#options = options;
+    this.features = serverFeatures(options.maxUploadBytes);
+    this.sockets = new SocketTable(this.features);
     this.history = new History(options.historyCapacity);
     this.events = new PromptEvents(this.sockets, log, { previews });
     this.queue = new PromptQueue(() => this.events.status(this.queue.remaining));

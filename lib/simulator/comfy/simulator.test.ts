@@ -164,7 +164,7 @@ test('out of memory fails its prompt, but not the next one', async () => {
 test.each([
   ['nope', ['execution_error']],
   ['', []],
-])('a branch blocked with "%s" fails nothing', async (message, told) => {
+])('a branch blocked with "%s" fails nothing', async (message, sent) => {
   await using comfy = await start({ speed: Infinity });
   using socket = await ProbeSocket.open(comfy, 'a');
   const graph = {
@@ -174,7 +174,7 @@ test.each([
   };
   const promptId = await submit(comfy, graph, { client_id: 'a' });
   await socket.waitForEnd(promptId);
-  expect(socket.types.filter((type) => type === 'execution_error')).toEqual(told);
+  expect(socket.types.filter((type) => type === 'execution_error')).toEqual(sent);
   const entry = await historyOf(comfy, promptId);
   expect(entry).toMatchObject({ outputs: {}, status: { status_str: 'success' } });
 });

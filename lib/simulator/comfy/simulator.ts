@@ -25,6 +25,8 @@ export interface SimulatorOptions {
   readonly previews?: boolean;
   /** Maximum number of history entries. Default 10000, as in ComfyUI. */
   readonly historyCapacity?: number;
+  /** Largest request body. Default 100 MiB, as in ComfyUI (`--max-upload-size`). */
+  readonly maxUploadBytes?: number;
   /** ComfyUI starts output nodes in random order; this function decides it. Default: document order. */
   readonly orderOutputs?: (ids: readonly string[]) => readonly string[];
   readonly log?: Logger;
@@ -124,6 +126,7 @@ class Simulator implements ComfySimulator {
         host: { folders: this.folders, models },
       },
       orderOutputs: rest.orderOutputs ?? ((ids) => ids),
+      maxUploadBytes: rest.maxUploadBytes,
       historyCapacity: rest.historyCapacity ?? 10_000,
       speed,
       previews,

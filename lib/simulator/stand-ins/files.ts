@@ -95,7 +95,7 @@ class Shelf {
     } else {
       const etag = this.#etagOf(file);
       await sendFile(response, file, {
-        asked: request.headers,
+        requestHeaders: request.headers,
         ...(etag === undefined ? {} : { etag }),
         ...(fault ? { fault } : {}),
       });

@@ -66,9 +66,9 @@ test('a poll is held until a job arrives, and answered 204 if none does', async 
   const worker = workerOf(sim);
   expect((await worker.take()).status).toBe(204);
 
-  const asked = sim.nextTake();
+  const took = sim.nextTake();
   const polled = worker.take();
-  await asked;
+  await took;
   sim.submit('late', { id: 'j1' });
   expect(JSON.parse((await polled).text)).toEqual({ id: 'j1', input: 'late' });
 });
@@ -88,9 +88,9 @@ test('a batch contains at most the requested number of jobs, in order', async ()
 test('a poll whose connection was closed gets no job', async () => {
   await using sim = await startRunpodSimulator();
   const leaving = new AbortController();
-  const asked = sim.nextTake();
+  const took = sim.nextTake();
   const left = workerOf(sim, 'gone').take(leaving.signal);
-  await asked;
+  await took;
   leaving.abort();
   await expect(left).rejects.toThrow();
   await sim.until(() => sim.takes[0]?.abandoned === true);
@@ -135,11 +135,11 @@ test('the worker that has a cancelled job is told once', async () => {
   sim.submit(1, { id: 'j1' });
   await worker.take();
 
-  const asked = sim.nextStop();
-  const told = worker.stops();
-  await asked;
+  const took = sim.nextStop();
+  const stops = worker.stops();
+  await took;
   sim.stopJob('j1');
-  expect(JSON.parse((await told).text)).toEqual({ jobsToStop: ['j1'] });
+  expect(JSON.parse((await stops).text)).toEqual({ jobsToStop: ['j1'] });
   expect((await worker.stops()).status).toBe(204);
   expect(sim.job('j1')?.status).toBe('CANCELLED');
 });
@@ -218,9 +218,9 @@ test('while down, connections are refused; when up again, the jobs and the addre
   const worker = workerOf(sim);
   const { url } = sim;
   sim.submit(1, { id: 'j1' });
-  const asked = sim.nextTake();
+  const took = sim.nextTake();
   const open = worker.take();
-  await asked;
+  await took;
   expect((await open).status).toBe(200);
 
   await sim.down();

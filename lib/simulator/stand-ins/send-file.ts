@@ -60,12 +60,16 @@ interface Plan {
 export async function sendFile(
   response: ServerResponse,
   file: ServedFile,
-  { asked, etag, fault }: { asked: IncomingHttpHeaders; etag?: string; fault?: FileFault },
+  {
+    requestHeaders,
+    etag,
+    fault,
+  }: { requestHeaders: IncomingHttpHeaders; etag?: string; fault?: FileFault },
 ): Promise<void> {
-  if (file.gzip && /\bgzip\b/.test(asked['accept-encoding']?.toString() ?? '')) {
+  if (file.gzip && /\bgzip\b/.test(requestHeaders['accept-encoding']?.toString() ?? '')) {
     return sendCompressed(response, file);
   }
-  const plan = planAnswer(file, asked, etag);
+  const plan = planAnswer(file, requestHeaders, etag);
   const claimed = fault?.kind === 'claim' ? fault.bytes : plan.end - plan.start;
   response.writeHead(plan.status, {
     ...plan.headers,
@@ -81,7 +85,11 @@ async function sendCompressed(response: ServerResponse, file: ServedFile): Promi
   await pipeline(Readable.from(bytes), createGzip(), response);
 }
 
-function planAnswer(file: ServedFile, asked: IncomingHttpHeaders, etag: string | undefined): Plan {
+function planAnswer(
+  file: ServedFile,
+  requestHeaders: IncomingHttpHeaders,
+  etag: string | undefined,
+): Plan {
   const size = sizeOf(file.content);
   const canRange = file.ranges !== false;
   const headers = {
@@ -89,7 +97,8 @@ function planAnswer(file: ServedFile, asked: IncomingHttpHeaders, etag: string |
     ...(canRange ? { 'accept-ranges': 'bytes' } : {}),
     ...(etag === undefined ? {} : { etag }),
   };
-  const start = canRange && isSameVersion(asked, etag) ? maybeStart(asked.range) : undefined;
+  const start =
+    canRange && isSameVersion(requestHeaders, etag) ? maybeStart(requestHeaders.range) : undefined;
   if (start === undefined) return { status: 200, headers, start: 0, end: size };
   if (start >= size) {
     return {
@@ -106,8 +115,8 @@ function planAnswer(file: ServedFile, asked: IncomingHttpHeaders, etag: string |
 const typeOf = ({ mediaType }: ServedFile) => mediaType ?? 'application/octet-stream';
 
 /** A range is sent only if the client's `If-Range` names this version of the file. */
-const isSameVersion = (asked: IncomingHttpHeaders, etag: string | undefined) =>
-  asked['if-range'] === undefined || asked['if-range'] === etag;
+const isSameVersion = (requestHeaders: IncomingHttpHeaders, etag: string | undefined) =>
+  requestHeaders['if-range'] === undefined || requestHeaders['if-range'] === etag;
 
 /** Only ranges of the form `bytes=5-` are supported, the form used to resume a download. */
 function maybeStart(range: string | undefined): number | undefined {

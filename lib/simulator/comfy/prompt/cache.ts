@@ -68,7 +68,7 @@ export async function signGraph(
     if (!nodeClass) throw new PythonError('KeyError', pyRepr(classOf(node)));
     const { definition, info } = nodeClass;
     const parts: unknown[] = [classOf(node)];
-    if (hiddenInputs(info).some(([, wanted]) => wanted === 'UNIQUE_ID')) parts.push(id);
+    if (hiddenInputs(info).some(([, kind]) => kind === 'UNIQUE_ID')) parts.push(id);
     const literals: Record<string, unknown> = {};
     for (const [name, value] of [...inputs].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const link = maybeLink(value);

@@ -63,9 +63,7 @@ export class PreparedGraph {
   /** The values of a node's hidden inputs, as error messages show them. */
   gatherHidden(id: string, prompt: QueuedPrompt): Record<string, unknown> {
     const hidden = hiddenInputs(this.describedNode(id).info);
-    return Object.fromEntries(
-      hidden.map(([name, wanted]) => [name, hiddenText(wanted, id, prompt)]),
-    );
+    return Object.fromEntries(hidden.map(([name, kind]) => [name, hiddenText(kind, id, prompt)]));
   }
 
   #node(id: string): PyDict {
@@ -86,9 +84,9 @@ export function pnginfoOf({ extraData }: QueuedPrompt): PyDict | undefined {
   return pnginfo instanceof Map ? pnginfo : undefined;
 }
 
-function hiddenText(wanted: string, id: string, prompt: QueuedPrompt): string | null {
+function hiddenText(kind: string, id: string, prompt: QueuedPrompt): string | null {
   const pnginfo = pnginfoOf(prompt);
-  switch (wanted) {
+  switch (kind) {
     case 'PROMPT':
       return pyRepr(prompt.graph);
     case 'EXTRA_PNGINFO':

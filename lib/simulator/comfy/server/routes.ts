@@ -1,7 +1,6 @@
 import { dirname, join } from 'node:path';
 import { freemem, totalmem } from 'node:os';
 import { empty, internalError, json, text, type Answer, type Exchange } from './answers.ts';
-import { SERVER_FEATURES } from './sockets.ts';
 import { promptTuple, type HistoryEntry } from '../prompt/history.ts';
 import { findJob, listJobs } from './jobs.ts';
 import type { ComfyProcess } from '../process.ts';
@@ -48,7 +47,7 @@ const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/object_info', handle: objectInfo },
   { method: 'GET', path: '/object_info/:id', handle: objectInfo },
   { method: 'GET', path: '/system_stats', handle: () => json(systemStats()) },
-  { method: 'GET', path: '/features', handle: () => json(SERVER_FEATURES) },
+  { method: 'GET', path: '/features', handle: ({ comfy }) => json(comfy.features) },
   { method: 'GET', path: '/models', handle: () => json(MODEL_FOLDERS) },
   { method: 'GET', path: '/models/:id', handle: listModels },
   { method: 'GET', path: '/embeddings', handle: listEmbeddings },
@@ -69,11 +68,11 @@ const COMPILED: readonly Compiled[] = ROUTES.map((route) => ({
 
 /** The handler for a method and path, and the value of `:id`. Undefined when there is none. */
 export function findRoute(method: string, path: string): [handle: Handle, id: string] | undefined {
-  const wanted = method === 'HEAD' ? 'GET' : method;
+  const routeMethod = method === 'HEAD' ? 'GET' : method;
   const inApi = path.startsWith('/api/');
   const bare = inApi ? path.slice('/api'.length) : path;
   for (const { route, pattern } of COMPILED) {
-    if (route.method !== wanted || (route.apiOnly && !inApi)) continue;
+    if (route.method !== routeMethod || (route.apiOnly && !inApi)) continue;
     if (route.bareOnly && inApi) continue;
     const found = pattern.exec(bare);
     if (found) return [route.handle, decodeURIComponent(found[1] ?? '')];

@@ -20,7 +20,6 @@ import {
   type Answer,
 } from './answers.ts';
 import type { AnswerFault } from '../faults.ts';
-import { MAX_UPLOAD_BYTES } from './sockets.ts';
 import type { ComfyProcess } from '../process.ts';
 import { message, statusData } from '../prompt/prompt-events.ts';
 import { findRoute, noRoute } from './routes.ts';
@@ -98,13 +97,14 @@ export class ComfyServer {
       const found = findRoute(request.method ?? 'GET', target.pathname);
       if (!found) return noRoute(request.method ?? 'GET');
       const [handle, id] = found;
+      const maxBytes = this.#comfy.features.max_upload_size;
       return await handle({
         comfy: this.#comfy,
         query: target.searchParams,
         id,
         headers: request.headers as Record<string, string | undefined>,
-        stream: () => readBody(request, MAX_UPLOAD_BYTES),
-        body: () => buffer(readBody(request, MAX_UPLOAD_BYTES)),
+        stream: () => readBody(request, maxBytes),
+        body: () => buffer(readBody(request, maxBytes)),
       });
     } catch (error) {
       return error instanceof TooLarge ? text(413, error.message) : internalError();
@@ -153,7 +153,7 @@ export class ComfyServer {
     }
   }
 
-  /** A new socket is told the queue's length and, if its prompt is running, the current node. */
+  /** Sends a new socket the queue's length and, if its prompt is running, the current node. */
   #greet(sid: string): void {
     const { sockets, queue, events } = this.#comfy;
     sockets.publish(message('status', { ...statusData(queue.remaining), sid }), sid);

@@ -25,11 +25,12 @@ export class SocketTable {
   readonly #table = new Map<string, Client>();
   readonly #clients = new Set<Client>();
   readonly #frames: { readonly sid: unknown; readonly frame: Frame }[] = [];
+  readonly #features: ServerFeatures;
   #publishing = false;
   #hold: Promise<unknown> | undefined;
 
-  get size(): number {
-    return this.#clients.size;
+  constructor(features: ServerFeatures) {
+    this.#features = features;
   }
 
   /** Registers a socket. Without a client id it gets one of 32 hexadecimal digits. */
@@ -79,7 +80,7 @@ export class SocketTable {
       mayNegotiate = flags === 'not json';
       if (typeof flags === 'string') return;
       client.previewMetadata = flags.supports_preview_metadata === true;
-      void write(client, writeJson({ type: 'feature_flags', data: SERVER_FEATURES }));
+      void write(client, writeJson({ type: 'feature_flags', data: this.#features }));
     });
     // `ws` reports a TCP reset as an error; the 'close' event follows.
     client.socket.on('error', () => undefined);
@@ -132,15 +133,20 @@ function breakClient(client: Client, how: SocketBreak): void {
   }
 }
 
-/** The largest request body, in bytes; announced in {@link SERVER_FEATURES}. */
-export const MAX_UPLOAD_BYTES = 104_857_600;
-
 /** The server's feature flags, in `/features` and in the websocket handshake. */
-export const SERVER_FEATURES = {
+export interface ServerFeatures {
+  readonly supports_preview_metadata: boolean;
+  /** Largest request body in bytes. */
+  readonly max_upload_size: number;
+  readonly extension: unknown;
+}
+
+/** `maxUploadBytes` defaults to ComfyUI's 100 MiB. */
+export const serverFeatures = (maxUploadBytes = 104_857_600): ServerFeatures => ({
   supports_preview_metadata: true,
-  max_upload_size: MAX_UPLOAD_BYTES,
+  max_upload_size: maxUploadBytes,
   extension: { manager: { supports_v4: true } },
-};
+});
 
 /**
  * The feature flags a client sends as its first JSON frame. A frame that is not JSON does not count as the first; any

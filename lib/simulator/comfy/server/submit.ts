@@ -41,8 +41,8 @@ const isContainer = (value: PyValue) =>
 
 /** The counter advances with every request without a `number`, including rejected ones. */
 function takeNumber(fields: PyDict, comfy: ComfyProcess): number | PyFloat {
-  const wanted = fields.get('number');
-  if (wanted !== undefined) return pyFloat(wanted);
+  const requested = fields.get('number');
+  if (requested !== undefined) return pyFloat(requested);
   const number = comfy.nextNumber();
   // -0 equals 0: `front` has no effect on the first prompt of a process.
   return pyBool(fields.get('front') ?? null) && number !== 0 ? -number : number;

@@ -23,9 +23,9 @@ async function findFile(
   query: URLSearchParams,
   folders: Folders,
 ): Promise<Answer | { readonly path: string; readonly name: string }> {
-  const asked = query.get('filename');
-  if (asked === null) return empty(404);
-  const [, plain = asked, annotation] = /^(.*) \[(input|output|temp)\]$/s.exec(asked) ?? [];
+  const filename = query.get('filename');
+  if (filename === null) return empty(404);
+  const [, plain = filename, annotation] = /^(.*) \[(input|output|temp)\]$/s.exec(filename) ?? [];
   if (plain === '' || plain.startsWith('/') || plain.includes('..')) return empty(400);
   const type = annotation ?? query.get('type') ?? 'output';
   const root = Object.hasOwn(folders, type) ? folders[type as keyof Folders] : undefined;
@@ -53,8 +53,8 @@ async function maybePicture(path: string, query: URLSearchParams): Promise<Answe
 
 /** `webp;50` or `jpeg;80`. An unknown format means webp; the default quality is 90. */
 async function previewOf(path: string, preview: string): Promise<Answer> {
-  const [wanted, quality = ''] = preview.split(';');
-  const format = wanted === 'jpeg' ? 'jpeg' : 'webp';
+  const [name, quality = ''] = preview.split(';');
+  const format = name === 'jpeg' ? 'jpeg' : 'webp';
   const options = { quality: /^\d+$/.test(quality) ? clamp(Number(quality)) : 90 };
   return picture(format, await sharp(path).toFormat(format, options).toBuffer());
 }
@@ -96,7 +96,7 @@ const latin1 = (text: string) => Buffer.from(text).toString('latin1');
 type Headers = Readonly<Record<string, string | undefined>>;
 
 /** A file with `ETag`, `Last-Modified`, conditional requests and one range. The answer refers to the file; nothing is read. */
-async function answerFile(path: string, type: string, asked: Headers): Promise<Answer> {
+async function answerFile(path: string, type: string, requestHeaders: Headers): Promise<Answer> {
   const stats = await stat(path, { bigint: true });
   const headers = {
     'content-type': type,
@@ -104,29 +104,32 @@ async function answerFile(path: string, type: string, asked: Headers): Promise<A
     etag: etagOf(stats),
     'last-modified': stats.mtime.toUTCString(),
   };
-  if (isUnchanged(asked, headers)) return { status: 304, headers, body: Buffer.alloc(0) };
-  return answerPart({ path, start: 0, end: Number(stats.size) }, headers, asked);
+  if (isUnchanged(requestHeaders, headers)) return { status: 304, headers, body: Buffer.alloc(0) };
+  return answerPart({ path, start: 0, end: Number(stats.size) }, headers, requestHeaders);
 }
 
 const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${size.toString(16)}"`;
 
-function isUnchanged(asked: Headers, headers: { etag: string; 'last-modified': string }): boolean {
-  const tags = asked['if-none-match'];
-  if (tags !== undefined) return tags.split(',').some((tag) => isTag(tag, headers.etag));
-  const since = Date.parse(asked['if-modified-since'] ?? '');
+function isUnchanged(
+  requestHeaders: Headers,
+  headers: { etag: string; 'last-modified': string },
+): boolean {
+  const tags = requestHeaders['if-none-match'];
+  if (tags !== undefined) return tags.split(',').some((tag) => matchesTag(tag, headers.etag));
+  const since = Date.parse(requestHeaders['if-modified-since'] ?? '');
   return Date.parse(headers['last-modified']) <= since;
 }
 
-const isTag = (asked: string, etag: string) =>
-  asked.trim() === '*' || asked.trim().replace(/^W\//, '') === etag;
+const matchesTag = (tag: string, etag: string) =>
+  tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag;
 
 function answerPart(
   whole: FilePart,
   headers: Readonly<Record<string, string>>,
-  asked: Headers,
+  requestHeaders: Headers,
 ): Answer {
   const size = whole.end;
-  const range = maybeRange(asked.range, size);
+  const range = maybeRange(requestHeaders.range, size);
   if (!range) return { status: 200, headers, body: whole };
   const [start, end] = range;
   if (start >= size) {

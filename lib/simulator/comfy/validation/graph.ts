@@ -51,8 +51,8 @@ export function declaredInputs(info: NodeInfo): DeclaredInput[] {
 
 /** Names and kinds of hidden inputs: `PROMPT`, `EXTRA_PNGINFO`, `UNIQUE_ID`. */
 export function hiddenInputs(info: NodeInfo): [string, string][] {
-  return Object.entries(info.input.hidden ?? {}).map(([name, wanted]) => [
+  return Object.entries(info.input.hidden ?? {}).map(([name, kind]) => [
     name,
-    String(Array.isArray(wanted) ? wanted[0] : wanted),
+    String(Array.isArray(kind) ? kind[0] : kind),
   ]);
 }

@@ -52,7 +52,7 @@ export function badLink(input: DeclaredInput, value: PyValue): Complaint {
 }
 
 export function typeMismatch(input: DeclaredInput, received: unknown, link: PyValue): Complaint {
-  const types = `received_type(${textOf(received)}) mismatch input_type(${textOf(input.type)})`;
+  const types = `received_type(${typeText(received)}) mismatch input_type(${typeText(input.type)})`;
   return {
     type: 'return_type_mismatch',
     message: 'Return type mismatch between linked nodes',
@@ -67,11 +67,11 @@ export function typeMismatch(input: DeclaredInput, received: unknown, link: PyVa
 }
 
 /** Types are compatible when equal, when one is `*`, or when lists of types (`INT,FLOAT`) overlap. */
-export function typesFit(received: unknown, wanted: unknown): boolean {
-  if (received === '*' || wanted === '*' || isDeepStrictEqual(received, wanted)) return true;
-  if (typeof received !== 'string' || typeof wanted !== 'string') return false;
+export function typesFit(received: unknown, declared: unknown): boolean {
+  if (received === '*' || declared === '*' || isDeepStrictEqual(received, declared)) return true;
+  if (typeof received !== 'string' || typeof declared !== 'string') return false;
   const types = (list: string) => list.split(',').map((type) => type.trim());
-  return types(received).some((type) => types(wanted).includes(type));
+  return types(received).some((type) => types(declared).includes(type));
 }
 
 /**
@@ -88,7 +88,7 @@ export function convertLiteral(input: DeclaredInput, inputs: PyDict): Complaint 
     const { message } = error as PythonError;
     return {
       type: 'invalid_input_type',
-      message: `Failed to convert an input value to a ${textOf(input.type)} value`,
+      message: `Failed to convert an input value to a ${typeText(input.type)} value`,
       details: `${input.name}, ${pyStr(value)}, ${message}`,
       extra_info: { ...about(input, value), exception_message: message },
     };
@@ -119,11 +119,16 @@ export function checkBounds(input: DeclaredInput, value: PyValue): Complaint | u
       input,
       value,
       'value_smaller_than_min',
-      `smaller than min of ${textOf(min)}`,
+      `smaller than min of ${typeText(min)}`,
     );
   }
   if (max !== undefined && number > max) {
-    return outOfBounds(input, value, 'value_bigger_than_max', `bigger than max of ${textOf(max)}`);
+    return outOfBounds(
+      input,
+      value,
+      'value_bigger_than_max',
+      `bigger than max of ${typeText(max)}`,
+    );
   }
   return undefined;
 }
@@ -177,4 +182,4 @@ function about(input: DeclaredInput, value: PyValue) {
   };
 }
 
-const textOf = (type: unknown) => pyStr(fromPlain(type));
+const typeText = (type: unknown) => pyStr(fromPlain(type));

@@ -102,9 +102,11 @@ export class Jobs {
 
   /** Jobs whose delivery failed go back to the front of the queue. */
   putBack(deliveries: readonly Delivery[]): void {
-    const wanted = deliveries.filter(({ jobId }) => this.#known(jobId).status === 'IN_PROGRESS');
-    for (const { jobId } of wanted) this.#known(jobId).status = 'IN_QUEUE';
-    this.#queue.unshift(...wanted);
+    const undelivered = deliveries.filter(
+      ({ jobId }) => this.#known(jobId).status === 'IN_PROGRESS',
+    );
+    for (const { jobId } of undelivered) this.#known(jobId).status = 'IN_QUEUE';
+    this.#queue.unshift(...undelivered);
     this.#assign();
   }
 

@@ -44,7 +44,7 @@ export class Waits {
 
   /** Rejects all pending waits. */
   end(): void {
-    const reason = new Error('The simulated platform was closed while somebody waited for it');
+    const reason = new Error('The simulated platform was closed during a wait');
     for (const reject of this.#ends) reject(reason);
     this.#looks.clear();
   }

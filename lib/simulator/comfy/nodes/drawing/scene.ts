@@ -217,8 +217,8 @@ const PALETTES: readonly Palette[] = [
 
 /** The palette for the prompt's words. Without a known word, a random one that depends only on the prompt. */
 function choosePalette(prompt: string): Palette {
-  const asked = PALETTES.find(({ words }) => words.test(prompt));
-  if (asked) return asked;
+  const matching = PALETTES.find(({ words }) => words.test(prompt));
+  if (matching) return matching;
   const any = Math.floor(seededRandom('palette', prompt)() * PALETTES.length);
   return PALETTES[any] ?? SUNSET;
 }

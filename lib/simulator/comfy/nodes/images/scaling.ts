@@ -40,11 +40,11 @@ export function scaleTo(
   );
 }
 
-/** The largest centered part with the wanted proportions. */
-function centerCut({ width, height }: Size, wanted: number) {
-  const tooWide = width / height > wanted;
-  const keptWidth = tooWide ? Math.max(1, Math.round(height * wanted)) : width;
-  const keptHeight = tooWide ? height : Math.max(1, Math.round(width / wanted));
+/** The largest centered part with the given ratio of width to height. */
+function centerCut({ width, height }: Size, ratio: number) {
+  const tooWide = width / height > ratio;
+  const keptWidth = tooWide ? Math.max(1, Math.round(height * ratio)) : width;
+  const keptHeight = tooWide ? height : Math.max(1, Math.round(width / ratio));
   return {
     left: Math.round((width - keptWidth) / 2),
     top: Math.round((height - keptHeight) / 2),
