@@ -2,6 +2,7 @@ import { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
 import { z } from 'zod';
+import { systemClock, type Clock } from '../clock.ts';
 import { isError, WorkerError } from '../errors.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
@@ -39,6 +40,8 @@ export const azureStore = {
 } as const satisfies Store<typeof AzureSchema>;
 
 export interface AzureOptions extends Pick<StoreContext, 'allowPrivate' | 'urlExpiresS'> {
+  /** Says when links expire. */
+  readonly clock?: Clock;
   /** Delay before the first retry; shorter than the default only in tests. */
   readonly retryDelayMs?: number;
   /** Time Azure may be silent before an attempt is given up; 60 s by default. */
@@ -74,17 +77,25 @@ export async function openAzureBlobs(
   // The pipeline hands the agent through to the requests, although its type does not say so.
   const pipeline = newPipeline(credential, { retryOptions, ...({ agent } as object) });
   const container = new ContainerClient(url.href, pipeline);
-  return new AzureBlobs(container, { ...settings, urlExpiresS: options.urlExpiresS, agent });
+  return new AzureBlobs(container, {
+    ...settings,
+    urlExpiresS: options.urlExpiresS,
+    clock: options.clock ?? systemClock,
+    agent,
+  });
 }
+
+type OpenedContainer = Omit<AzureSettings, 'url'> & {
+  readonly urlExpiresS: number;
+  readonly clock: Clock;
+  readonly agent: Agent;
+};
 
 class AzureBlobs implements Storage {
   readonly #container: ContainerClient;
-  readonly #settings: Omit<AzureSettings, 'url'> & { urlExpiresS: number; agent: Agent };
+  readonly #settings: OpenedContainer;
 
-  constructor(
-    container: ContainerClient,
-    settings: Omit<AzureSettings, 'url'> & { urlExpiresS: number; agent: Agent },
-  ) {
+  constructor(container: ContainerClient, settings: OpenedContainer) {
     this.#container = container;
     this.#settings = settings;
   }
@@ -108,12 +119,12 @@ class AzureBlobs implements Storage {
 
   /** With an account key: a link that can be read for a while. With a SAS: the address without it; the caller has it. */
   async #linkTo(blob: BlockBlobClient): Promise<string> {
-    const { accountKey, urlExpiresS } = this.#settings;
+    const { accountKey, urlExpiresS, clock } = this.#settings;
     if (accountKey === undefined) return redactUrl(blob.url);
     const { BlobSASPermissions } = await import('@azure/storage-blob');
     return await blob.generateSasUrl({
       permissions: BlobSASPermissions.from({ read: true }),
-      expiresOn: new Date(Date.now() + urlExpiresS * 1000),
+      expiresOn: new Date(clock.now() + urlExpiresS * 1000),
     });
   }
 
