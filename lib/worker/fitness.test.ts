@@ -13,7 +13,7 @@ function reporting() {
   return { reports, options: { report, log } };
 }
 
-test('W54: a check that throws is told to the platform, and the worker is unfit', async () => {
+test('a check that throws is reported to the platform, and the worker is unfit', async () => {
   await using sim = await startRunpodSimulator();
   const { env } = sim;
   const checks = [
@@ -64,14 +64,14 @@ test('checks run in order, one after the other, until one fails', async () => {
   expect(reports).toEqual([{ check: 'b', reason: 'no' }]);
 });
 
-test('when all is well nothing is reported', async () => {
+test('when all checks pass nothing is reported', async () => {
   const { reports, options } = reporting();
   await ensureFit([{ name: 'a', check: () => undefined }], options);
   await ensureFit([], options);
   expect(reports).toEqual([]);
 });
 
-test('a check that never ends fails, and is told to stop', async () => {
+test('a check that never ends fails after its timeout, and its signal is aborted', async () => {
   const { reports, options } = reporting();
   let told: AbortSignal | undefined;
   const endless = {

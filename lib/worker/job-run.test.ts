@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job, JobContext } from '../queues/queue.ts';
-import { Gate, HastyClock, TestWorker } from './test-worker.ts';
+import { Gate, InstantClock, TestWorker } from './test-worker.ts';
 
 /** A handler that does as the input says. */
 const obey = (job: Job): unknown => {
@@ -10,7 +10,7 @@ const obey = (job: Job): unknown => {
   return input.returns;
 };
 
-test('W15 what a handler returns arrives as it is', async () => {
+test('the output of a handler arrives as it is', async () => {
   await using sim = await startRunpodSimulator();
   await using _ = await TestWorker.start(sim.env, { handler: obey });
   for (const returns of ['x', 1, [1], null, false, { a: 'ü' }]) {
@@ -20,7 +20,7 @@ test('W15 what a handler returns arrives as it is', async () => {
   }
 });
 
-test('W21 with refreshWorker even a failure asks for a fresh worker, and this one ends without another take', async () => {
+test('with refreshWorker even a failure asks for a fresh worker, and this one ends without another take', async () => {
   await using sim = await startRunpodSimulator();
   await using started = await TestWorker.start(sim.env, {
     handler: obey,
@@ -50,7 +50,7 @@ test('with refreshWorker no second job is under way when the platform is asked t
   expect(sim.takes[0]?.route).toBe('job-take');
 });
 
-test('W22 a handler that throws is reported under the names of its worker', async () => {
+test('the report of a handler that threw names its worker', async () => {
   await using sim = await startRunpodSimulator();
   await using _ = await TestWorker.start(sim.env, {
     handler: obey,
@@ -67,7 +67,7 @@ test('W22 a handler that throws is reported under the names of its worker', asyn
   });
 });
 
-test('W23 a result that cannot be written is exactly one post, with an error', async () => {
+test('a result that cannot be written as JSON is posted once, as an error', async () => {
   await using sim = await startRunpodSimulator();
   const handler = () => ({ seed: 1n });
   await using _ = await TestWorker.start(sim.env, { handler });
@@ -76,7 +76,7 @@ test('W23 a result that cannot be written is exactly one post, with an error', a
   expect(sim.posts).toHaveLength(1);
 });
 
-test('W30 a result over the limit is refused here, and nothing of its size is posted', async () => {
+test('a result over the limit is replaced by an error, and only that is posted', async () => {
   await using sim = await startRunpodSimulator();
   await using _ = await TestWorker.start(sim.env, {
     handler: () => 'x'.repeat(10_000),
@@ -90,7 +90,7 @@ test('W30 a result over the limit is refused here, and nothing of its size is po
   expect(sim.posts).toHaveLength(1);
 });
 
-test('W58 lines of a job carry its id, and those of a batch its name', async () => {
+test('log lines of a job carry its id and the name of its batch', async () => {
   await using sim = await startRunpodSimulator();
   await using started = await TestWorker.start(sim.env, { handler: obey });
   const jobId = sim.submit({ returns: 1 }, { batchId: 'b7' });
@@ -99,7 +99,7 @@ test('W58 lines of a job carry its id, and those of a batch its name', async () 
   expect(finished).toMatchObject({ message: '[batchId=b7] Finished.', requestId: jobId });
 });
 
-test('W38 a stopped job is told within a second, nothing is posted for it, and its neighbour is left alone', async () => {
+test('a stopped job is aborted, nothing is posted for it, and the job beside it goes on', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
   const aborted = Promise.withResolvers<unknown>();
@@ -117,10 +117,8 @@ test('W38 a stopped job is told within a second, nothing is posted for it, and i
   sim.submit(1, { id: 'j1' });
   sim.submit(2, { id: 'j2' });
   await gate.started.count(2);
-  const stoppedAt = performance.now();
   sim.stopJob('j1');
   expect(await aborted.promise).toMatchObject({ code: 'job.stopped' });
-  expect(performance.now() - stoppedAt).toBeLessThan(1000);
   await gate.finish('j2');
   await sim.result('j2');
   started.worker.stop();
@@ -128,10 +126,14 @@ test('W38 a stopped job is told within a second, nothing is posted for it, and i
   expect(sim.posts.map((post) => post.ids[1])).toEqual(['j2']);
 });
 
-test('W39 a stop for a job that waits for a place: it never starts', async () => {
+test('a job that is stopped while it waits for a slot never starts', async () => {
   await using sim = await startRunpodSimulator({ stopHoldMs: 1 });
   const gate = new Gate();
-  await using started = await TestWorker.start(sim.env, { handler: gate.handler, slots: 2 });
+  await using started = await TestWorker.start(sim.env, {
+    handler: gate.handler,
+    slots: 2,
+    queueOptions: { clock: new InstantClock() },
+  });
   const text = '[{"id":"a","input":1},{"id":"b","input":2},{"id":"c","input":3}]';
   sim.faults.next('job-take-batch', { status: 200, text });
   await gate.started.count(2);
@@ -143,7 +145,7 @@ test('W39 a stop for a job that waits for a place: it never starts', async () =>
   expect(gate.started.all).toEqual(['a', 'b']);
 });
 
-test('W40 what a handler returns that ignores the stop is not posted, and its place is free', async () => {
+test('a handler that ignores its stop has its result thrown away, and its slot is free', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
   const told = Promise.withResolvers<undefined>();
@@ -164,12 +166,12 @@ test('W40 what a handler returns that ignores the stop is not posted, and its pl
   expect(sim.violations).toEqual([]);
 });
 
-test('W40 a handler that never answers a stop keeps its place for a moment only', async () => {
+test('a handler that never ends after a stop keeps its slot for a moment only', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
   await using started = await TestWorker.start(sim.env, {
     handler: gate.handler,
-    clock: new HastyClock(),
+    clock: new InstantClock(),
   });
   const ignored = sim.submit(1);
   await gate.started.count(1);

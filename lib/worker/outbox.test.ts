@@ -7,7 +7,7 @@ import { JsonText } from '../json.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job } from '../queues/queue.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
-import { Gate, HastyClock, TestWorker } from './test-worker.ts';
+import { Gate, InstantClock, TestWorker } from './test-worker.ts';
 
 const echo = (job: Job) => job.input.value();
 const postsOf = (sim: RunpodSimulator, jobId: string) =>
@@ -18,7 +18,7 @@ async function nothingIn(dir: string): Promise<void> {
   while ((await filesIn(dir)).length > 0) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('W25 every post carries the id of its own job, also when it is repeated', async () => {
+test('every post carries the id of its own job, also when it is retried', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', { status: 500 });
   await using _ = await TestWorker.start(sim.env, { handler: echo });
@@ -28,7 +28,7 @@ test('W25 every post carries the id of its own job, also when it is repeated', a
   for (const post of sim.posts) expect(post.headers['x-request-id']).toBe(post.ids[1]);
 });
 
-test('W26 a result refused twice with 500 arrives with the third, identical post', async () => {
+test('a result refused twice with 500 arrives with the third, identical post', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', { status: 500 }, 2);
   await using started = await TestWorker.start(sim.env, { handler: echo });
@@ -46,7 +46,7 @@ test.each([
   ['401', { status: 401 }],
   ['a reset', 'reset'],
   ['a lost answer', 'lose-answer'],
-] as const)('W27 after %s the result is posted again and there is one', async (_name, fault) => {
+] as const)('after %s the result is posted again and there is one result', async (_name, fault) => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', fault);
   await using started = await TestWorker.start(sim.env, { handler: echo });
@@ -57,9 +57,9 @@ test.each([
   expect(sim.violations).toEqual([]);
 });
 
-test('W28 through a minute of refusals the job stays held, others go on, and the result arrives', async () => {
+test('through a minute of refusals the job stays held, others go on, and the result arrives', async () => {
   await using sim = await startRunpodSimulator();
-  const clock = new HastyClock();
+  const clock = new InstantClock();
   const heard = new Set<string>();
   const heal = sim.faults.whenever(({ route, ids }) =>
     route === 'job-done' && ids[1] === 'patient' && clock.now() < 60_000
@@ -83,14 +83,14 @@ test('W28 through a minute of refusals the job stays held, others go on, and the
   await started.lines.first((line) => line.message === 'Finished.' && line.requestId === 'patient');
 });
 
-test('a result that cannot be posted in time is told, and stays on disk', async () => {
+test('a result that cannot be posted in time is logged and stays on disk', async () => {
   await using sim = await startRunpodSimulator();
   const heal = sim.faults.whenever(({ route }) =>
     route === 'job-done' ? { status: 503 } : undefined,
   );
   await using started = await TestWorker.start(sim.env, {
     handler: echo,
-    clock: new HastyClock(),
+    clock: new InstantClock(),
     expectedErrors: ['The result could not be posted in time'],
   });
   sim.submit('hi');
@@ -102,7 +102,7 @@ test('a result that cannot be posted in time is told, and stays on disk', async 
 });
 
 test.each([400, 413])(
-  'W29 a result refused with %i is posted once, and then a small failure that explains it',
+  'a result refused with %i is posted once, and then a small failure that explains it',
   async (status) => {
     await using sim = await startRunpodSimulator();
     const fault = { status, text: 'too big' };
@@ -119,7 +119,7 @@ test.each([400, 413])(
   },
 );
 
-test('W29 a platform that refuses even the small failure is left in peace', async () => {
+test('when the platform refuses even the small failure, nothing more is posted', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', { status: 400 }, 2);
   await using started = await TestWorker.start(sim.env, {
@@ -150,7 +150,8 @@ test('when too many results wait, no more jobs are taken until one is delivered'
   const gate = new Gate();
   await using _ = await TestWorker.start(sim.env, {
     handler: gate.handler,
-    delivery: { backlog: 2 },
+    clock: new InstantClock(),
+    delivery: { backlog: 2, timeoutMs: Infinity },
   });
   const jobIds = [1, 2, 3].map((input) => sim.submit(input));
   await gate.finish(jobIds[0]!);
@@ -170,7 +171,8 @@ test('when too many bytes of results wait, no more jobs are taken', async () => 
   );
   await using _ = await TestWorker.start(sim.env, {
     handler: () => 'x'.repeat(2000),
-    delivery: { backlogBytes: 1000 },
+    clock: new InstantClock(),
+    delivery: { backlogBytes: 1000, timeoutMs: Infinity },
   });
   const jobIds = [sim.submit(1), sim.submit(2)];
   await sim.until(() => sim.posts.length >= 3);
@@ -179,7 +181,7 @@ test('when too many bytes of results wait, no more jobs are taken', async () => 
   await Promise.all(jobIds.map((jobId) => sim.result(jobId)));
 });
 
-test('what a killed worker could not post, the next one posts, and does not run again', async () => {
+test('a result that a killed worker could not post is posted by the next one, without running the job again', async () => {
   await using sim = await startRunpodSimulator();
   const heal = sim.faults.whenever(({ route }) =>
     route === 'job-done' ? { status: 503 } : undefined,
@@ -224,7 +226,7 @@ test('a result left on disk whose job was taken again first is dropped, not post
   );
 });
 
-test('results on disk from a worker of before format 2 are posted as they were', async () => {
+test('results written to disk before format 2 are posted as they were', async () => {
   await using sim = await startRunpodSimulator();
   await using first = await TestWorker.start(sim.env, { handler: echo });
   const spoolDir = join(first.spoolDir, 'left');
@@ -247,7 +249,7 @@ test('results on disk from a worker of before format 2 are posted as they were',
   await nothingIn(spoolDir);
 });
 
-test('a folder that cannot be written is a warning, and the result still arrives', async () => {
+test('when the folder cannot be written there is a warning, and the result still arrives', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', { status: 503 });
   await using started = await TestWorker.start(sim.env, {
@@ -258,7 +260,7 @@ test('a folder that cannot be written is a warning, and the result still arrives
   expect(started.messages('WARN')).toContain('An undelivered result could not be written to disk');
 });
 
-test('rubbish in the folder is removed with a warning', async () => {
+test('files in the folder that cannot be read are removed with a warning', async () => {
   await using sim = await startRunpodSimulator();
   await using first = await TestWorker.start(sim.env, { handler: echo });
   const spoolDir = join(first.spoolDir, 'left');

@@ -3,7 +3,7 @@ import { ManualClock } from '../clock.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job, JobContext } from '../queues/queue.ts';
 import { Progress } from './progress.ts';
-import { Events, TestWorker } from './test-worker.ts';
+import { Events, InstantClock, TestWorker } from './test-worker.ts';
 
 function startProgress(intervalMs = 1000) {
   const clock = new ManualClock();
@@ -18,7 +18,7 @@ function startProgress(intervalMs = 1000) {
   return { clock, posted, release, progress: new Progress({ clock, intervalMs, post }) };
 }
 
-test('W37 progress is posted in order, before the result and never after it', async () => {
+test('progress is posted in order, before the result and never after it', async () => {
   await using sim = await startRunpodSimulator();
   const handler = async (_: Job, context: JobContext) => {
     for (const percent of [1, 2, 3]) {
@@ -41,7 +41,7 @@ test('W37 progress is posted in order, before the result and never after it', as
   expect(sim.violations).toEqual([]);
 });
 
-test('W37 a progress post that hangs holds the result back for a moment, not for ever', async () => {
+test('a progress post that hangs delays the result by a moment only', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', 'hang');
   const handler = async (_: Job, context: JobContext) => {
@@ -50,11 +50,12 @@ test('W37 a progress post that hangs holds the result back for a moment, not for
     await posted;
     return 'done';
   };
-  await using _ = await TestWorker.start(sim.env, { handler, progressIntervalMs: 1 });
+  const clock = new InstantClock();
+  await using _ = await TestWorker.start(sim.env, { handler, progressIntervalMs: 1, clock });
   expect((await sim.result(sim.submit(1))).body).toEqual({ output: 'done' });
 });
 
-test('a progress post that fails is left out, quietly', async () => {
+test('a progress post that fails is skipped without a warning', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-done', { status: 500 });
   const handler = async (_: Job, context: JobContext) => {
@@ -68,7 +69,7 @@ test('a progress post that fails is left out, quietly', async () => {
   expect(started.messages('WARN')).toEqual([]);
 });
 
-test('nothing is posted in the first interval, and a job that ends in it posts nothing', async () => {
+test('nothing is posted in the first interval, so a quick job posts no progress', async () => {
   const { clock, posted, progress } = startProgress();
   progress.update(1);
   progress.update(2);
@@ -95,7 +96,7 @@ test('of many values in an interval the latest is posted', async () => {
   expect(posted.all).toEqual([2, 4]);
 });
 
-test('the end waits for the post that is out, two seconds at most', async () => {
+test('the end waits for an open post, at most two seconds', async () => {
   const { clock, posted, progress } = startProgress();
   progress.update(1);
   clock.advance(1000);

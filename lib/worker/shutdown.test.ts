@@ -14,29 +14,32 @@ function listening() {
   return { source, codes, shutdown };
 }
 
-test.each(['SIGTERM', 'SIGINT'])('the first %s aborts, and nothing ends yet', (name) => {
-  const { source, codes, shutdown } = listening();
-  expect(shutdown.signal.aborted).toBe(false);
-  source.emit(name, name);
-  expect(shutdown.signal.aborted).toBe(true);
-  expect(codes).toEqual([]);
-});
+test.each(['SIGTERM', 'SIGINT'])(
+  'the first %s aborts the signal and does not end the process',
+  (name) => {
+    const { source, codes, shutdown } = listening();
+    expect(shutdown.signal.aborted).toBe(false);
+    source.emit(name, name);
+    expect(shutdown.signal.aborted).toBe(true);
+    expect(codes).toEqual([]);
+  },
+);
 
-test('a second signal ends at once, with the code a shell gives to such an end', () => {
+test('a second signal ends the process at once, with the exit code of that signal', () => {
   const { source, codes } = listening();
   source.emit('SIGINT', 'SIGINT');
   source.emit('SIGTERM', 'SIGTERM');
   expect(codes).toEqual([143]);
 });
 
-test('the echo of a Ctrl-C that npm passes on is not a second signal', () => {
+test('a Ctrl-C that arrives twice because npm passes it on counts once', () => {
   const { source, codes } = listening();
   source.emit('SIGINT', 'SIGINT');
   source.emit('SIGINT', 'SIGINT');
   expect(codes).toEqual([]);
 });
 
-test('disposed, it listens no more', () => {
+test('after it is disposed it has no listeners left', () => {
   const { source, shutdown } = listening();
   shutdown[Symbol.dispose]();
   expect(source.eventNames()).toEqual([]);

@@ -14,7 +14,7 @@ import {
 import { createRunpodQueue, type RunpodQueueOptions } from '../queues/runpod/runpod-queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from './worker.ts';
 
-/** What tests of the worker share: a worker on real sockets, with a log that is looked at. */
+/** Shared by the tests of the worker: a worker on real sockets, whose log is checked. */
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,7 +25,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** A list one can wait on. */
+/** A list that a test can wait on. */
 export class Events<T> {
   readonly all: T[] = [];
   readonly #added = new Notifier();
@@ -35,7 +35,7 @@ export class Events<T> {
     this.#added.notify();
   }
 
-  /** The first one that matches, already there or still to come. */
+  /** The first event that matches; waits for it if it has not come yet. */
   async first(matches: (event: T) => boolean): Promise<T> {
     for (;;) {
       const found = this.all.find(matches);
@@ -49,7 +49,7 @@ export class Events<T> {
   }
 }
 
-/** A handler whose jobs begin when they like and end when the test says so. */
+/** A handler whose jobs end when the test says so. */
 export class Gate {
   readonly started = new Events<string>();
   readonly #open = new Map<string, (output: unknown) => void>();
@@ -60,7 +60,7 @@ export class Gate {
       this.started.add(job.jobId);
     });
 
-  /** Ends the job, once it has begun. */
+  /** Ends the job; waits until it has started. */
   async finish(jobId: string, output: unknown = 'done'): Promise<void> {
     await this.started.first((started) => started === jobId);
     this.#open.get(jobId)?.(output);
@@ -108,7 +108,7 @@ export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'delivery
   readonly handler: TestHandler;
   readonly delivery?: Partial<WorkerOptions['delivery']>;
   readonly queueOptions?: Partial<RunpodQueueOptions>;
-  /** Messages of level ERROR that belong to the test; any other fails it. */
+  /** ERROR messages that the test expects; any other one fails it. */
   readonly expectedErrors?: readonly string[];
 }
 
@@ -166,8 +166,8 @@ export class TestWorker implements AsyncDisposable {
 
 const DELIVERY = { timeoutMs: 60_000, backlog: 32, backlogBytes: 200_000_000, drainMs: 5000 };
 
-/** A clock whose sleeps take no time, but are remembered and move it on. For tests about the length of pauses. */
-export class HastyClock implements Clock {
+/** A clock whose timers fire at once: each moves the clock forward and is recorded. For tests about the length of delays. */
+export class InstantClock implements Clock {
   readonly pauses: number[] = [];
   #now = 0;
 
@@ -175,11 +175,11 @@ export class HastyClock implements Clock {
     return this.#now;
   }
 
-  after(ms: number, ring: () => void): Cancel {
+  after(ms: number, callback: () => void): Cancel {
     const turn = setImmediate(() => {
       this.pauses.push(ms);
       this.#now += ms;
-      ring();
+      callback();
     });
     return () => clearImmediate(turn);
   }

@@ -31,7 +31,7 @@ function workerOf(queue: LocalQueue) {
   };
 }
 
-test('a job is taken at once, its progress is told, and its result resolves what was submitted', async () => {
+test('a job is taken at once, its progress is passed on, and its result resolves the submission', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const progress: unknown[] = [];
@@ -47,7 +47,7 @@ test('a job is taken at once, its progress is told, and its result resolves what
   expect(outputOf(await result)).toEqual({ images: [] });
 });
 
-test('a failure is a result, too', async () => {
+test('a failed job resolves with its error', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const result = queue.submit(jobOf('j1'));
@@ -69,7 +69,7 @@ test('jobs are taken in the order they came, no more than asked for', async () =
   expect((await Promise.all(results)).map(outputOf)).toEqual(['a', 'b', 'c']);
 });
 
-test('a job stopped and sent again is handed over when the worker has let go of it', async () => {
+test('a job that was stopped and sent again is handed over when the worker no longer holds it', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const impatient = new AbortController();
@@ -101,7 +101,7 @@ test('the first of two results counts, and the worker is told that nobody waits 
   expect(outputOf(await result)).toBe(1);
 });
 
-test('a poll that was given up takes no job with it', async () => {
+test('an aborted take gets no job', async () => {
   const queue = new LocalQueue();
   const gone = workerOf(queue);
   const taking = gone.take();
@@ -114,7 +114,7 @@ test('a poll that was given up takes no job with it', async () => {
   await result;
 });
 
-test('taking is told, and pictures are wanted only where somebody listens, and until the result', async () => {
+test('onTaken is called, and previews are passed on only to a listener and only until the result', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const told: string[] = [];
@@ -135,14 +135,14 @@ test('taking is told, and pictures are wanted only where somebody listens, and u
   expect(told).toEqual(['taken', 'image/jpeg']);
 });
 
-test('taking ends when it is told to', async () => {
+test('a waiting take ends when its signal aborts', async () => {
   const worker = workerOf(new LocalQueue());
   const taking = worker.take();
   worker.ending.abort(new Error('the worker ends'));
   await expect(taking).rejects.toThrow('the worker ends');
 });
 
-test('a running job that is aborted is stopped in the worker, and its late result is unwanted', async () => {
+test('a running job that is aborted is stopped in the worker, and its late result is refused', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const impatient = new AbortController();
@@ -189,7 +189,7 @@ test('a full queue refuses, until a job has ended', async () => {
   expect(outputOf(await next)).toBe(2);
 });
 
-test('an id that is there already is refused', async () => {
+test('a job whose id is there already is refused', async () => {
   const queue = new LocalQueue();
   const worker = workerOf(queue);
   const result = queue.submit(jobOf('j1'));

@@ -16,7 +16,7 @@ test('flags are read with a blank and with an equals sign', () => {
   });
 });
 
-test('the API is left to the environment where no flag says more, and is only asked for by its flag', () => {
+test('the API starts only with its flag, and settings without a flag are left to the environment', () => {
   expect(parseArguments(['--rp_serve_api']).serveApi).toEqual({
     port: undefined,
     host: undefined,
@@ -31,7 +31,7 @@ test('the API is left to the environment where no flag says more, and is only as
   expect(parseArguments(['--rp_api_port=9000']).serveApi).toBeUndefined();
 });
 
-test('nothing given, nothing set', () => {
+test('without arguments nothing is set', () => {
   expect(parseArguments([])).toEqual({
     testInput: undefined,
     logLevel: undefined,
@@ -41,7 +41,7 @@ test('nothing given, nothing set', () => {
   });
 });
 
-test('unknown flags and words are left alone, and hide nothing', () => {
+test('unknown flags and words are ignored and hide nothing', () => {
   const argv = ['run', '--verbose', '--port', '80', '-x', '--', '--test_input', 'no'];
   expect(parseArguments(argv).testInput).toBeUndefined();
   expect(parseArguments(['--other', '--test_input', '-1', 'word']).testInput).toBe('-1');
@@ -59,7 +59,7 @@ test.each([
   expect(parseArguments(['--rp_log_level', name]).logLevel).toBe(level);
 });
 
-test('whatever does not parse is told in one error', () => {
+test('all flags that do not parse are reported in one error', () => {
   const argv =
     '--rp_log_level LOUD --rp_api_port 70000 --rp_api_concurrency none --rp_api_host --verbose --test_input';
   expect(problemsOf(argv.split(' '))).toEqual([

@@ -11,7 +11,7 @@ function watched() {
   return { watch, check, turn: () => Atomics.add(turns, 0, 1) };
 }
 
-test('a loop that turns is never stuck', () => {
+test('an event loop that turns is never stuck', () => {
   const { watch, check, turn } = watched();
   for (let time = 0; time < 100; time++) {
     turn();
@@ -20,7 +20,7 @@ test('a loop that turns is never stuck', () => {
   }
 });
 
-test('a loop is stuck once it has been silent for long enough, until it turns again', () => {
+test('an event loop is stuck after a long enough silence, until it turns again', () => {
   const { watch, check, turn } = watched();
   check(3);
   expect(watch.stuck).toBe(false);

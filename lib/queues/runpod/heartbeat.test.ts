@@ -14,7 +14,7 @@ import { reportUnhealthy } from './ping.ts';
 
 const INTERVAL_MS = 100;
 
-test('W43: the first ping comes at once, later ones at the interval, naming the jobs held', async () => {
+test('the first ping comes at once, later ones at the interval, naming the jobs held', async () => {
   await using sim = await startRunpodSimulator();
   const first = sim.nextPing();
   await using heartbeat = startHeartbeat({ ...(await heartbeatOptions(sim)), intervalMs: 200 });
@@ -35,7 +35,7 @@ test('W43: the first ping comes at once, later ones at the interval, naming the 
   expect((await sim.nextPing()).query).not.toHaveProperty('job_id');
 });
 
-test('W44: pings go on while the main thread is busy', async () => {
+test('pings go on while the main thread is busy', async () => {
   await using platform = await startPlatformElsewhere();
   const options = await heartbeatOptions({ env: {} });
   await using heartbeat = startHeartbeat({ ...options, apiKey: 'key', url: platform.url });
@@ -44,7 +44,7 @@ test('W44: pings go on while the main thread is busy', async () => {
   platform.blockUntilPinged(6);
 });
 
-test('W45: pings stop when the main thread is stuck, which is logged at once, and go on after', async () => {
+test('when the main thread is stuck, pings stop and that is logged at once; later they go on', async () => {
   await using platform = await startPlatformElsewhere();
   await using folder = await temporaryFolder();
   const file = join(folder.path, 'log');
@@ -109,7 +109,7 @@ test.each([
   ['URL', { url: undefined }],
   ['URL that is one', { url: 'nowhere' }],
   ['URL that is set', { url: 'PING_NOT_SET' }],
-])('without a %s there is no heartbeat, and no trouble', async (_name, missing) => {
+])('without a %s there is no heartbeat and no warning', async (_name, missing) => {
   const { options, lines } = await recorded({ env: {} });
   const target = { ...options, url: 'http://127.0.0.1:9/', apiKey: 'key' };
   await using heartbeat = startHeartbeat({ ...target, ...missing });
@@ -117,7 +117,7 @@ test.each([
   expect(lines()).toEqual([expect.objectContaining({ level: 'DEBUG' })]);
 });
 
-test('either placeholder names the worker, and a URL without a query gets one', async () => {
+test('the worker id may be $ID in the URL, and a URL without a query gets one', async () => {
   await using sim = await startRunpodSimulator();
   const url = `${sim.url}/v2/${sim.endpointId}/ping/$ID`;
   const first = sim.nextPing();
@@ -126,7 +126,7 @@ test('either placeholder names the worker, and a URL without a query gets one', 
   expect(await first).toMatchObject({ ids: ['pod1'], query: { runpod_version: '1.2.3' } });
 });
 
-test('disposed, it pings no more', async () => {
+test('a disposed heartbeat pings no more', async () => {
   await using sim = await startRunpodSimulator();
   const heartbeat = startHeartbeat(await heartbeatOptions(sim));
   await sim.until(() => sim.pings.length > 0);
@@ -137,7 +137,7 @@ test('disposed, it pings no more', async () => {
   expect(sim.pings).toHaveLength(length);
 });
 
-test('a worker that is not fit says so once, with what failed and why', async () => {
+test('an unfit worker is reported once, with the check and the reason', async () => {
   await using sim = await startRunpodSimulator();
   const options = await heartbeatOptions(sim);
   const unfit = { check: 'disk space', reason: 'x'.repeat(300) };

@@ -39,7 +39,7 @@ async function connectTo(url: string, overrides: Partial<RunpodQueueOptions> = {
 }
 
 test.each(['$ID', '$RUNPOD_POD_ID', 'simulated-pod'])(
-  'W05 the worker may be called %s in the URL for jobs',
+  'the worker id may be %s in the URL for jobs',
   async (name) => {
     await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
     const getJobUrl = `${sim.url}/v2/simulated/job-take/${name}?gpu=x`;
@@ -49,7 +49,7 @@ test.each(['$ID', '$RUNPOD_POD_ID', 'simulated-pod'])(
   },
 );
 
-test('W06 the parameters begin the query when the URL has none', async () => {
+test('the parameters begin the query when the URL has none', async () => {
   await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
   const getJobUrl = `${sim.url}/v2/simulated/job-take/$ID`;
   await using queue = await connect(sim, { getJobUrl });
@@ -60,7 +60,7 @@ test('W06 the parameters begin the query when the URL has none', async () => {
   });
 });
 
-test('a worker id is put into URLs as it is, every time it occurs', async () => {
+test('a worker id with special characters is put into URLs every time it occurs', async () => {
   await using sim = await startRunpodSimulator({ takeHoldMs: 1 });
   const getJobUrl = `${sim.url}/v2/simulated/job-take/$ID?a=$RUNPOD_POD_ID&g=$RUNPOD_GPU_TYPE_ID`;
   await using queue = await connect(sim, { getJobUrl, podId: "$&$'pod", gpuTypeId: 'RTX 4090' });
@@ -69,7 +69,7 @@ test('a worker id is put into URLs as it is, every time it occurs', async () => 
   expect(sim.takes[0]?.query).toMatchObject({ a: "$&$'pod", g: 'RTX 4090' });
 });
 
-test('a job arrives with the very text of its input', async () => {
+test('a job arrives with the exact text of its input', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.submitText(
@@ -81,7 +81,7 @@ test('a job arrives with the very text of its input', async () => {
   expect(taken.job).toMatchObject({ jobId: 'j', batchId: 'b' });
 });
 
-test('a poll without an answer is given up after a time, and brings nothing', async () => {
+test('a poll without an answer is given up after its limit and brings no job', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim, { pollLimitMs: 20 });
   expect(await queue.take({ limit: 1, busy: false, signal: never })).toEqual([]);
@@ -98,7 +98,7 @@ test('a poll that is stopped throws the reason', async () => {
   await expect(taking).rejects.toBe('enough');
 });
 
-test('W53 a job whose answer has begun when the poll is stopped is still read to its end', async () => {
+test('a job whose answer has begun when the poll is stopped is still read to its end', async () => {
   const text = '{"id":"slow","input":"late"}';
   const begun = Promise.withResolvers<ServerResponse>();
   await using platform = await startServer((request, response) => {
@@ -115,7 +115,7 @@ test('W53 a job whose answer has begun when the poll is stopped is still read to
   expect(await taking).toMatchObject([{ kind: 'job', job: { jobId: 'slow' } }]);
 });
 
-test('an answer that trickles for ever is cut off, although the poll was not to be stopped any more', async () => {
+test('an answer that trickles for ever is cut off', async () => {
   const trickling = Promise.withResolvers<ServerResponse>();
   await using platform = await startServer((_request, response) => {
     response.write('{', () => trickling.resolve(response));
@@ -130,7 +130,7 @@ test('an answer that trickles for ever is cut off, although the poll was not to 
   await expect(taking).rejects.toBe('enough');
 });
 
-test('a refused take says what was asked, what was answered and what to look at, but no query', async () => {
+test('the error of a refused take shows request, answer and the setting to check, but no query', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim, { apiKey: 'wrong' });
   await expect(queue.take({ limit: 1, busy: false, signal: never })).rejects.toMatchObject({
@@ -139,7 +139,7 @@ test('a refused take says what was asked, what was answered and what to look at,
   });
 });
 
-test('W24 a result is raw UTF-8 under the name of a form, with its own request id', async () => {
+test('a result is raw UTF-8 with the content type of a form and its own request id', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   const jobId = sim.submit(1);
@@ -166,7 +166,7 @@ test('progress goes where results go, marked as progress', async () => {
 });
 
 test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
-  'the result of a job called %j arrives all the same',
+  'the result of a job with the id %j arrives',
   async (jobId) => {
     await using sim = await startRunpodSimulator();
     await using queue = await connect(sim);
@@ -175,8 +175,8 @@ test.each(['任务', 'two\nlines', 'nul\u0000', '\ud800'])(
   },
 );
 
-test('a result on a narrow uplink is not given up while it moves', async () => {
-  const bytes = 32_000_000;
+test('a post over a narrow uplink is not given up while bytes leave', async () => {
+  const bytes = 20_000_000;
   await using platform = await startServer((request, response) => {
     let received = 0;
     const narrow = setInterval(() => {
@@ -187,7 +187,7 @@ test('a result on a narrow uplink is not given up while it moves', async () => {
     }, 20);
     response.once('close', () => clearInterval(narrow));
   });
-  await using queue = await connectTo(platform.url, { postTimeoutMs: 1500 });
+  await using queue = await connectTo(platform.url, { postTimeoutMs: 500 });
   const output = { bytes: bytes - 11, chunks: [Buffer.alloc(bytes - 11)] };
   await queue.post('j', { kind: 'result', result: { output } }, { signal: never });
 });
@@ -224,7 +224,7 @@ test.each([
   });
 });
 
-test('a post whose connection breaks may be repeated', async () => {
+test('a post whose connection breaks is platform.post_failed', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim);
   sim.faults.next('job-done', 'reset');
@@ -232,7 +232,7 @@ test('a post whose connection breaks may be repeated', async () => {
   await expect(posting).rejects.toMatchObject({ code: 'platform.post_failed' });
 });
 
-test('W42 without /job-take/ in the URL there is no stop channel', async () => {
+test('without /job-take/ in the URL there is no stop channel', async () => {
   await using sim = await startRunpodSimulator();
   await using queue = await connect(sim, { getJobUrl: `${sim.url}/take/$ID` });
   expect(queue).not.toHaveProperty('stops');

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { startRunpodSimulator, type RunpodSimulator } from '../../simulator/stand-ins/runpod.ts';
 import { createRunpodQueue } from './runpod-queue.ts';
-import { createTestLog, HastyClock, queueSettings } from '../../worker/test-worker.ts';
+import { createTestLog, InstantClock, queueSettings } from '../../worker/test-worker.ts';
 
 /** Listens until `ids` have come or `polls` polls were made. */
 async function listen(
   sim: RunpodSimulator,
-  { clock = new HastyClock(), ...until }: { ids?: number; polls?: number; clock?: HastyClock },
+  { clock = new InstantClock(), ...until }: { ids?: number; polls?: number; clock?: InstantClock },
 ) {
   const { log } = await createTestLog();
   await using queue = createRunpodQueue({ ...queueSettings(sim.env), log, clock });
@@ -28,7 +28,7 @@ async function listen(
   return { heard, pauses: clock.pauses };
 }
 
-test('the stop channel stands beside the take channel, under the same query', async () => {
+test('the stop channel is beside the take channel and has the same query', async () => {
   await using sim = await startRunpodSimulator({ stopHoldMs: 1 });
   await listen(sim, { polls: 1 });
   expect(sim.stops[0]).toMatchObject({
@@ -39,15 +39,15 @@ test('the stop channel stands beside the take channel, under the same query', as
   expect(sim.stops[0]?.headers.authorization).toBe(sim.env.RUNPOD_AI_API_KEY);
 });
 
-test('W41 polls that are answered at once with nothing begin a second apart', async () => {
+test('polls that are answered at once without ids begin a second apart', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-stop', { status: 204 }, 4);
   const { pauses } = await listen(sim, { polls: 4 });
   expect(pauses.slice(0, 3)).toEqual([1000, 1000, 1000]);
 });
 
-test('a clock that is set back does not make the channel deaf', async () => {
-  class FallingClock extends HastyClock {
+test('a clock that is set back does not stop the polls', async () => {
+  class FallingClock extends InstantClock {
     #now = 0;
     override now = () => (this.#now -= 3_600_000);
   }
@@ -57,7 +57,7 @@ test('a clock that is set back does not make the channel deaf', async () => {
   expect(Math.max(...pauses)).toBe(1000);
 });
 
-test('ids are handed on; what is no id, and answers that are no answer, count as none', async () => {
+test('ids are passed on; other values and unreadable answers are ignored', async () => {
   await using sim = await startRunpodSimulator();
   for (const text of ['<html>', '[]', '{"jobsToStop":"j0"}', '{"jobsToStop":["j1",7,null,"j2"]}']) {
     sim.faults.next('job-stop', { status: 200, text });
@@ -65,7 +65,7 @@ test('ids are handed on; what is no id, and answers that are no answer, count as
   expect((await listen(sim, { ids: 2 })).heard).toEqual(['j1', 'j2']);
 });
 
-test('a platform that repeats the same ids is not asked without pause', async () => {
+test('a platform that repeats the same ids is asked at most ten times a second', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-stop', { status: 200, text: '{"jobsToStop":["j1"]}' }, 5);
   const { heard, pauses } = await listen(sim, { ids: 5 });
@@ -73,7 +73,7 @@ test('a platform that repeats the same ids is not asked without pause', async ()
   expect(Math.min(...pauses)).toBeGreaterThanOrEqual(100);
 });
 
-test('errors make the pauses grow, 429 waits five seconds, and the channel lives on', async () => {
+test('errors make the delays grow, 429 waits five seconds, and the channel goes on', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-stop', { status: 429 });
   sim.faults.next('job-stop', { status: 500 }, 3);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { readTestInput } from './test-input.ts';
 
-test('W55: --test_input is a job with the id local_test, its text kept', async () => {
+test('--test_input is a job with the id local_test, and its text is kept', async () => {
   const testInput = '{"input":{"10":1.0,"2":18446744073709551615}}';
   const job = await readTestInput({ testInput });
   expect(job.jobId).toBe('local_test');
@@ -12,7 +12,7 @@ test('W55: --test_input is a job with the id local_test, its text kept', async (
   expect(job.source.text).toBe(testInput);
 });
 
-test('W55: any JSON may be the input', async () => {
+test('any JSON may be the input', async () => {
   expect((await readTestInput({ testInput: '{"input":1}' })).input.text).toBe('1');
   expect((await readTestInput({ testInput: '{"input":false}' })).input.text).toBe('false');
 });
@@ -22,7 +22,7 @@ test('a job may bring its id and batch', async () => {
   expect(await readTestInput({ testInput })).toMatchObject({ jobId: 'mine', batchId: 'b1' });
 });
 
-test('--test_input beats the file, and the file is read when there is no flag', async () => {
+test('--test_input is preferred to the file, which is read when there is no flag', async () => {
   await using folder = await temporaryFolder();
   const file = join(folder.path, 'test_input.json');
   await writeFile(file, '\uFEFF{"input":"of the file"}\n');
@@ -31,7 +31,7 @@ test('--test_input beats the file, and the file is read when there is no flag', 
   expect(job.input.text).toBe('"of the flag"');
 });
 
-test('W56: without a file the message says what to do', async () => {
+test('without a file the message says what to do', async () => {
   await using folder = await temporaryFolder();
   const file = join(folder.path, 'test_input.json');
   await expect(readTestInput({ file })).rejects.toMatchObject({
@@ -50,7 +50,7 @@ test.each([
   ['{"input":null}', '"input" is null'],
   ['{"prompt":{},"images":[]}', 'expected an "input", found "prompt", "images"'],
   ['{}', 'expected an "input", found nothing'],
-])('W55: what cannot be run is refused: %s', async (testInput, why) => {
+])('an input that cannot be run is refused: %s', async (testInput, why) => {
   await expect(readTestInput({ testInput })).rejects.toMatchObject({
     code: 'config.invalid',
     message: expect.stringContaining(`No job can be read from --test_input: ${why}`),
