@@ -33,7 +33,7 @@ export interface WorkerOptions {
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
 }
 
-export interface DeliverySettings {
+interface DeliverySettings {
   /** How long posting a result is retried. */
   readonly timeoutMs: number;
   /** Undelivered results, and bytes of them, at which no more jobs are taken. */
