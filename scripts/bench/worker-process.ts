@@ -58,7 +58,7 @@ export class WorkerProcess implements AsyncDisposable {
   /** Resolves with `work`. @throws Error with the worker's last output if the worker exits first. */
   async whileAlive<T>(work: Promise<T>): Promise<T> {
     const gone = this.#ended.then(async () => {
-      throw new Error(`The worker exited early:\n${await this.#lastLines()}`);
+      throw new Error(`The worker ended early:\n${await this.#lastLines()}`);
     });
     return Promise.race([work, gone]);
   }
