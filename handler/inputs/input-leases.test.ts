@@ -14,7 +14,7 @@ async function isHeld(lease: Promise<unknown>): Promise<boolean> {
 
 const never = new AbortController().signal;
 
-test('a job waits to overwrite a file that another one wrote with other bytes, until that prompt has ended', async () => {
+test('a job that would overwrite a file with other bytes waits until the prompt of the first job has ended', async () => {
   const leases = new InputLeases();
   const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
   const second = leases.acquire(use({ 'in.png': 'blue' }, 'in.png'), never);
@@ -23,7 +23,7 @@ test('a job waits to overwrite a file that another one wrote with other bytes, u
   expect(await isHeld(second)).toBe(true);
 });
 
-test('a job waits to overwrite a file that a running workflow names without having brought it', async () => {
+test('a job that would overwrite a file that a running workflow names waits for it', async () => {
   const leases = new InputLeases();
   const reader = await leases.acquire(use({}, 'a prompt', 'sub/in.png [input]'), never);
   const writer = leases.acquire(use({ 'in.png': 'blue' }), never);
@@ -38,13 +38,13 @@ test('a job that reads a file still being written waits for the writer', async (
   expect(await isHeld(leases.acquire(use({}, 'in.png'), never))).toBe(false);
 });
 
-test('other names do not wait', async () => {
+test('jobs with different file names do not wait for each other', async () => {
   const leases = new InputLeases();
   await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
   expect(await isHeld(leases.acquire(use({ 'other.png': 'red' }, 'other.png'), never))).toBe(true);
 });
 
-test('equal bytes are waited for until they are stored, and not written again under a running prompt', async () => {
+test('the same bytes are waited for until they are stored, and not stored again', async () => {
   const leases = new InputLeases();
   const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
   const second = leases.acquire(use({ 'in.png': 'red', 'b.png': 'blue' }, 'in.png'), never);
@@ -54,7 +54,7 @@ test('equal bytes are waited for until they are stored, and not written again un
   expect([...first.present]).toEqual([]);
 });
 
-test('equal bytes whose first upload failed are written by the next job', async () => {
+test('the same bytes are stored by the next job when the first upload failed', async () => {
   const leases = new InputLeases();
   const first = await leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
   const second = leases.acquire(use({ 'in.png': 'red' }, 'in.png'), never);
@@ -62,7 +62,7 @@ test('equal bytes whose first upload failed are written by the next job', async 
   expect((await second).present.size).toBe(0);
 });
 
-test('first come, first served: a later job does not slip past one that waits', async () => {
+test('a later job does not overtake a waiting one', async () => {
   const leases = new InputLeases();
   const first = await leases.acquire(use({ a: '1' }), never);
   const second = leases.acquire(use({ a: '2', b: '2' }), never);
@@ -73,7 +73,7 @@ test('first come, first served: a later job does not slip past one that waits', 
   expect(await isHeld(third)).toBe(true);
 });
 
-test('a stopped job leaves the queue and lets the next one through', async () => {
+test('a stopped job leaves the queue, and the next one is admitted', async () => {
   const leases = new InputLeases();
   const first = await leases.acquire(use({ a: '1' }), never);
   const stop = new AbortController();

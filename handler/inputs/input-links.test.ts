@@ -34,7 +34,7 @@ test.each([
   expect(comfy.asked).toEqual([]);
 });
 
-test('a loader that is not known is one when ComfyUI says that its input takes uploads', async () => {
+test('an unknown node is a loader if ComfyUI says that its input takes uploads', async () => {
   const comfy = knowing({
     MyLoader: { input: { optional: { clip: [['a.mp4'], { video_upload: true }] } } },
     Fetcher: { input: { required: { url: ['STRING', {}] } } },
@@ -57,13 +57,13 @@ test.each([
   '{"1":{"class_type":"LoadImage","inputs":{"image":["2",0]}}}',
   '{"1":{"class_type":"LoadImage","inputs":{"image":"a.png"}}}',
   '{"1":{"class_type":"LoadImage","inputs":{"image":"see https://example.com"}}}',
-])('there is no URL to fetch in %s, and nobody is asked', async (text) => {
+])('%s has no URL to download, and ComfyUI is not asked', async (text) => {
   const comfy = knowing();
   expect(await findLinks(JsonText.parse(text), comfy, never)).toEqual([]);
   expect(comfy.asked).toEqual([]);
 });
 
-test('a replaced URL leaves every other character as it was', async () => {
+test('replacing a URL changes no other character', async () => {
   const text = `{"3":{"class_type":"KSampler","inputs":{"seed":18446744073709551615,"cfg":1.0}},\n "1": {"inputs" : {"image":"${URL_A}"}, "class_type":"LoadImage"}}`;
   const workflow = JsonText.parse(text);
   const [link] = await findLinks(workflow, knowing(), never);

@@ -54,7 +54,7 @@ test.each([
   '{"workflow":{},"images":[]}',
   '{"workflow":{},"images":[{"name":"a","image":"b","extra":1}]}',
   '{"workflow":{},"images":[{"name":null,"image":7}],"unknown":{}}',
-])('%s is accepted: what it means is judged later', (input) => {
+])('%s is accepted; later steps check it', (input) => {
   expect(failureOf(input)).toBe('accepted');
 });
 
@@ -68,7 +68,7 @@ test('an input that is a string of JSON is read once, and its workflow is kept a
 });
 
 test.each(['""', 'null', '0', 'false', '[]', '{}'])(
-  'an empty API key counts as none: %s',
+  'an empty API key is ignored: %s',
   (key) => {
     expect(parse(`{"workflow":{},"comfy_org_api_key":${key}}`).apiKey).toBeUndefined();
   },
@@ -81,7 +81,7 @@ test.each(['"key"', '7.0', '["a"]', 'true'])(
   },
 );
 
-test('the other name of the API key is known, and a key comes with either', () => {
+test('the API key may have either of its two names', () => {
   expect(parse('{"workflow":{},"api_key_comfy_org":"b"}').apiKey?.text).toBe('"b"');
   expect(parse('{"workflow":{},"comfy_org_api_key":"","api_key_comfy_org":"b"}').apiKey?.text).toBe(
     '"b"',
@@ -97,7 +97,7 @@ test('a workflow may be a name, with parameters that keep their text', () => {
   expect(workflow).toHaveProperty('params.text', '{"seed":18446744073709551615}');
 });
 
-test('an image may be named by its URL alone', () => {
+test('an image may have only a URL', () => {
   const { images } = parse('{"workflow":{},"images":[{"name":"a","url":"https://example.com/a"}]}');
   expect(images).toEqual([{ name: 'a', url: 'https://example.com/a' }]);
 });
@@ -138,7 +138,7 @@ test.each([
   expect(failure.slice(0, message.length)).toBe(message);
 });
 
-test('all that is wrong is told at once, and no secret with it', () => {
+test('all problems are reported at once, without secrets', () => {
   const credentials = [{ url_pattern: '**', auth: { type: 'bearer', token: ['s3cret'] } }];
   const s3Config = { accessId: 's3cret', accessSecret: 7 };
   const failure = failureOf(JSON.stringify({ workflow: {}, strict: 1, credentials, s3Config }));

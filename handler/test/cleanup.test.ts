@@ -13,7 +13,7 @@ import {
   type RigOptions,
 } from './rigs/test-rig.ts';
 
-/** What a job leaves on ComfyUI's disk, with the embedded ComfyUI, whose disk is this one. */
+/** Removal of a job's files from ComfyUI's disk. The embedded ComfyUI shares the disk of the worker. */
 
 const startCleaning = ({ environment, ...options }: RigOptions = {}) =>
   startRig({ ...options, environment: { CLEANUP: 'auto', ...environment } });
@@ -46,7 +46,7 @@ async function png(background: string) {
   return bytes.toString('base64');
 }
 
-test('the same workflow gives its picture again although the files of the first job were removed', async () => {
+test('the same workflow returns its image again although the files of the first job were removed', async () => {
   await using rig = await startCleaning();
   for (let times = 0; times < 3; times++) {
     const posted = await rig.run({ workflow: pictures({ color: 0xff0000 }) });
@@ -58,7 +58,7 @@ test('the same workflow gives its picture again although the files of the first 
   expect(rig.comfy.past({ type: 'request', request: 'POST /free' })).toEqual([]);
 });
 
-test('so does the same job on another worker of that ComfyUI, byte for byte', async () => {
+test('the same job on another worker of that ComfyUI returns the same bytes', async () => {
   await using one = await startCleaning();
   await using other = await startCleaning({ comfyUrl: one.comfy.url });
   const job = [{ workflow: pictures({ count: 2 }) }, { id: 'same' }] as const;
@@ -69,7 +69,7 @@ test('so does the same job on another worker of that ComfyUI, byte for byte', as
   expect(await outputsOf(one)).toEqual([]);
 });
 
-test('what is not saving comes from the cache still', async () => {
+test('only saving nodes run again; other results come from the cache', async () => {
   await using rig = await startCleaning();
   const workflow = sampling({ steps: 3 });
   await rig.run({ workflow });
@@ -78,7 +78,7 @@ test('what is not saving comes from the cache still', async () => {
   expect(rig.comfy.past({ type: 'executing', nodeId: '3' })).toHaveLength(2);
 });
 
-test('jobs side by side get their own pictures, each under the name it would have alone', async () => {
+test('parallel jobs get their own images, under the names they would have alone', async () => {
   await using rig = await startCleaning({ environment: { JOB_CONCURRENCY: '3' } });
   const colours = ['ff0000', '00ff00', '0000ff', 'ff0000', '00ff00', '0000ff'];
   const posted = await Promise.all(
@@ -89,7 +89,7 @@ test('jobs side by side get their own pictures, each under the name it would hav
   expect(await outputsOf(rig)).toEqual([]);
 });
 
-test('details tell the subfolder the workflow asked for', async () => {
+test('details show the subfolder of the original workflow', async () => {
   await using rig = await startCleaning();
   const subfolders = async (prefix: string) => {
     const posted = await rig.run({ workflow: pictures({ prefix }), output: { details: true } });
@@ -101,14 +101,14 @@ test('details tell the subfolder the workflow asked for', async () => {
   expect(await subfolders('T')).toMatchObject([{ filename: 'T_00001_.png', subfolder: '' }]);
 });
 
-test('a prefix that leads out is refused by ComfyUI as ever', async () => {
+test('a prefix that leads out of the output folder is refused by ComfyUI', async () => {
   await using rig = await startCleaning();
   const { error } = await rig.run({ workflow: pictures({ prefix: '../../T' }) });
   expect(error).toBe('Job processing failed');
   expect(await outputsOf(rig)).toEqual([]);
 });
 
-test('with never, workflow and folders are left as they are', async () => {
+test('CLEANUP=never: nothing is redirected or removed', async () => {
   await using rig = await startRig();
   const images = [{ name: 'in.png', image: await png('red') }];
   await rig.run({ workflow: loading('in.png'), images });
@@ -116,10 +116,10 @@ test('with never, workflow and folders are left as they are', async () => {
   expect(await inputsOf(rig)).toEqual(['in.png']);
 });
 
-/** Folders that ComfyUI does not see stand for a ComfyUI on another machine. */
+/** Folders that ComfyUI does not see, as if it ran on another machine. */
 const ELSEWHERE = { COMFY_OUTPUT_DIR: tmpdir(), COMFY_INPUT_DIR: tmpdir() };
 
-test('where the disk is not shared, auto leaves everything as it is', async () => {
+test('CLEANUP=auto without a shared disk: nothing is redirected or removed', async () => {
   await using rig = await startCleaning({ environment: ELSEWHERE });
   const images = [{ name: 'in.png', image: await png('red') }];
   for (let times = 0; times < 2; times++) {
@@ -134,7 +134,7 @@ test('where the disk is not shared, auto leaves everything as it is', async () =
 test.each([
   ['output', { COMFY_OUTPUT_DIR: tmpdir() }, /output folder is on no disk.*COMFY_OUTPUT_DIR/],
   ['input', { COMFY_INPUT_DIR: tmpdir() }, /input folder is on no disk.*COMFY_INPUT_DIR/],
-])('where the %s folder is not shared, always is a failure that says so', async (_, env, text) => {
+])('CLEANUP=always fails the job when the %s folder is not shared', async (_, env, text) => {
   await using rig = await startCleaning({ environment: { CLEANUP: 'always', ...env } });
   const images = [{ name: 'in.png', image: await png('red') }];
   const { error } = await rig.run({ workflow: loading('in.png'), images });
@@ -142,7 +142,7 @@ test.each([
   expect(rig.comfy.prompts).toEqual([]);
 });
 
-test('what a job sends is removed with it, and what was there before is not', async () => {
+test('input files of a job are removed with it, files that were there before are not', async () => {
   await using rig = await startCleaning({ environment: { CLEANUP: 'always' } });
   const { input } = rig.comfy.folders;
   await writeFile(join(input, 'baked.png'), Buffer.from(await png('blue'), 'base64'));
@@ -158,7 +158,7 @@ test('what a job sends is removed with it, and what was there before is not', as
   }
 });
 
-test('a file that another job still reads stays until that one has ended', async () => {
+test('an input file that another job still reads is kept until that job has ended', async () => {
   await using rig = await startCleaning({
     comfy: { speed: 1 },
     environment: { JOB_CONCURRENCY: '2', JOB_PREFETCH: '1' },
@@ -174,7 +174,7 @@ test('a file that another job still reads stays until that one has ended', async
   expect(await inputsOf(rig)).toEqual([]);
 });
 
-test('a job that fails leaves nothing behind', async () => {
+test('a failed job leaves no files', async () => {
   await using rig = await startCleaning();
   const workflow = {
     ...pictures(),
@@ -191,7 +191,7 @@ test('a job that fails leaves nothing behind', async () => {
   expect(await inputsOf(rig)).toEqual([]);
 });
 
-test('a job stopped in the middle leaves nothing behind', async () => {
+test('a job stopped while it runs leaves no files', async () => {
   await using rig = await startCleaning({ comfy: { speed: 1 } });
   const slow = sampling({ steps: 1000, stepMs: 20 });
   const workflow = {
@@ -212,7 +212,7 @@ test('a job stopped in the middle leaves nothing behind', async () => {
   expect(await inputsOf(rig)).toEqual([]);
 });
 
-test('links are not followed: what they lead to is neither removed nor named as removed', async () => {
+test('links are not followed, and their targets are not removed', async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), 'cleanup-'));
   await using _removed = { [Symbol.asyncDispose]: () => rm(elsewhere, { recursive: true }) };
   await using rig = await startCleaning();
@@ -228,7 +228,7 @@ test('links are not followed: what they lead to is neither removed nor named as 
   expect(warnings).toHaveLength(2);
 });
 
-/** A preview has no prefix, so that it does come from the cache. */
+/** A preview has no prefix that could be redirected, so it comes from the cache. */
 const previewing = (color: number) => {
   const { '1': image } = pictures({ color });
   return { '1': image, '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } } };
@@ -239,7 +239,7 @@ async function removePreviews({ comfy }: Rig): Promise<void> {
   for (const name of await readdir(comfy.folders.temp)) await rm(join(comfy.folders.temp, name));
 }
 
-test('a cached file that is gone is made again, whatever CLEANUP says', async () => {
+test('a cached file that is gone is made again, whatever CLEANUP is', async () => {
   await using rig = await startRig();
   const job = { workflow: previewing(0x00ff00), output: INCLUDE_TEMP };
   expect(await coloursIn(await rig.run(job))).toEqual(['00ff00']);
@@ -253,7 +253,7 @@ test('a cached file that is gone is made again, whatever CLEANUP says', async ()
   );
 });
 
-test('made again once, and not more often', async () => {
+test('a workflow is run again once at most', async () => {
   await using rig = await startRig();
   const job = { workflow: previewing(0x00ff00), output: INCLUDE_TEMP };
   await rig.run(job);
@@ -264,7 +264,7 @@ test('made again once, and not more often', async () => {
   expect(rig.comfy.prompts).toHaveLength(3);
 });
 
-test('while another prompt waits or runs, a file that is gone is told and nothing is thrown away', async () => {
+test('while another prompt waits or runs, a missing file is reported and the cache is kept', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   const job = { workflow: previewing(0x00ff00), output: INCLUDE_TEMP };
   await rig.run(job);
@@ -285,7 +285,7 @@ test('while another prompt waits or runs, a file that is gone is told and nothin
   await fetch(`${rig.comfy.url}/interrupt`, { method: 'POST' });
 });
 
-test('nothing is looked for on the disk for a workflow that saves nothing', async () => {
+test('for a workflow that saves nothing, ComfyUI is not asked for its folders', async () => {
   await using rig = await startCleaning();
   await rig.run({ workflow: previewing(0) });
   expect(rig.comfy.past({ type: 'request', request: 'GET /system_stats' })).toEqual([]);

@@ -2,21 +2,21 @@ import { expect, test } from '@jest/globals';
 import type { EventMatch } from '../../lib/simulator/comfy/event-log.ts';
 import { loading, pictures, sampling, startRig } from './rigs/test-rig.ts';
 
-/** Where in a job's life a connection is broken. */
+/** The moments at which a connection is broken. */
 const POINTS: readonly (readonly [string, EventMatch])[] = [
   ['when it opens', { type: 'socket_open' }],
   ['when the prompt is accepted', { type: 'accepted' }],
   ['when the prompt starts', { type: 'execution_start' }],
   ['while a node runs', { type: 'progress' }],
   ['when an output is made', { type: 'executed' }],
-  ['just before the end is told', { type: 'ended' }],
+  ['just before the end is reported', { type: 'ended' }],
 ];
 
 const cases = (['close', 'reset'] as const).flatMap((how) =>
   POINTS.map(([when, at]) => [how, when, at] as const),
 );
 
-test.each(cases)('a socket that breaks (%s) %s does not cost the job', async (how, _when, at) => {
+test.each(cases)('a socket that breaks (%s) %s does not fail the job', async (how, _when, at) => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   void rig.comfy.faults.breakSockets(how, { at });
   const { output, error } = await rig.run({ workflow: sampling({ steps: 5, stepMs: 10 }) });
@@ -27,7 +27,7 @@ test.each(cases)('a socket that breaks (%s) %s does not cost the job', async (ho
   expect(rig.comfy.prompts).toHaveLength(2);
 });
 
-test('a socket that goes silent without closing does not hold the job up for ever', async () => {
+test('a socket that goes silent without closing does not block the job', async () => {
   await using rig = await startRig({
     comfy: { speed: 1 },
     environment: { COMFY_PING_INTERVAL_S: '1' },
@@ -37,7 +37,7 @@ test('a socket that goes silent without closing does not hold the job up for eve
   expect(output?.images).toHaveLength(1);
 });
 
-test('a failure that nobody heard, because the socket was down, is still a failure', async () => {
+test('a node failure while the socket is down is still reported', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   void rig.comfy.faults.breakSockets('close', { at: { type: 'executing', nodeId: '4' } });
   const { error, output } = await rig.run({
@@ -51,14 +51,14 @@ test('a failure that nobody heard, because the socket was down, is still a failu
   expect(output?.details?.[0]).toContain('Message: unheard');
 });
 
-test('a history entry that appears late is waited for', async () => {
+test('the worker waits for a history entry that appears late', async () => {
   await using rig = await startRig();
   rig.comfy.faults.delayHistory(400);
   const { output } = await rig.run({ workflow: pictures() });
   expect(output?.images).toHaveLength(1);
 });
 
-test('a prompt whose acceptance was never answered runs once, not twice', async () => {
+test('a prompt whose acceptance got no answer runs once, not twice', async () => {
   await using rig = await startRig();
   rig.comfy.faults.failAnswers({ request: 'POST /prompt', how: 'lose' });
   const { output } = await rig.run({ workflow: pictures() });
@@ -66,7 +66,7 @@ test('a prompt whose acceptance was never answered runs once, not twice', async 
   expect(rig.comfy.prompts).toHaveLength(1);
 });
 
-test('a ComfyUI that restarts in the middle of a prompt fails that job, and only that one', async () => {
+test('a restart of ComfyUI during a prompt fails that job only', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   const jobId = rig.platform.submit({ workflow: sampling({ steps: 200, stepMs: 20 }) });
   await rig.comfy.waitFor({ type: 'progress' });
@@ -87,7 +87,7 @@ test('a job stopped by the platform is interrupted in ComfyUI, and nothing is po
   expect(rig.platform.job(jobId)?.posts).toEqual([]);
 });
 
-test('a job stopped while it waits in the queue of ComfyUI is taken out of it, and the running one goes on', async () => {
+test('a job stopped while it waits in ComfyUI is removed from the queue, and the running one continues', async () => {
   await using rig = await startRig({ comfy: { speed: 1 }, environment: { JOB_PREFETCH: '1' } });
   const running = rig.platform.submit({ workflow: sampling({ steps: 40, stepMs: 20 }) });
   await rig.comfy.waitFor({ type: 'progress' });
@@ -108,7 +108,7 @@ test('a job that takes longer than its policy allows is interrupted and fails', 
   await rig.comfy.waitFor({ type: 'execution_interrupted' });
 });
 
-test('results the platform refuses or tears down are posted again until they arrive', async () => {
+test('a result is posted again until the platform accepts it', async () => {
   await using rig = await startRig();
   rig.platform.faults.next('job-done', { status: 500 });
   rig.platform.faults.next('job-done', 'reset');
@@ -118,7 +118,7 @@ test('results the platform refuses or tears down are posted again until they arr
   expect(output?.images).toHaveLength(1);
 });
 
-test('a staged job does not overwrite the input of the one still running', async () => {
+test('staging a job does not overwrite the input file of a running one', async () => {
   await using rig = await startRig({ comfy: { speed: 1 }, environment: { JOB_PREFETCH: '1' } });
   const slow = (name: string, seed: number) => ({
     ...loading(name, `leased${seed}`),

@@ -37,7 +37,7 @@ async function colourOf({ output }: Awaited<ReturnType<Rig['run']>>): Promise<nu
   return [...(await sharp(bytes).removeAlpha().raw().toBuffer()).subarray(0, 3)];
 }
 
-test('an image is fetched from a URL, under the name the workflow knows', async () => {
+test('an image is downloaded from a URL and stored under its name', async () => {
   const content = await png('#ff0000');
   await using server = await startFileServer({ files: { '/red': { content } } });
   await using rig = await startFetchingRig(server);
@@ -53,7 +53,7 @@ test('an image is fetched from a URL, under the name the workflow knows', async 
   expect(JSON.stringify(rig.lines)).not.toContain('s3cret');
 });
 
-test('a URL in a loader of the workflow is fetched once and replaced, and no other character is', async () => {
+test('a URL in a loader node is downloaded once and replaced; the rest of the workflow is unchanged', async () => {
   const content = await png('#00ff00');
   await using server = await startFileServer({ files: { '/green.png': { content } } });
   await using rig = await startFetchingRig(server);
@@ -74,7 +74,7 @@ test('a URL in a loader of the workflow is fetched once and replaced, and no oth
   expect(await inputs(rig)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.png$/)]);
 });
 
-test('files of any kind go in, also into folders', async () => {
+test('files of any kind are staged, also into folders', async () => {
   const video = { patternBytes: 3_000_000 };
   await using server = await startFileServer({
     files: { '/clip': { content: video, mediaType: 'video/mp4' } },
@@ -99,7 +99,7 @@ test('files of any kind go in, also into folders', async () => {
   expect((await inputFile(rig, 'clip.mp4')).length).toBe(3_000_000);
 });
 
-test('a mask becomes the transparency of the image it names, which may be of the same job', async () => {
+test('a mask becomes the transparency of the image it names, also of an image of the same job', async () => {
   await using rig = await startRig();
   const mask = await sharp({
     create: { width: 16, height: 16, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0.5 } },
@@ -144,7 +144,7 @@ test('the same bytes under the same name are uploaded once', async () => {
   expect(uploads(rig)).toBe(1);
 });
 
-test('all that cannot be had is told at once, in the order it was sent', async () => {
+test('all files that cannot be loaded are reported at once, in the order they were sent', async () => {
   await using server = await startFileServer({
     files: {
       '/page': { content: Buffer.from('<html>'), mediaType: 'text/html' },
@@ -187,7 +187,7 @@ test.each([
   ],
   [{ INPUT_MAX_IMAGE_BYTES: '10' }, /has \d+ bytes, and at most 10 .*INPUT_MAX_IMAGE_BYTES/],
 ])(
-  'with %j an image that is larger is refused, with name and numbers',
+  'with %j a larger image is refused, with its name and the numbers',
   async (environment, text) => {
     await using rig = await startRig({ environment });
     const image = (await png('#ff0000')).toString('base64');
@@ -201,7 +201,7 @@ test.each([
   },
 );
 
-test('a decompression bomb is told by its header and never unpacked', async () => {
+test('a decompression bomb is recognised by its header and not decoded', async () => {
   await using rig = await startRig();
   const image = bomb(100_000).toString('base64');
   const { output } = await rig.run({
@@ -213,7 +213,7 @@ test('a decompression bomb is told by its header and never unpacked', async () =
   );
 });
 
-test('an animation is measured with all its frames', async () => {
+test('all frames of an animation count', async () => {
   await using rig = await startRig({ environment: { INPUT_MAX_ANIMATION_PIXELS: '1000' } });
   const raw = Buffer.alloc(16 * 64 * 3).map((_, at) => at >> 3);
   const gif = await sharp(raw, { raw: { width: 16, height: 64, channels: 3, pageHeight: 16 } })
@@ -224,7 +224,7 @@ test('an animation is measured with all its frames', async () => {
   expect(output?.details?.[0]).toMatch(/the animation has 4 frames of 16 x 16 pixels, 1024 in all/);
 });
 
-test('what is no image goes on untouched, unless the job asks for strictness', async () => {
+test('a file that is not an image is passed on unchanged, unless the job is strict', async () => {
   await using rig = await startRig();
   const red = { name: 'a.png', image: (await png('#ff0000')).toString('base64') };
   const job = {
@@ -238,7 +238,7 @@ test('what is no image goes on untouched, unless the job asks for strictness', a
   ]);
 });
 
-test('a file too large to upload goes over the disk that worker and ComfyUI share', async () => {
+test('a file too large to upload is copied over the disk that worker and ComfyUI share', async () => {
   const content = { patternBytes: 110_000_000 };
   await using server = await startFileServer({ files: { '/big.mp4': { content } } });
   await using rig = await startFetchingRig(server);
@@ -259,7 +259,7 @@ test('a file too large to upload goes over the disk that worker and ComfyUI shar
   expect(await inputs(apart)).toEqual([]);
 });
 
-test('forty images of four megabytes go in with one job', async () => {
+test('forty images of four megabytes are staged with one job', async () => {
   const noise = {
     create: {
       width: 1200,
@@ -304,7 +304,7 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
 }
 
-test('an image that a running prompt reads is not written again for the next job that brings the same one', async () => {
+test('an image that a running prompt reads is not stored again for the next job that brings it', async () => {
   const image = (await png('#0000ff')).toString('base64');
   await using rig = await startRig({ comfy: { speed: 1 }, environment: { JOB_PREFETCH: '1' } });
   const input = (steps: number) => ({

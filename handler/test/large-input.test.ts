@@ -11,7 +11,7 @@ import { pictures } from './rigs/test-rig.ts';
 
 const MEGABYTE = 1_000_000;
 
-/** A worker in a process of its own, whose memory nobody else uses. */
+/** A worker in its own process, so that only its memory is measured. */
 async function startWorkerProcess(files: Parameters<typeof startFileServer>[0]['files']) {
   const parts = new AsyncDisposableStack();
   const comfy = parts.use(await startComfySimulator({ speed: Infinity }));
@@ -55,7 +55,7 @@ async function startWorkerProcess(files: Parameters<typeof startFileServer>[0]['
 
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
-onLinux('a video of 300 MB and one that is uploaded go in, and memory hardly notices', async () => {
+onLinux('a video of 300 MB and an uploaded one are staged without being held in memory', async () => {
   await using worker = await startWorkerProcess({
     '/small.mp4': { content: { patternBytes: 1000 } },
     '/large.mp4': { content: { patternBytes: 300 * MEGABYTE } },

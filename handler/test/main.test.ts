@@ -5,7 +5,7 @@ import { loading, pictures, sampling, startRig } from './rigs/test-rig.ts';
 const red = { create: { width: 8, height: 8, channels: 3, background: 'red' } } as const;
 const redPng = () => sharp(red).png().toBuffer();
 
-test('a workflow goes in and its images come out, as base64 of exactly the bytes ComfyUI has', async () => {
+test('a workflow runs and its images come back, as base64 of exactly the bytes ComfyUI has', async () => {
   await using rig = await startRig();
   const { output, error } = await rig.run({ workflow: pictures({ count: 2 }) });
   expect(error).toBeUndefined();
@@ -18,7 +18,7 @@ test('a workflow goes in and its images come out, as base64 of exactly the bytes
   expect(output?.images?.[1]?.data).toBe(bytes.toString('base64'));
 });
 
-test('an input image is uploaded before the workflow runs, and used by it', async () => {
+test('an input image is uploaded before the workflow runs, and the workflow reads it', async () => {
   await using rig = await startRig();
   const image = `data:image/png;base64,${(await redPng()).toString('base64')}`;
   const { output } = await rig.run({
@@ -60,7 +60,7 @@ test('a workflow that only previews is a success without images', async () => {
   expect(body).toBe('{"output":{"status":"success_no_images","images":[]}}');
 });
 
-test('a node that raises after another one saved: the image and the error', async () => {
+test('a node that raises after another node has saved: the image and the error are returned', async () => {
   await using rig = await startRig();
   const { output, error } = await rig.run({
     workflow: {
@@ -80,7 +80,7 @@ test('a node that raises after another one saved: the image and the error', asyn
   ]);
 });
 
-test('a node that raises before anything was saved: a failure with details', async () => {
+test('a node that raises before anything was saved: the job fails with details', async () => {
   await using rig = await startRig();
   const workflow = {
     '1': { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 0 } },
@@ -93,7 +93,7 @@ test('a node that raises before anything was saved: a failure with details', asy
   );
 });
 
-test('a workflow of which ComfyUI takes only a part says which part did not run', async () => {
+test('a workflow that ComfyUI accepts in part: errors say which part did not run', async () => {
   await using rig = await startRig();
   const { output } = await rig.run({
     workflow: {
@@ -105,7 +105,7 @@ test('a workflow of which ComfyUI takes only a part says which part did not run'
   expect(output?.errors?.join()).toMatch(/Node 9 .*SaveImage.*images/);
 });
 
-test('an interrupted prompt is a failure, with what had been saved beside the error', async () => {
+test('an interrupted prompt is a failure, with the saved files beside the error', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   const jobId = rig.platform.submit({
     workflow: { ...pictures({ prefix: 'early' }), ...rename(sampling({ steps: 500, stepMs: 20 })) },
@@ -136,7 +136,7 @@ test.each([
   expect(JSON.parse(body)).toEqual({ error: message });
 });
 
-test('images that cannot be decoded are all named, in input order, and the others are still uploaded', async () => {
+test('all images that cannot be decoded are named, in input order, and the others are uploaded', async () => {
   await using rig = await startRig();
   const good = (await redPng()).toString('base64');
   const { output, error } = await rig.run({
@@ -178,7 +178,7 @@ test('a rejected workflow is explained in sentences', async () => {
   expect(error).not.toMatch(/'|Traceback|None/);
 });
 
-test('ComfyUI that never answers fails the job in bounded time with the text clients know', async () => {
+test('a ComfyUI that never answers fails the job after the configured retries, with the text clients know', async () => {
   await using rig = await startRig({ environment: { COMFY_API_AVAILABLE_MAX_RETRIES: '3' } });
   await rig.comfy.faults.die();
   const host = new URL(rig.comfy.url).host;
@@ -187,7 +187,7 @@ test('ComfyUI that never answers fails the job in bounded time with the text cli
   });
 });
 
-test('a result over the limit fails with its size and the way out, instead of vanishing', async () => {
+test('a result over the limit fails with its size and the settings that help', async () => {
   await using rig = await startRig({ environment: { RESULT_MAX_BYTES: '2000' } });
   const { error, output } = await rig.run({
     workflow: { ...sampling(), '1': pictures({ size: 128 })['1'] },
@@ -219,7 +219,7 @@ test('progress names the node by its title, never falls, and never comes after t
   expect(percents).toEqual([...percents].sort((a, b) => a - b));
 });
 
-test('the log tells a job in about six lines, all with its id, without any of its content', async () => {
+test('a job logs about six lines, all with its id and without its content', async () => {
   await using rig = await startRig();
   const secret = (await redPng()).toString('base64');
   const jobId = rig.platform.submit({
@@ -242,7 +242,7 @@ async function runText(rig: Awaited<ReturnType<typeof startRig>>, input: unknown
   return { jobId, body: (await rig.platform.result(jobId)).bodyText };
 }
 
-/** The same workflow under ids that do not clash. */
+/** The same workflow with other node ids. */
 function rename(workflow: Record<string, { inputs: object }>): Record<string, unknown> {
   const text = JSON.stringify(workflow);
   const ids = Object.keys(workflow);
@@ -253,7 +253,7 @@ function rename(workflow: Record<string, { inputs: object }>): Record<string, un
   return JSON.parse(renamed) as Record<string, unknown>;
 }
 
-test('a workflow with unknown nodes names all of them, after the words clients look for', async () => {
+test('all unknown nodes of a workflow are named, after the text clients look for', async () => {
   await using rig = await startRig();
   const { error } = await rig.run({
     workflow: {
@@ -266,7 +266,7 @@ test('a workflow with unknown nodes names all of them, after the words clients l
   expect(error).toMatch(/\n• Node 6 .*SaveImage/);
 });
 
-test('a workflow without outputs is refused in the words clients look for', async () => {
+test('a workflow without outputs is refused with the text clients look for', async () => {
   await using rig = await startRig();
   expect((await rig.run({ workflow: { '1': pictures()['1'] } })).error).toMatch(
     /^Prompt has no outputs/,
@@ -274,7 +274,7 @@ test('a workflow without outputs is refused in the words clients look for', asyn
   expect((await rig.run({ workflow: {} })).error).toMatch(/^Prompt has no outputs/);
 });
 
-test('overrides set inputs by title, and a random seed is told', async () => {
+test('overrides set inputs by title, and the result tells a random seed', async () => {
   await using rig = await startRig();
   const { output, error } = await rig.run({
     workflow: sampling(),

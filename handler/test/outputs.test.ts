@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import type { Group } from '../outputs/group-outputs.ts';
 import { pictures, sampling, startRig } from './rigs/test-rig.ts';
 
-/** What comes out of a workflow, and how callers choose: the whole line, against the embedded ComfyUI. */
+/** The options of `input.output`, tested through the whole line with the embedded ComfyUI. */
 
 interface Item {
   readonly filename: string;
@@ -23,7 +23,7 @@ interface Made {
 
 type Rig = Awaited<ReturnType<typeof startRig>>;
 
-/** Two pictures, a video as VideoHelperSuite shows it, a text and a preview. */
+/** Two images, a video as VideoHelperSuite lists it, a text and a preview. */
 function mixed() {
   return {
     ...pictures({ count: 2 }),
@@ -51,7 +51,7 @@ async function run(
 
 const names = (items: readonly Item[] | undefined) => items?.map(({ filename }) => filename);
 
-test('a video, a text and pictures come back, each where it belongs', async () => {
+test('images, a video and a text come back, each in its own list', async () => {
   await using rig = await startRig();
   const { output, error } = await run(rig, undefined);
   expect(error).toBeUndefined();
@@ -80,7 +80,7 @@ function filming() {
   };
 }
 
-test('a video ComfyUI calls an image stays where clients read it, unless all is sorted by media type', async () => {
+test('a video that ComfyUI lists as an image stays in images, unless files are grouped by media type', async () => {
   await using rig = await startRig();
   const asEver = await run(rig, undefined, filming());
   expect(names(asEver.output?.images)).toEqual(['film_00001_.mp4']);
@@ -89,7 +89,7 @@ test('a video ComfyUI calls an image stays where clients read it, unless all is 
   expect(sorted.output).toMatchObject({ images: [], videos: [{ filename: 'film_00001_.mp4' }] });
 });
 
-test('nodes are chosen by id and by title, and previews come when they are asked for', async () => {
+test('nodes are chosen by id or title, and previews are returned on request', async () => {
   await using rig = await startRig();
   const byId = await run(rig, { nodes: [2] });
   expect(Object.keys(byId.output ?? {})).toEqual(['images']);
@@ -99,7 +99,7 @@ test('nodes are chosen by id and by title, and previews come when they are asked
   expect(names(previews.output?.images)?.[0]).toMatch(/^ComfyUI_temp_/);
 });
 
-test('a node nobody knows fails before anything runs, with the nodes there are', async () => {
+test('an unknown node fails the job before anything runs, with a list of all nodes', async () => {
   await using rig = await startRig();
   const { error } = await run(rig, { nodes: ['2', 'Make the film'] });
   expect(error).toMatch(/^output\.nodes asks for "Make the film", which is neither/);
@@ -108,7 +108,7 @@ test('a node nobody knows fails before anything runs, with the nodes there are',
   expect(await history.json()).toEqual({});
 });
 
-test('details tell of each file what it is and who made it, and of the job how long it took', async () => {
+test('details describe each file and the times of the job', async () => {
   await using rig = await startRig();
   const first = await run(rig, { details: true });
   expect(first.output?.images?.[0]).toMatchObject({
@@ -139,7 +139,7 @@ test('details tell of each file what it is and who made it, and of the job how l
   expect(second.output?.timings?.start).toBe('warm');
 });
 
-test('fewer outputs than expected is a failure that keeps what came', async () => {
+test('fewer outputs than expected are a failure that returns them', async () => {
   await using rig = await startRig();
   const { error, output } = await run(rig, { expect: { images: 3, videos: 1 } });
   expect(error).toBe(
@@ -148,7 +148,7 @@ test('fewer outputs than expected is a failure that keeps what came', async () =
   expect(output?.images).toHaveLength(2);
 });
 
-test('with strict a workflow of which ComfyUI takes only a part fails, and the rest is not run', async () => {
+test('with strict a workflow that ComfyUI accepts in part fails, and nothing is run', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   const workflow = {
     ...sampling({ steps: 10_000, stepMs: 20 }),
@@ -160,7 +160,7 @@ test('with strict a workflow of which ComfyUI takes only a part fails, and the r
   expect((await run(rig, undefined, pictures())).output?.images).toHaveLength(1);
 });
 
-test('pictures come converted and no larger than asked, and everything else as it was', async () => {
+test('images are converted and scaled down, other files are unchanged', async () => {
   await using rig = await startRig();
   const convert = { format: 'webp', quality: 60, maxWidth: 16 };
   const { output, error } = await run(rig, { convert, details: true });
