@@ -22,7 +22,7 @@ export interface JobScopeOptions {
   readonly timeoutMs: number;
 }
 
-/** What every step of one job shares. Disposing it removes the job's scratch folder. */
+/** Shared by all steps of one job. Disposing it removes the job's scratch folder. */
 export class JobScope implements AsyncDisposable {
   readonly jobId: string;
   readonly log: Logger;

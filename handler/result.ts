@@ -75,7 +75,7 @@ export function toFailure(error: unknown, log: Logger): JobResult {
   return { error: toJobError(code, message), ...(details && { output: { details } }) };
 }
 
-/** What `output.details` adds to the result. All times are in milliseconds. */
+/** Members that `output.details` adds to the result. All times are in milliseconds. */
 interface RunDetails {
   readonly timings: {
     /** `cold`: the first prompt since this worker started, which usually has models to load. */

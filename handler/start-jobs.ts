@@ -15,7 +15,7 @@ import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/input-content.ts';
 
-/** What every mode that runs jobs starts from. */
+/** Settings and log of every mode that runs jobs. */
 export interface ModeStart {
   readonly config: Config;
   readonly flags: Arguments;

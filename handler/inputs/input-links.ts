@@ -3,7 +3,7 @@ import type { JsonText } from '../../lib/json.ts';
 import { readGraph } from '../../lib/workflow/graph.ts';
 import { hasOption, readNodeInfo } from '../../lib/workflow/node-info.ts';
 
-/** What a file should be; `file` means any kind. */
+/** The kind a file should have; `file` means any kind. */
 export type ExpectedKind = 'image' | 'video' | 'audio' | 'file';
 
 /** How a loader node refers to a file: by its name in the input folder, or by its path on disk. */

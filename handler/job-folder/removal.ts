@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { errnoOf } from '../../lib/errors.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
 
-/* What may be removed from ComfyUI's disk, and how. */
+/* Safe removal of files from ComfyUI's disk. */
 
 /**
  * The files in ComfyUI's input folder that exist only because this worker stored them. A file that was there before, from
@@ -100,6 +100,6 @@ export async function removeWithin(root: string, path: string): Promise<void> {
 }
 
 /** Whether `path` is below `root`, judged by names only: links are not resolved. */
-export function isWithin(root: string, path: string): boolean {
+function isWithin(root: string, path: string): boolean {
   return resolve(root, path).startsWith(resolve(root) + sep);
 }

@@ -5,7 +5,7 @@ import { nodeLabel, readGraph, type Graph } from '../../lib/workflow/graph.ts';
 import type { OutputOptions } from '../request/output-options.ts';
 import type { OutputRecord } from './artifact.ts';
 
-/** Which outputs of a workflow come back. */
+/** The caller's choice of the outputs that come back. */
 export interface OutputChoice {
   /** Also previews, which ComfyUI keeps in its temp folder. */
   readonly includeTemp: boolean;
@@ -15,7 +15,7 @@ export interface OutputChoice {
 }
 
 /** The default: every saved file and no preview. */
-export const ALL_SAVED: OutputChoice = {
+const ALL_SAVED: OutputChoice = {
   includeTemp: false,
   isWanted: () => true,
   titleOf: () => undefined,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { DeliveredFile } from './artifact.ts';
 import type { OutputChoice } from './collect-outputs.ts';
 
-/** What `output.details` adds to each file. */
+/** Members that `output.details` adds to each file. */
 export interface FileDetails {
   readonly nodeId: string;
   readonly title?: string;

@@ -4,7 +4,7 @@ import type { JobScope } from '../job-scope.ts';
 import type { Artifact, OutputRecord } from './artifact.ts';
 import { fileKey } from './collect-outputs.ts';
 
-/** What a run of a workflow gave, as far as it shows whether the cache was stale. */
+/** The parts of a run that show whether ComfyUI's cache was stale. */
 interface RunResult {
   readonly outcome: PromptOutcome;
   readonly records: readonly OutputRecord[];

@@ -67,12 +67,9 @@ test('an input that is a string of JSON is read once, and its workflow is kept a
   expect(parse(`{"workflow":${workflow}}`).workflow).toHaveProperty('text', workflow);
 });
 
-test.each(['""', 'null', '0', 'false', '[]', '{}'])(
-  'an empty API key is ignored: %s',
-  (key) => {
-    expect(parse(`{"workflow":{},"comfy_org_api_key":${key}}`).apiKey).toBeUndefined();
-  },
-);
+test.each(['""', 'null', '0', 'false', '[]', '{}'])('an empty API key is ignored: %s', (key) => {
+  expect(parse(`{"workflow":{},"comfy_org_api_key":${key}}`).apiKey).toBeUndefined();
+});
 
 test.each(['"key"', '7.0', '["a"]', 'true'])(
   'an API key is forwarded as it was sent: %s',

@@ -6,7 +6,7 @@ import { s3Store } from '../../lib/storage/s3/store.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
 import { OutputOptionsSchema, type OutputOptions } from './output-options.ts';
 
-/** What a caller may send as `input`. Other fields are ignored. */
+/** The fields of `input`. Other fields are ignored. */
 const JobInputSchema = z.object({
   /** The workflow in API format, forwarded character for character; or the name of a workflow kept on this worker. */
   workflow: z.custom((value) => value !== undefined && value !== null),
@@ -26,7 +26,7 @@ const JobInputSchema = z.object({
   overrides: z.record(z.string(), z.unknown()).nullish(),
   /** Credentials for the servers that files are downloaded from. Never logged or returned. */
   credentials: CredentialsSchema.nullish(),
-  /** What comes back, in which form, and where it is stored. */
+  /** The outputs that come back, their form, and where they are stored. */
   output: OutputOptionsSchema.nullish(),
   /** Refuse files and workflows that ComfyUI might not understand, instead of passing them on. */
   strict: z.boolean().nullish(),
@@ -49,7 +49,7 @@ export interface InputImage {
 }
 
 /** A workflow that is kept on the worker and called by name. */
-export interface NamedWorkflow {
+interface NamedWorkflow {
   readonly name: string;
   readonly params?: JsonText;
 }

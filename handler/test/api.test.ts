@@ -5,7 +5,7 @@ import { countTurns } from '../../lib/api/test-api.ts';
 import { startApiRig, type ApiRig } from './rigs/api-rig.ts';
 import { pictures, sampling } from './rigs/test-rig.ts';
 
-/** The API, the line of a job and ComfyUI together, as clients see them. */
+/** The local API, the job line and the embedded ComfyUI together, as clients see them. */
 
 interface View {
   readonly id: string;
@@ -27,10 +27,9 @@ async function call(rig: ApiRig, path: string, body?: unknown): Promise<View> {
 
 const ended = (rig: ApiRig, jobId: string) => call(rig, `/status-sync/${jobId}?wait=20000`);
 
-test('200 jobs at once, asked for by 200 clients, all come back, and the event loop keeps turning', async () => {
+test('200 clients submit a job each and get its result, and the event loop keeps turning', async () => {
   await using rig = await startApiRig({ environment: { JOB_PREFETCH: '4' } });
   await call(rig, '/runsync', { input: { workflow: pictures() } });
-  const beganAt = performance.now();
   using turns = countTurns();
   const clients = Array.from({ length: 200 }, async (_, index) => {
     const { id } = await call(rig, '/run', { input: { workflow: pictures({ color: index }) } });
@@ -46,10 +45,10 @@ test('200 jobs at once, asked for by 200 clients, all come back, and the event l
   for (const { output } of views) expect(output?.images).toHaveLength(1);
   const pictured = new Set(views.map(({ output }) => output?.images?.[0]?.data));
   expect(pictured.size).toBe(200);
-  expect(turns.longestMs).toBeLessThan((performance.now() - beganAt) / 4); // others had their turns
+  expect(turns.count).toBeGreaterThan(200); // others got turns of the event loop in between
 }, 120_000);
 
-test('what the workflow says reaches ComfyUI character for character', async () => {
+test('a workflow reaches ComfyUI character for character', async () => {
   await using rig = await startApiRig();
   const workflow =
     '{"12":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"x"}},' +
@@ -60,7 +59,7 @@ test('what the workflow says reaches ComfyUI character for character', async () 
   expect(history.replace(/\s/g, '')).toContain('{"seed":18446744073709551615,"weight":1.0}');
 });
 
-test('progress and pictures of a running job are streamed, and its result is not among them', async () => {
+test('progress and previews of a running job are streamed, without its result', async () => {
   await using rig = await startApiRig({ comfy: { speed: 20 } });
   const workflow = JSON.parse(
     await readFile('test_resources/workflows/sdxl.json', 'utf8'),
@@ -81,7 +80,7 @@ test('progress and pictures of a running job are streamed, and its result is not
   for (const preview of seen.previews) expect(preview).toMatch(/^data:image\/jpeg;base64,/);
 });
 
-test('a job that is cancelled is interrupted in ComfyUI', async () => {
+test('a cancelled job is interrupted in ComfyUI', async () => {
   await using rig = await startApiRig({ comfy: { speed: 1 } });
   const interrupted = rig.comfy.waitFor({ type: 'execution_interrupted' });
   const { id } = await call(rig, '/run', {
@@ -93,7 +92,7 @@ test('a job that is cancelled is interrupted in ComfyUI', async () => {
   expect((await ended(rig, id)).status).toBe('CANCELLED');
 });
 
-test('a job that runs too long is timed out, and interrupted in ComfyUI', async () => {
+test('a job over its time limit is TIMED_OUT and interrupted in ComfyUI', async () => {
   await using rig = await startApiRig({ comfy: { speed: 1 }, environment: { JOB_TIMEOUT_S: '1' } });
   const interrupted = rig.comfy.waitFor({ type: 'execution_interrupted' });
   const workflow = sampling({ steps: 1000, stepMs: 50 });
@@ -103,7 +102,7 @@ test('a job that runs too long is timed out, and interrupted in ComfyUI', async 
   await interrupted;
 });
 
-test('a workflow that ComfyUI rejects is a failure that says why', async () => {
+test('a workflow that ComfyUI rejects fails the job with the reason', async () => {
   await using rig = await startApiRig();
   const workflow = { '1': { class_type: 'NoSuchNode', inputs: {} } };
   const view = await call(rig, '/runsync', { input: { workflow } });
@@ -111,7 +110,7 @@ test('a workflow that ComfyUI rejects is a failure that says why', async () => {
   expect(view.error).toContain('NoSuchNode');
 });
 
-test('the SDK of RunPod runs a workflow here as it would there', async () => {
+test('the RunPod SDK runs a workflow on the local API', async () => {
   await using rig = await startApiRig();
   const endpoint = runpodSdk('any', { baseUrl: `${rig.url}/v2` }).endpoint('local');
   const result = await endpoint?.runSync({ input: { workflow: pictures({ count: 2 }) } });

@@ -20,7 +20,7 @@ async function startBucketRig(environment: Record<string, string> = {}) {
   return { s3, rig, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
-test('images go into the bucket, and anybody with the URL can fetch exactly those bytes', async () => {
+test('images are stored in the bucket, and the URL returns exactly their bytes', async () => {
   await using setup = await startBucketRig();
   const { output } = await setup.rig.run({ workflow: pictures({ count: 3 }) });
   expect(output?.images?.map(({ filename, type }) => [filename, type])).toEqual([
@@ -39,7 +39,7 @@ test('images go into the bucket, and anybody with the URL can fetch exactly thos
   }
 });
 
-test('an image the bucket refuses comes back as base64, and the reason is told', async () => {
+test('an image the bucket refuses is returned as base64, with the reason', async () => {
   await using setup = await startBucketRig({ BUCKET_NAME: 'missing' });
   const { output, error } = await setup.rig.run({ workflow: pictures() });
   expect(error).toBeUndefined();
@@ -52,7 +52,7 @@ test('an image the bucket refuses comes back as base64, and the reason is told',
   expect(JSON.stringify(output)).not.toContain(setup.s3.secretAccessKey);
 });
 
-test('an image the bucket refuses and the result has no room for is a failure that says so', async () => {
+test('an image the bucket refuses and that does not fit into the result fails the job', async () => {
   await using setup = await startBucketRig({ BUCKET_NAME: 'missing', RESULT_MAX_BYTES: '1024' });
   const { output, error } = await setup.rig.run({ workflow: pictures() });
   expect(error).toBe('Job processing failed');

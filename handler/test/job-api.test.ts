@@ -35,7 +35,7 @@ function textMatcher(expected: string): unknown {
   return expect.stringMatching(new RegExp(`^${parts.join('.*')}$`, 's'));
 }
 
-/** What a client would fetch. */
+/** The URLs that a client would download. */
 function urlsIn(posted: unknown): string[] {
   const texts = JSON.stringify(posted).matchAll(/"data":"(https?:[^"]+)"/g);
   return [...texts].map(([, url = '']) => url);

@@ -55,25 +55,28 @@ async function startWorkerProcess(files: Parameters<typeof startFileServer>[0]['
 
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
-onLinux('a video of 300 MB and an uploaded one are staged without being held in memory', async () => {
-  await using worker = await startWorkerProcess({
-    '/small.mp4': { content: { patternBytes: 1000 } },
-    '/large.mp4': { content: { patternBytes: 300 * MEGABYTE } },
-    '/uploaded.mp4': { content: { patternBytes: 90 * MEGABYTE } },
-  });
-  const job = (...names: string[]) => ({
-    workflow: pictures(),
-    files: names.map((name) => ({ name, url: `${worker.server.url}/${name}`, type: 'video' })),
-  });
-  expect(await worker.run(job('small.mp4'))).toContain('"images"');
-  const idle = await worker.memory();
-  expect(await worker.run(job('large.mp4', 'uploaded.mp4'))).toContain('"images"');
-  const { peak } = await worker.memory();
+onLinux(
+  'a video of 300 MB and an uploaded one are staged without being held in memory',
+  async () => {
+    await using worker = await startWorkerProcess({
+      '/small.mp4': { content: { patternBytes: 1000 } },
+      '/large.mp4': { content: { patternBytes: 300 * MEGABYTE } },
+      '/uploaded.mp4': { content: { patternBytes: 90 * MEGABYTE } },
+    });
+    const job = (...names: string[]) => ({
+      workflow: pictures(),
+      files: names.map((name) => ({ name, url: `${worker.server.url}/${name}`, type: 'video' })),
+    });
+    expect(await worker.run(job('small.mp4'))).toContain('"images"');
+    const idle = await worker.memory();
+    expect(await worker.run(job('large.mp4', 'uploaded.mp4'))).toContain('"images"');
+    const { peak } = await worker.memory();
 
-  const { input } = worker.comfy.folders;
-  expect((await stat(join(input, 'large.mp4'))).size).toBe(300 * MEGABYTE);
-  expect((await stat(join(input, 'uploaded.mp4'))).size).toBe(90 * MEGABYTE);
-  expect(peak - idle.now).toBeLessThan(150 * MEGABYTE);
-  const left = await readdir(worker.folder);
-  expect(left.filter((name) => name.startsWith('comfyui-worker-job-'))).toEqual([]);
-});
+    const { input } = worker.comfy.folders;
+    expect((await stat(join(input, 'large.mp4'))).size).toBe(300 * MEGABYTE);
+    expect((await stat(join(input, 'uploaded.mp4'))).size).toBe(90 * MEGABYTE);
+    expect(peak - idle.now).toBeLessThan(150 * MEGABYTE);
+    const left = await readdir(worker.folder);
+    expect(left.filter((name) => name.startsWith('comfyui-worker-job-'))).toEqual([]);
+  },
+);

@@ -13,7 +13,7 @@ import { loading, pictures, sampling } from './rigs/test-rig.ts';
 const run = (page: Page) => page.getByRole('button', { name: 'Run', exact: true });
 const jobPanel = (page: Page) => page.getByRole('region', { name: 'Job' });
 
-browserTest('a newcomer sees the example run to its picture in two clicks', async () => {
+browserTest('two clicks run the example and show its image', async () => {
   await using rig = await startPageRig({ comfy: { speed: 4 } });
   const { page } = rig;
   await page.getByRole('button', { name: 'Try the example' }).click();
@@ -43,7 +43,7 @@ browserTest('nodes are listed in the order they run, with titles', async () => {
   await page.getByRole('heading', { name: 'slow.json' }).waitFor();
 });
 
-browserTest('a job is cancelled, and ComfyUI stops working on it', async () => {
+browserTest('a cancelled job is interrupted in ComfyUI', async () => {
   await using rig = await startPageRig({ comfy: { speed: 1 } });
   const { page, api } = rig;
   await open(page, sampling({ steps: 500, stepMs: 40 }));
@@ -56,7 +56,7 @@ browserTest('a job is cancelled, and ComfyUI stops working on it', async () => {
   await jobPanel(page).getByRole('heading').and(page.locator(':focus')).waitFor();
 });
 
-browserTest('a job that waits behind another can be cancelled from the list', async () => {
+browserTest('a waiting job can be cancelled from the list', async () => {
   await using rig = await startPageRig({ comfy: { speed: 1 } });
   const { page } = rig;
   await open(page, sampling({ steps: 500, stepMs: 40 }));
@@ -77,7 +77,7 @@ browserTest('a job that waits behind another can be cancelled from the list', as
   await history.nth(1).getByText('Cancelled').waitFor();
 });
 
-browserTest('a workflow ComfyUI refuses is explained at the node it is about', async () => {
+browserTest('the reason of a refused workflow is shown at its node', async () => {
   await using rig = await startPageRig();
   const { page } = rig;
   const workflow = pictures();
@@ -96,7 +96,7 @@ browserTest('a workflow ComfyUI refuses is explained at the node it is about', a
   expect(await page.locator('.node.wrong').count()).toBe(0);
 });
 
-browserTest('a node that fails while it runs shows its message', async () => {
+browserTest('a node that raises shows its message', async () => {
   await using rig = await startPageRig();
   const { page } = rig;
   await open(page, {
@@ -139,7 +139,7 @@ browserTest('a workflow can be pasted, and dropped', async () => {
   await page.getByRole('heading', { name: 'dropped.json' }).waitFor();
 });
 
-browserTest('a picture ComfyUI made brings its workflow along', async () => {
+browserTest('the workflow in an image made by ComfyUI is opened', async () => {
   await using rig = await startPageRig();
   const { page, api } = rig;
   await open(page, pictures({ prefix: 'first' }));
@@ -152,7 +152,7 @@ browserTest('a picture ComfyUI made brings its workflow along', async () => {
   expect(await page.locator('.node').count()).toBe(2);
 });
 
-browserTest('a seed of 64 bits and a float are sent as they were written', async () => {
+browserTest('a 64-bit seed and a float are sent as they were written', async () => {
   await using rig = await startPageRig();
   const { page, api } = rig;
   const sent = JSON.stringify(sampling()).replace('"seed":1', '"seed":1.0,"noise_seed":7');
@@ -167,7 +167,7 @@ browserTest('a seed of 64 bits and a float are sent as they were written', async
   expect(history).toContain('18446744073709551615');
 });
 
-browserTest('the dice gives another seed, and arrow keys go by one', async () => {
+browserTest('the dice button gives another seed, and arrow keys change it by one', async () => {
   await using rig = await startPageRig();
   const { page } = rig;
   await open(page, sampling({ seed: 9 }));
@@ -178,7 +178,7 @@ browserTest('the dice gives another seed, and arrow keys go by one', async () =>
   expect(await seed.inputValue()).toMatch(/^\d{3,16}$/);
 });
 
-browserTest('what is no number is not sent', async () => {
+browserTest('a text in a number field is not sent', async () => {
   await using rig = await startPageRig();
   const { page } = rig;
   await open(page, sampling());
@@ -188,7 +188,7 @@ browserTest('what is no number is not sent', async () => {
   expect(await page.getByRole('region', { name: 'This session' }).count()).toBe(0);
 });
 
-browserTest('an image is picked for a node, seen, sent along and used', async () => {
+browserTest('an image chosen for a node is shown, sent and used', async () => {
   await using rig = await startPageRig();
   const { page, api } = rig;
   await open(page, loading('missing.png'));
@@ -205,7 +205,7 @@ browserTest('an image is picked for a node, seen, sent along and used', async ()
   expect(dominant.r).toBeGreaterThan(200);
 });
 
-browserTest('everything can be done with the keyboard', async () => {
+browserTest('the page can be used with the keyboard alone', async () => {
   await using rig = await startPageRig();
   const { page } = rig;
   const focus = page.locator(':focus');
@@ -234,7 +234,7 @@ browserTest('everything can be done with the keyboard', async () => {
   await tabTo('Save');
 });
 
-browserTest('on a phone nothing sticks out sideways', async () => {
+browserTest('on a phone nothing is wider than the screen', async () => {
   await using rig = await startPageRig({ width: 360 });
   const { page } = rig;
   const overhang = () =>
@@ -248,7 +248,7 @@ browserTest('on a phone nothing sticks out sideways', async () => {
   expect(await overhang()).toBe(0);
 });
 
-browserTest('dark follows the system', async () => {
+browserTest('the page follows the dark mode of the system', async () => {
   const ground = async (colorScheme: 'light' | 'dark') => {
     await using rig = await startPageRig({ colorScheme });
     return await rig.page.evaluate('getComputedStyle(document.body).backgroundColor');
@@ -256,29 +256,26 @@ browserTest('dark follows the system', async () => {
   expect(await ground('light')).not.toEqual(await ground('dark'));
 });
 
-browserTest(
-  'a job of this session runs again to the letter, or goes back on the form',
-  async () => {
-    await using rig = await startPageRig();
-    const { page } = rig;
-    await open(page, sampling({ prefix: 'one' }));
-    await run(page).click();
-    await page.getByRole('link', { name: 'Save one_00001_.png' }).waitFor();
-    await open(page, pictures());
-    const history = page.getByRole('region', { name: 'This session' }).getByRole('listitem');
-    await history.getByRole('button', { name: /again$/ }).click();
-    await history.nth(1).waitFor();
-    await page.getByRole('link', { name: /^Save one_/ }).waitFor();
-    expect(await page.locator('.node').count()).toBe(2);
-    await history
-      .nth(0)
-      .getByRole('button', { name: /on the form$/ })
-      .click();
-    await page.getByLabel('steps').waitFor();
-  },
-);
+browserTest('a job of this session can be run again unchanged, or opened in the form', async () => {
+  await using rig = await startPageRig();
+  const { page } = rig;
+  await open(page, sampling({ prefix: 'one' }));
+  await run(page).click();
+  await page.getByRole('link', { name: 'Save one_00001_.png' }).waitFor();
+  await open(page, pictures());
+  const history = page.getByRole('region', { name: 'This session' }).getByRole('listitem');
+  await history.getByRole('button', { name: /again$/ }).click();
+  await history.nth(1).waitFor();
+  await page.getByRole('link', { name: /^Save one_/ }).waitFor();
+  expect(await page.locator('.node').count()).toBe(2);
+  await history
+    .nth(0)
+    .getByRole('button', { name: /on the form$/ })
+    .click();
+  await page.getByLabel('steps').waitFor();
+});
 
-browserTest('a worker with a key asks for it, once', async () => {
+browserTest('the page asks once for the key of a worker', async () => {
   await using rig = await startPageRig({
     environment: { API_KEY: 'open sesame' },
     expected: /401/,
@@ -298,7 +295,7 @@ browserTest('a worker with a key asks for it, once', async () => {
   await page.getByRole('link', { name: /^Save T_/ }).waitFor();
 });
 
-browserTest('the SDK snippet of the page makes the same request, seed and all', async () => {
+browserTest('the SDK snippet of the page sends the same request, with the same seed', async () => {
   await using rig = await startPageRig();
   const { page, api } = rig;
   const sent = JSON.stringify(sampling()).replace('"seed":1', '"seed":1,"noise_seed":1');

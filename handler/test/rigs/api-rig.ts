@@ -17,16 +17,16 @@ import {
 import { VERSION } from '../../../lib/version.ts';
 import { startJobs } from '../../start-jobs.ts';
 
-/** The real API and the real line before an embedded ComfyUI, on real sockets, in one process. */
+/** The local API, the job line and an embedded ComfyUI, on real sockets in one process. */
 export interface ApiRig extends AsyncDisposable {
-  /** Of the API, without a slash at its end. */
+  /** URL of the API, without a slash at its end. */
   readonly url: string;
   readonly comfy: ComfySimulator;
 }
 
 export interface ApiRigOptions {
   readonly comfy?: SimulatorOptions;
-  /** Settings beside those that join the parts. */
+  /** Settings, added to those that connect the parts. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -41,7 +41,7 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
     RESULT_SPOOL_DIR: spoolDir,
     PROGRESS_INTERVAL_MS: '40',
     API_PORT: '0',
-    CLEANUP: 'never', // tests look at what ComfyUI has made
+    CLEANUP: 'never', // tests read the files ComfyUI has made
     ...options.environment,
   });
   const log = await createLog({ level: 'error', format: 'json' });
@@ -59,7 +59,7 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
   return { url: api.url, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
-/** All nodes and models there are, and no time spent. */
+/** All nodes and models, and no simulated delays. */
 const EVERYTHING: SimulatorOptions = {
   nodes: new Map([...NODES, ...PROBE_NODES]),
   models: SIMULATED_MODELS,

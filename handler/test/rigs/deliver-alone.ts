@@ -7,7 +7,7 @@ import { deliver } from '../../delivery/deliver.ts';
 import { planDelivery, type DeliveryPlan } from '../../delivery/plan.ts';
 import { parseInput } from '../../request/job-input.ts';
 
-/** What a process of its own delivers, so that nothing but the delivery is in its memory. */
+/** A delivery that runs in its own process, so that only its memory is measured. */
 export interface Errand {
   /** File with what is delivered. */
   readonly path: string;

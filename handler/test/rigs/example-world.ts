@@ -11,11 +11,11 @@ import type { JobExample } from './job-examples.ts';
 import { runInProcess } from './run-in-process.ts';
 import { startRig } from './test-rig.ts';
 
-/** A worker with all that the examples of the document speak of. */
+/** A worker with the servers and stores that the examples of the document use. */
 export interface ExampleWorld extends AsyncDisposable {
-  /** Submits the job of the example, and gives what was posted for it. */
+  /** Submits the job of the example and returns the posted result. */
   run(): Promise<unknown>;
-  /** The result as the document tells it, with the addresses that are real here. */
+  /** The result of the document, with the addresses of this world. */
   readonly expected: unknown;
 }
 
@@ -50,7 +50,7 @@ export async function startExampleWorld(example: JobExample): Promise<ExampleWor
   };
 }
 
-/** Where a caller may want files to go, under the names the document gives them. */
+/** The stores of callers, with their addresses in the document. */
 async function startStores() {
   const parts = new AsyncDisposableStack();
   const target = parts.use(await startPutTarget());
@@ -96,7 +96,7 @@ const S3 = {
   secretAccessKey: 'example-secret',
 };
 
-/** All that lies in the test resources; under `/private` only for those who have the token. */
+/** All files of the test resources; those under `/private` need the token. */
 async function servedFiles() {
   const folders = ['test_resources/images', 'test_resources/media'];
   const found = await Promise.all(

@@ -1,10 +1,10 @@
 /**
- * The examples of `docs/job-api.md`, read out of the document. What a block of code is stands behind its language:
+ * Reads the examples of `docs/job-api.md`. The word after the language of a code block says what it is:
  *
  * | block           | meaning                                                            |
  * | --------------- | ------------------------------------------------------------------ |
  * | `json job`      | is submitted                                                       |
- * | `json result`   | is what is posted for the job before it                            |
+ * | `json result`   | is the result of the job before it                                 |
  * | `ini settings`  | environment of the worker, for the jobs below it in the section    |
  * | `json file x`   | a file in `WORKFLOWS_DIR` for all jobs; also `js file x`           |
  */

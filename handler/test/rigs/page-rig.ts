@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { openPage, type PageOptions } from '../../../lib/api/page/test/test-page.ts';
 import { startApiRig, type ApiRig, type ApiRigOptions } from './api-rig.ts';
 
-/** What the tests of the page share: a real browser before the real API, worker and ComfyUI. */
+/** A real browser on the local API with a real worker and the embedded ComfyUI. */
 export interface PageRig extends AsyncDisposable {
   readonly page: Page;
   readonly api: ApiRig;

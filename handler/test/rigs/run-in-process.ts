@@ -7,8 +7,8 @@ import { startComfySimulator } from '../../../lib/simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../../../lib/simulator/stand-ins/runpod.ts';
 
 /**
- * Runs one job in a worker that is a process of its own, as in a container: jest has a module loader that lends no
- * packages to modules outside of the project. Gives the text that was posted.
+ * Runs one job in a worker process, as in a container: the module loader of jest does not give packages to modules
+ * outside of the project. Returns the posted text.
  */
 export async function runInProcess(
   { input, ...extras }: Readonly<Record<string, unknown>>,

@@ -17,13 +17,13 @@ import {
 } from '../../../lib/simulator/stand-ins/runpod.ts';
 import { startJobs, type RunningJobs } from '../../start-jobs.ts';
 
-/** What the tests of the whole line share: platform, worker and ComfyUI on real sockets, in one process. */
+/** Platform, worker and ComfyUI on real sockets in one process, for tests of the whole line. */
 export interface Rig extends AsyncDisposable {
   readonly platform: RunpodSimulator;
   readonly comfy: ComfySimulator;
   readonly jobs: RunningJobs;
   readonly lines: readonly LogLine[];
-  /** Runs a job and gives what was posted for it, parsed. */
+  /** Runs a job and returns the posted result, parsed. */
   run(input: unknown, extras?: Readonly<Record<string, unknown>>): Promise<Posted>;
   /** The result of a job submitted before. */
   posted(jobId: string): Promise<Posted>;
@@ -47,11 +47,11 @@ interface LogLine {
 }
 
 export interface RigOptions {
-  /** Settings of the worker beside those of the platform. */
+  /** Settings of the worker, added to those of the platform. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly comfy?: SimulatorOptions;
   readonly platform?: RunpodSimulatorOptions;
-  /** ComfyUI is somewhere else; the embedded one is not used. */
+  /** Use this ComfyUI instead of the embedded one. */
   readonly comfyUrl?: string;
 }
 
@@ -101,12 +101,14 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       const errors = lines.filter(({ level }) => level === 'ERROR');
       if (errors.length > 0) throw new Error(`Errors were logged: ${JSON.stringify(errors)}`);
       if (platform.violations.length > 0)
-        throw new Error(`The platform was wronged: ${JSON.stringify(platform.violations)}`);
+        throw new Error(
+          `The worker broke rules of the platform: ${JSON.stringify(platform.violations)}`,
+        );
     },
   };
 }
 
-/** A workflow that saves `count` pictures of one colour. */
+/** A workflow that saves `count` images of one colour. */
 export function pictures({ color = 0x336699, count = 1, size = 32, prefix = 'T' } = {}) {
   return {
     '1': {
@@ -117,7 +119,7 @@ export function pictures({ color = 0x336699, count = 1, size = 32, prefix = 'T' 
   };
 }
 
-/** A workflow that samples for a while, and saves. */
+/** A workflow that samples for `steps` × `stepMs` and saves one image. */
 export function sampling({ steps = 4, stepMs = 0, seed = 1, prefix = 'S' } = {}) {
   return {
     '1': {
