@@ -31,7 +31,7 @@ function requestsTo(api: TestApi): string[] {
     .map(({ route }) => String(route));
 }
 
-test('A09: runSync of the SDK resolves to the ended job, with few requests', async () => {
+test('runSync of the SDK resolves to the ended job, with few requests', async () => {
   await using sdk = await startWithSdk({ handler: echo });
   const result = await sdk.endpoint.runSync({ input: { prompt: 'hi' } });
   expect(result).toMatchObject({
@@ -77,7 +77,7 @@ test('a wrong key makes the SDK throw', async () => {
   await expect(endpoint?.run({ input: 1 })).rejects.toThrow('401');
 });
 
-test('A15: what the Python client sends is answered with what it reads', async () => {
+test('the requests of the Python client are answered in the form it reads', async () => {
   await using api = await startTestApi({ handler: echo, environment: { API_KEY: KEY } });
   const headers = { authorization: `Bearer ${KEY}` };
   const bare = { headers, method: 'POST' };
@@ -102,7 +102,7 @@ test('A15: what the Python client sends is answered with what it reads', async (
   expect((await api.call('/v2/ep/health', { headers })).status).toBe(200);
 });
 
-test('A16: what the Go client decodes has the types it demands', async () => {
+test('answers have the types that the Go client decodes', async () => {
   const failing = (job: Job) => (job.input.value() === 'fail' ? { error: { code: 1 } } : 'fine');
   await using api = await startTestApi({ handler: failing });
   for (const input of ['fail', 'succeed']) {

@@ -11,7 +11,7 @@ const echo = (job: Job) => ({ got: job.input.value() });
 const endless = (_job: Job, { signal }: JobContext) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
-test('A01: /run answers at once, and the job runs without any further call', async () => {
+test('/run answers at once, and the job runs without any further call', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const { status, body } = await api.call('/v2/ep/run', { body: { input: 1 } });
@@ -21,7 +21,7 @@ test('A01: /run answers at once, and the job runs without any further call', asy
   await gate.finish(body.id);
 });
 
-test('A02: status is asked with GET and POST, and stays after the end', async () => {
+test('status is asked with GET and POST, and stays after the end', async () => {
   await using api = await startTestApi({ handler: echo });
   const jobId = await api.run('x');
   const ended = await api.ended(jobId);
@@ -31,7 +31,7 @@ test('A02: status is asked with GET and POST, and stays after the end', async ()
   expect(ended).toMatchObject({ status: 'COMPLETED', output: { got: 'x' } });
 });
 
-test('A03: a job is queued, then running, then completed, with times in whole milliseconds', async () => {
+test('a job is queued, then running, then completed, with times in whole milliseconds', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const first = await api.run(1);
@@ -51,7 +51,7 @@ test('A03: a job is queued, then running, then completed, with times in whole mi
 });
 
 test.each(['status', 'status-sync', 'stream', 'cancel', 'retry'])(
-  'A04: /%s of an unknown job is 404 with an error in JSON',
+  '/%s of an unknown job is 404 with an error in JSON',
   async (operation) => {
     await using api = await startTestApi({ handler: echo });
     const { status, headers, body } = await api.call(`/v2/ep/${operation}/nope`, {
@@ -63,7 +63,7 @@ test.each(['status', 'status-sync', 'stream', 'cancel', 'retry'])(
   },
 );
 
-test('A05: /runsync answers with the ended job, whose id says so', async () => {
+test('/runsync answers with the ended job, whose id says so', async () => {
   await using api = await startTestApi({ handler: echo });
   const { status, body } = await api.call('/runsync', { body: { input: [1] } });
   expect(status).toBe(200);
@@ -71,7 +71,7 @@ test('A05: /runsync answers with the ended job, whose id says so', async () => {
   expect(body.id).toMatch(/^sync-/);
 });
 
-test('A06: /runsync answers with the state when its wait is over, and the job goes on', async () => {
+test('/runsync answers with the state when its wait is over, and the job goes on', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const { status, body } = await api.call('/runsync?wait=1000', { body: { input: 1 } });
@@ -81,7 +81,7 @@ test('A06: /runsync answers with the state when its wait is over, and the job go
   expect(await api.ended(body.id)).toMatchObject({ status: 'COMPLETED', output: 'late' });
 });
 
-test('A07: a wait out of bounds is moved to the nearest, and nonsense counts as none', async () => {
+test('a wait out of bounds becomes the nearest bound, and text that is no number counts as no wait', async () => {
   const clock = new ManualClock();
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler, clock });
@@ -108,7 +108,7 @@ test('A07: a wait out of bounds is moved to the nearest, and nonsense counts as 
   await gate.finish(jobId);
 });
 
-test('A08: /status-sync answers when the job ends', async () => {
+test('/status-sync answers when the job ends', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const jobId = await api.run(1);
@@ -117,7 +117,7 @@ test('A08: /status-sync answers when the job ends', async () => {
   expect((await answer).body).toMatchObject({ status: 'COMPLETED', output: 'done' });
 });
 
-test('A17: a job cancelled in the queue is never run', async () => {
+test('a job cancelled in the queue is never run', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [first, second] = [await api.run(1), await api.run(2)];
@@ -133,7 +133,7 @@ test('A17: a job cancelled in the queue is never run', async () => {
   expect((await api.status(second)).status).toBe('CANCELLED');
 });
 
-test('A18: a running job that is cancelled is stopped, and what it posts later is ignored', async () => {
+test('a running job that is cancelled is stopped, and its late result is ignored', async () => {
   const gate = new Gate();
   const stopped: string[] = [];
   await using api = await startTestApi({
@@ -152,7 +152,7 @@ test('A18: a running job that is cancelled is stopped, and what it posts later i
   expect((await api.status(jobId)).status).toBe('CANCELLED');
 });
 
-test('A19: cancelling a job that has ended changes nothing', async () => {
+test('cancelling a job that has ended changes nothing', async () => {
   await using api = await startTestApi({ handler: echo });
   const jobId = await api.run(1);
   const ended = await api.ended(jobId);
@@ -162,7 +162,7 @@ test('A19: cancelling a job that has ended changes nothing', async () => {
   expect(await api.status(jobId)).toEqual(ended);
 });
 
-test('A20: purging removes what waits and leaves what runs', async () => {
+test('purging removes queued jobs and leaves running jobs', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [running, second, third] = [await api.run(1), await api.run(2), await api.run(3)];
@@ -176,7 +176,7 @@ test('A20: purging removes what waits and leaves what runs', async () => {
   expect((await api.ended(running)).status).toBe('COMPLETED');
 });
 
-test('A21: a failed job is tried again under its id and with its input; a completed one is not', async () => {
+test('a failed job is tried again under its id and with its input; a completed one is not', async () => {
   let runs = 0;
   await using api = await startTestApi({
     handler: (job) => (++runs === 1 ? { error: 'once', part: 1 } : echo(job)),
@@ -192,7 +192,7 @@ test('A21: a failed job is tried again under its id and with its input; a comple
   expect((await api.call('/health')).body).toMatchObject({ jobs: { retried: 1, completed: 1 } });
 });
 
-test('A21: a job that timed out is tried again although its first run is slow to let go', async () => {
+test('a job that timed out is retried although its first run is slow to stop', async () => {
   const clock = new ManualClock();
   const gate = new Gate();
   const slow = new Notifier();
@@ -212,7 +212,7 @@ test('A21: a job that timed out is tried again although its first run is slow to
   expect(await api.ended(jobId)).toMatchObject({ status: 'COMPLETED', output: 'second' });
 });
 
-test('A22: health has all counters', async () => {
+test('/health has all counters', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [first, second] = [await api.run(1), await api.run(2)];
@@ -230,7 +230,7 @@ test('A22: health has all counters', async () => {
   });
 });
 
-test('A23: a failure has its error as a string, and keeps the output beside it', async () => {
+test('a failure has its error as a string, and keeps the output beside it', async () => {
   await using api = await startTestApi({
     handler: (job) =>
       job.input.value() === 'object' ? { error: { code: 7 } } : { error: 'no', details: ['why'] },
@@ -250,7 +250,7 @@ test('a handler that returns nothing to keep completes without an output', async
   expect(ended).not.toHaveProperty('output');
 });
 
-test('A24: the latest progress is the output of a running job, and none comes after the result', async () => {
+test('the latest progress is the output of a running job, and none comes after the result', async () => {
   const go = new Notifier();
   await using api = await startTestApi({
     handler: async (_job, context) => {
@@ -271,7 +271,7 @@ test('A24: the latest progress is the output of a running job, and none comes af
   expect(await api.ended(jobId)).toMatchObject({ status: 'COMPLETED', output: 'result' });
 });
 
-test('A27: a job that runs longer than its policy allows is timed out and stopped', async () => {
+test('a job that runs longer than its policy allows is timed out and stopped', async () => {
   const clock = new ManualClock();
   const stopped = Promise.withResolvers<undefined>();
   await using api = await startTestApi({
@@ -294,7 +294,7 @@ test('A27: a job that runs longer than its policy allows is timed out and stoppe
   await stopped.promise;
 });
 
-test('A28: a job whose ttl is over is gone, in the queue and while it runs', async () => {
+test('a job whose ttl is over is gone, in the queue and while it runs', async () => {
   const clock = new ManualClock();
   await using api = await startTestApi({ clock, handler: endless });
   const policy = { ttl: 10_000 };
@@ -323,7 +323,7 @@ test.each([
   ['/run', 1_800_000],
   ['/runsync', 60_000],
   ['/runsync?wait=120000', 120_000],
-])('A29: a job of %s can be asked for until %i ms after its end', async (path, ms) => {
+])('a job of %s can be asked for until %i ms after its end', async (path, ms) => {
   const clock = new ManualClock();
   await using api = await startTestApi({ clock, handler: echo });
   const { id } = (await api.call(path, { body: { input: 1 } })).body;
@@ -334,7 +334,7 @@ test.each([
   await until(async () => (await api.call(`/status/${id}`)).status === 404);
 });
 
-test('A35: the paths of the development server do the same as those with an endpoint', async () => {
+test('the paths of the development server do the same as those with an endpoint', async () => {
   await using api = await startTestApi({ handler: echo });
   for (const prefix of ['', '/v2/ep', '/v2/other']) {
     const jobId = (await api.call(`${prefix}/run`, { body: { input: prefix } })).body.id;
@@ -343,9 +343,6 @@ test('A35: the paths of the development server do the same as those with an endp
     expect((await api.call(`${prefix}/status/${jobId}`)).status).toBe(200);
   }
 });
-
-test.skip('A36: a worker of runpod-python takes jobs here: there are no routes for workers, ours is in this process', () =>
-  undefined);
 
 test('the latest jobs are listed without their outputs', async () => {
   await using api = await startTestApi({ handler: echo });
@@ -358,7 +355,7 @@ test('the latest jobs are listed without their outputs', async () => {
   expect(requests.some((request) => 'output' in request)).toBe(false);
 });
 
-test('a stopped API takes no more jobs, fails those that nobody has begun, and lets the others finish', async () => {
+test('a stopped API refuses new jobs, fails those that have not started, and lets running jobs finish', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [running, waiting] = [await api.run(1), await api.run(2)];
@@ -376,7 +373,7 @@ test('a stopped API takes no more jobs, fails those that nobody has begun, and l
   expect((await api.ended(running)).output).toBe('done');
 });
 
-test('who still waits when the API is closed is answered', async () => {
+test('callers that still wait when the API is closed get an answer', async () => {
   const api = await startTestApi({ handler: endless });
   const jobId = await api.run(1);
   const waiting = api.call(`/status-sync/${jobId}?wait=60000`);

@@ -6,7 +6,7 @@ import { startTestApi } from './test-api.ts';
 
 const done = () => 'done';
 
-test('/ready and /health follow ComfyUI, /ping only this process', async () => {
+test('/ready and /health depend on ComfyUI, /ping only on this process', async () => {
   const clock = new ManualClock();
   let isUp = false;
   await using api = await startTestApi({
@@ -23,7 +23,7 @@ test('/ready and /health follow ComfyUI, /ping only this process', async () => {
   expect((await api.call('/health')).body.workers).toMatchObject({ idle: 1, initializing: 0 });
 });
 
-test('metrics count jobs by state, and tell of ComfyUI and of memory', async () => {
+test('metrics count jobs by state, and show ComfyUI and memory', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [first, second] = [await api.run(1), await api.run(2)];
@@ -45,7 +45,7 @@ test('metrics count jobs by state, and tell of ComfyUI and of memory', async () 
   await gate.finish(second);
 });
 
-test('the description names every operation, once, with what it takes', async () => {
+test('openapi.json lists every operation once, with its parameters', async () => {
   await using api = await startTestApi({ handler: done, environment: { API_KEY: 'k' } });
   const { status, body } = await api.call('/openapi.json');
   expect(status).toBe(200);
@@ -78,7 +78,7 @@ test('the description names every operation, once, with what it takes', async ()
   ]);
 });
 
-test('the page is served with a policy that lets nothing foreign in, and is not sent twice', async () => {
+test('the page is served with a policy that allows nothing from other servers, and with an ETag', async () => {
   await using api = await startTestApi({ handler: done });
   const { status, headers, text } = await api.call('/');
   expect(status).toBe(200);

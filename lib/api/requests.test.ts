@@ -21,14 +21,14 @@ test.each([
   ['{"input":1,"policy":{"executionTimeout":1}}', 'policy.executionTimeout: '],
   ['{"input":1,"policy":{"ttl":"long"}}', 'policy.ttl: '],
   ['{"input":1,"policy":7}', 'policy: '],
-])('A30: a body of %j is 400 with what is wrong', async (text, problem) => {
+])('a body of %j is 400 with what is wrong', async (text, problem) => {
   await using api = await startTestApi({ handler: echo });
   const { status, headers, body } = await api.call('/run', { text });
   expect([status, headers.get('content-type')]).toEqual([400, 'application/json; charset=utf-8']);
   expect(body.error).toContain(problem);
 });
 
-test('A30: unknown fields, and empty ones, are ignored', async () => {
+test('unknown fields, and empty ones, are ignored', async () => {
   await using api = await startTestApi({ handler: echo });
   const extras = { timeout: 5, webhook: '', policy: { executionTimeout: 0 }, s3Config: null };
   expect((await api.ended(await api.run(1, extras))).status).toBe('COMPLETED');
@@ -43,7 +43,7 @@ test.each([
   [3.5, 'number'],
   [false, 'boolean'],
   [{}, 'object'],
-])('A31: an input of %j is accepted', async (input, expected) => {
+])('an input of %j is accepted', async (input, expected) => {
   await using api = await startTestApi({ handler: kind });
   expect((await api.ended(await api.run(input))).output).toEqual({ kind: expected });
 });
@@ -54,7 +54,7 @@ test.each([
   'multipart/form-data; boundary=x',
   'text/plain',
   'application/octet-stream',
-])('A32: a body with content type %s is read as JSON', async (contentType) => {
+])('a body with content type %s is read as JSON', async (contentType) => {
   await using api = await startTestApi({ handler: echo });
   const { status, text } = await post(`${api.url}/runsync`, '{"input":"ä"}', contentType);
   expect(status).toBe(200);
@@ -91,7 +91,7 @@ test.each([
   ['/runsync', 19, 200],
   ['/runsync', 21, 413],
   ['/run', 100, 413],
-])('A34: %s takes a body of %i MB with %i', async (path, size, expected) => {
+])('%s takes a body of %i MB with %i', async (path, size, expected) => {
   await using api = await startTestApi({ handler: () => 'ok' });
   const text = `{"input":"${'x'.repeat(size * MB)}"}`;
   const { status, body } = await api.call(path, { text });
@@ -99,7 +99,7 @@ test.each([
   if (expected === 413) expect(body.error).toContain('The body is larger than');
 });
 
-test('A34: a body that does not say its length is refused when it grows too large', async () => {
+test('a body that does not say its length is refused when it grows too large', async () => {
   await using api = await startTestApi({ handler: echo });
   let sent = 0;
   const body = new ReadableStream({
@@ -118,7 +118,7 @@ test('after a refused body the connection goes on', async () => {
   expect((await api.call('/runsync', { body: { input: 1 } })).status).toBe(200);
 });
 
-test('A41: a full queue answers 429 with Retry-After, and takes jobs again when there is room', async () => {
+test('a full queue answers 429 with Retry-After, and takes jobs again when there is room', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler, capacity: 1 });
   const first = await api.run(1);
@@ -225,7 +225,7 @@ test('a body of unknown length that is refused is read to its end, and the conne
 });
 
 test.each(['garbage', ';;;', 'a b', 'application/json, application/json'])(
-  'A32: a content type of %j does not matter either',
+  'a content type of %j does not matter either',
   async (contentType) => {
     await using api = await startTestApi({ handler: echo });
     expect((await post(`${api.url}/runsync`, '{"input":1}', contentType)).status).toBe(200);

@@ -16,7 +16,7 @@ test.each([
   ['Bearer ', 401],
   ['Basic right', 401],
   [undefined, 401],
-])('A33: with a key, "Authorization: %s" is answered %i', async (authorization, expected) => {
+])('with a key, "Authorization: %s" is answered %i', async (authorization, expected) => {
   await using api = await startTestApi({ handler: echo, environment: { API_KEY: 'right' } });
   const headers = authorization === undefined ? {} : { authorization };
   for (const path of ['/runsync', '/v2/ep/runsync']) {

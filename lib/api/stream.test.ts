@@ -7,7 +7,7 @@ import { startTestApi, until } from './test-api.ts';
 test.each([
   ['', 8000],
   ['?wait=20000', 20_000],
-])('A13: with nothing new, /stream%s is held for %i ms', async (query, ms) => {
+])('with nothing new, /stream%s is held for %i ms', async (query, ms) => {
   const clock = new ManualClock();
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler, clock });
@@ -26,7 +26,7 @@ test.each([
   await gate.finish(jobId);
 });
 
-test('A14: a job that does not stream has an empty one, and the state of its end', async () => {
+test('/stream of a job without updates answers with its final state and no elements', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const jobId = await api.run(1);
@@ -35,7 +35,7 @@ test('A14: a job that does not stream has an empty one, and the state of its end
   expect((await answer).body).toEqual({ status: 'COMPLETED', stream: [] });
 });
 
-test('progress and pictures come only when asked for, the latest of each, once', async () => {
+test('progress and previews come only when asked for, only the latest of each, and once', async () => {
   const shown = new Notifier();
   const go = new Notifier();
   await using api = await startTestApi({
@@ -69,7 +69,7 @@ test('progress and pictures come only when asked for, the latest of each, once',
   expect((await rest).body).toEqual({ status: 'COMPLETED', stream: [] });
 });
 
-test('a request that wants no body takes nothing from the stream', async () => {
+test('a HEAD request takes nothing from the stream', async () => {
   const go = new Notifier();
   await using api = await startTestApi({
     handler: async (_job, context) => {
@@ -86,7 +86,7 @@ test('a request that wants no body takes nothing from the stream', async () => {
   await api.ended(jobId);
 });
 
-test('progress that a client did not live to read is kept for the next one', async () => {
+test('progress is kept for the next client when a client leaves before it is sent', async () => {
   const go = new Notifier();
   const clock = new ManualClock();
   await using api = await startTestApi({

@@ -67,7 +67,7 @@ test('a worker that has everything is healthy, and no job is taken to find that 
   expect([...hospital.s3.objects.keys()]).toEqual([expect.stringMatching(/^pictures\/doctor\//)]);
 });
 
-test('for people it is a table with advice, and nothing secret is in it', async () => {
+test('without --json the findings are a table with advice and without secrets', async () => {
   await using hospital = await openHospital();
   await using desk = await openDesk({
     ...hospital.healthy,
@@ -184,7 +184,7 @@ test('ComfyUI that is down is the one thing broken', async () => {
   expect(of('Models')[0]?.state).toBe('skipped');
 });
 
-test('something else at the address of ComfyUI is told from it', async () => {
+test('another server at the address of ComfyUI is recognised', async () => {
   await using other = await startScriptedEndpoint(() => ({ body: { hello: 'world' } }));
   const { code, of } = await examine({ COMFY_URL: other.url });
   expect(code).toBe(1);
@@ -211,7 +211,7 @@ test('a platform that cannot be reached is broken', async () => {
   ]);
 });
 
-test('a clock that is wrong is seen by the time a server tells', async () => {
+test('a wrong clock is found by the Date header of a server', async () => {
   const date = new Date(Date.now() - 3_600_000).toUTCString();
   await using server = await startScriptedEndpoint(() => ({ body: {}, headers: { date } }));
   const job = `${server.url}/v2/x/job-take/$ID`;
@@ -222,7 +222,7 @@ test('a clock that is wrong is seen by the time a server tells', async () => {
   });
 });
 
-test('on a desk without RunPod and bucket only ComfyUI is missed', async () => {
+test('RunPod and a bucket are optional', async () => {
   await using comfy = await startComfySimulator({ models: { checkpoints: ['a'] } });
   const { code, bad, findings } = await examine({ COMFY_URL: comfy.url });
   expect({ code, bad }).toEqual({ code: 0, bad: [] });

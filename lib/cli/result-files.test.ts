@@ -3,7 +3,7 @@ import { readOutput } from './result-files.ts';
 
 const item = (filename: string) => ({ filename, type: 'base64', data: 'AAAA' });
 
-test('everything that came back as a file is saved, in the order of its groups', () => {
+test('all files of an output are read, in the order of its lists', () => {
   const output = {
     images: [item('a.png')],
     videos: [item('b.mp4')],

@@ -67,7 +67,7 @@ test('a program gets one line of JSON and nothing else, and no file is written o
   expect(await readFile(path, 'utf8')).toBe('mine');
 });
 
-test('what is set reaches ComfyUI with every digit, and the rest as it was written', async () => {
+test('a value of --set reaches ComfyUI with every digit, and the rest of the workflow is unchanged', async () => {
   await using all = await openComfyDesk();
   const { desk, comfy } = all;
   const text = `{"1":${JSON.stringify(empty)},"2":{"class_type":"ProbeSampler","inputs":{"image":["1",0],"steps":1,"step_ms":0,"seed":1,"note":1},"_meta":{"weight":1.0}},"3":${JSON.stringify(save)}}`;
@@ -132,7 +132,7 @@ test('no ComfyUI ends with 3 and says what to do, before anything is run', async
   expect(stderr).toContain('--simulate');
 });
 
-test('results that wait for the platform are left to the worker', async () => {
+test('undelivered results of the worker are not touched', async () => {
   await using all = await openComfyDesk();
   const { desk } = all;
   const spool = join(desk.folder, 'spool');
@@ -159,19 +159,19 @@ test.each<[string, string[], RegExp]>([
   ['', ['serv'], /unknown command 'serv'/],
 ])('%j to %j ends with 2 and a reason', async (input, args, reason) => {
   await using desk = await openDesk();
-  const { code, stdout, stderr } = await desk.run(args, input);
+  const { code, stdout, stderr } = await desk.runHere(args, input);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toMatch(reason);
 });
 
 test('settings that cannot be read end with 2', async () => {
   await using desk = await openDesk({ COMFY_URL: 'nonsense' });
-  const { code, stderr } = await desk.run(['run', '-'], '{}');
+  const { code, stderr } = await desk.runHere(['run', '-'], '{}');
   expect(code).toBe(2);
   expect(stderr).toContain('COMFY_URL must be a URL');
 });
 
-test('help and version are told, with the exit codes', async () => {
+test('--help lists the exit codes, and --version prints the version', async () => {
   await using desk = await openDesk();
   const [help, version] = await Promise.all([desk.run(['--help']), desk.run(['--version'])]);
   expect(help).toMatchObject({ code: 0, stderr: '' });

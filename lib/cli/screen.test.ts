@@ -16,7 +16,7 @@ function draw(terminal: { isTTY: boolean; columns?: number }): string {
   return String((out as unknown as PassThrough).read());
 }
 
-test('on a terminal one line is drawn over, never wider than it, and then left', () => {
+test('on a terminal one line is redrawn, never wider than the terminal, and left at the end', () => {
   const text = draw({ isTTY: true, columns: 40 });
   expect(text.split('\n')).toHaveLength(2);
   const drawings = text.trimEnd().split('\r\u001b[K').slice(1);
@@ -25,11 +25,11 @@ test('on a terminal one line is drawn over, never wider than it, and then left',
   expect(draw({ isTTY: true, columns: 80 })).toContain(' 50 %  Sample  1/2');
 });
 
-test('in a pipe there is a plain line for each node', () => {
+test('in a pipe each node gets one plain line', () => {
   expect(draw({ isTTY: false })).toBe('   10 %  Load\n   50 %  Sample  1/2\n');
 });
 
-test('what another worker tells as progress is no step', () => {
+test('progress in another shape is ignored', () => {
   expect(maybeStep('half way')).toBeUndefined();
   expect(maybeStep({ percent: 'x' })).toBeUndefined();
   expect(maybeStep(STEPS[1])).toEqual(STEPS[1]);

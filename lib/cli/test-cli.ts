@@ -3,14 +3,19 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { jest } from '@jest/globals';
+import { runCommand } from '../../handler/commands.ts';
 
-/** A folder of its own, and the command line started in it as a real process. For tests. */
+/** The command line, with a folder and an environment of its own. For tests. */
 export interface Desk extends AsyncDisposable {
   readonly folder: string;
-  /** Starts it, and gives it `input` to read. */
+  /** Starts a process in the folder; it reads `input`. */
   start(args: readonly string[], input?: string): Running;
-  /** Starts it and waits for its end. */
+  /** Starts a process and waits for its end. */
   run(args: readonly string[], input?: string): Promise<Finished>;
+  /** Runs a command in this process, which is faster. Not for commands that write into the current folder, log or wait for signals. */
+  runHere(args: readonly string[], input?: string): Promise<Finished>;
 }
 
 interface Finished {
@@ -23,14 +28,15 @@ export async function openDesk(environment: Record<string, string> = {}): Promis
   const parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'cli-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
+  const env = {
+    COMFY_PID_FILE: join(folder, 'no.pid'),
+    RESULT_SPOOL_DIR: join(folder, 'spool'),
+    ...environment,
+  };
   const start = (args: readonly string[], input = '') => {
     const child = spawn(process.execPath, [resolve('handler/index.ts'), ...args], {
       cwd: folder,
-      env: {
-        COMFY_PID_FILE: join(folder, 'no.pid'),
-        RESULT_SPOOL_DIR: join(folder, 'spool'),
-        ...environment,
-      },
+      env,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const running = new Running(child, input);
@@ -41,8 +47,32 @@ export async function openDesk(environment: Record<string, string> = {}): Promis
     folder,
     start,
     run: (args, input) => start(args, input).finished,
+    runHere: (args, input = '') => runInProcess(env, args, input),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+async function runInProcess(
+  environment: Readonly<Record<string, string>>,
+  args: readonly string[],
+  input: string,
+): Promise<Finished> {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    jest.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += text.toString();
+      return true;
+    }),
+  );
+  const stdin = jest
+    .spyOn(process, 'stdin', 'get')
+    .mockReturnValue(Readable.from([input]) as unknown as typeof process.stdin);
+  const notNeeded = () => Promise.reject(new Error('Only a real process can do this'));
+  try {
+    return { code: await runCommand({ environment, args }, notNeeded), ...written };
+  } finally {
+    for (const spy of [stdin, ...spies]) spy.mockRestore();
+  }
 }
 
 class Running {

@@ -21,7 +21,7 @@ test('the oldest outputs are dropped when there are too many bytes, and the job 
   expect(views[0]?.error).toContain('The output (40,011 bytes) is no longer kept');
 });
 
-test('inputs that wait count, too: when only they are left, no more are taken', async () => {
+test('inputs of queued jobs count, too: when only they are left, new jobs are refused', async () => {
   const gate = new Gate();
   await using api = await startTestApi({
     handler: gate.handler,
@@ -38,7 +38,7 @@ test('inputs that wait count, too: when only they are left, no more are taken', 
   expect((await api.ended(second)).status).toBe('COMPLETED');
 });
 
-test('a failed job whose input had to go cannot be retried, and says why', async () => {
+test('a failed job whose input was dropped cannot be retried, and the error says why', async () => {
   const gate = new Gate();
   await using api = await startTestApi({
     handler: gate.handler,
@@ -56,7 +56,7 @@ test('a failed job whose input had to go cannot be retried, and says why', async
   await gate.finish(second);
 });
 
-test('of too many ended jobs the oldest are forgotten', async () => {
+test('of too many ended jobs the oldest are deleted', async () => {
   await using api = await startTestApi({
     handler: () => 'ok',
     environment: { API_MAX_RECORDS: '2' },
@@ -73,7 +73,7 @@ test('of too many ended jobs the oldest are forgotten', async () => {
   expect(statuses).toEqual([404, 404, 200, 200]);
 });
 
-test('a large output is given whole, to several clients at once', async () => {
+test('several clients at once read a large output completely', async () => {
   await using api = await startTestApi({ handler: () => large(20_000_000) });
   const jobId = await api.run(1);
   await api.ended(jobId);
@@ -83,7 +83,7 @@ test('a large output is given whole, to several clients at once', async () => {
   for (const output of answers) expect((output as { data: string }).data).toHaveLength(20_000_000);
 });
 
-test('whoever waits for a job has its result, also when there is no memory to keep it', async () => {
+test('a caller that waits for a job gets its result, also when there is no memory to keep it', async () => {
   await using api = await startTestApi({
     handler: () => large(40_000),
     environment: { API_MAX_RECORD_BYTES: '20000', API_MAX_RECORDS: '1' },
@@ -98,7 +98,7 @@ test('whoever waits for a job has its result, also when there is no memory to ke
   expect(kept?.body.output).toBeUndefined();
 });
 
-test('blanks around a body count, too, and so do long errors', async () => {
+test('blanks around a body count as memory, and so do long errors', async () => {
   const gate = new Gate();
   await using api = await startTestApi({
     handler: gate.handler,

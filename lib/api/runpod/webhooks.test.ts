@@ -7,7 +7,7 @@ import { startHook, startSilent, startTestApi, until } from '../test-api.ts';
 const echo = (job: Job) => ({ got: job.input.value() });
 const environment = { API_WEBHOOK_ALLOW_PRIVATE: 'true' };
 
-test('A25: a webhook gets the whole job with what was asked for, as it was sent', async () => {
+test('a webhook receives the whole job, with its input as it was sent', async () => {
   await using hook = await startHook();
   await using api = await startTestApi({ handler: echo, environment });
   const input = '{"seed":18446744073709551615,"w":1.0}';
@@ -31,7 +31,7 @@ test('A25: a webhook gets the whole job with what was asked for, as it was sent'
 test.each([
   ['FAILED', () => ({ error: 'no' })],
   ['CANCELLED', () => new Promise<never>(() => undefined)],
-])('A25: a webhook is told of a job that is %s, too', async (status, handler) => {
+])('a webhook is also sent for a job that is %s', async (status, handler) => {
   await using hook = await startHook();
   await using api = await startTestApi({ handler, environment });
   const jobId = await api.run({ a: 1 }, { webhook: hook.url });
@@ -45,7 +45,7 @@ test.each([
   });
 });
 
-test('A26: a webhook that fails is sent three times, ten seconds apart, and no more', async () => {
+test('a webhook that fails is sent three times, ten seconds apart, and no more', async () => {
   await using hook = await startHook([500, 500, 500, 200]);
   const clock = new ManualClock();
   await using api = await startTestApi({ handler: echo, environment, clock });
@@ -68,7 +68,7 @@ test('A26: a webhook that fails is sent three times, ten seconds apart, and no m
   expect(hook.received.all).toHaveLength(3);
 });
 
-test('A26: a webhook that answers 200 at the second try is not sent again', async () => {
+test('a webhook that answers 200 at the second try is not sent again', async () => {
   await using hook = await startHook([204, 200]);
   const clock = new ManualClock();
   await using api = await startTestApi({ handler: echo, environment, clock });
@@ -82,7 +82,7 @@ test('A26: a webhook that answers 200 at the second try is not sent again', asyn
   expect(hook.received.all).toHaveLength(2);
 });
 
-test('targets that fail, however many, do not hold up the webhook of another', async () => {
+test('many failing targets do not delay the webhook of another job', async () => {
   await using failing = await startHook([500]);
   await using hook = await startHook();
   await using api = await startTestApi({ handler: echo, environment, clock: new ManualClock() });
@@ -92,7 +92,7 @@ test('targets that fail, however many, do not hold up the webhook of another', a
   await hook.received.count(1);
 });
 
-test('a webhook that had to wait tells of the end it was for, although the job is tried again', async () => {
+test('a delayed webhook has the result of its own run, although the job was retried meanwhile', async () => {
   await using silent = await startSilent();
   await using hook = await startHook();
   const gate = new Gate();
@@ -123,7 +123,7 @@ test('a redirect is not followed', async () => {
   expect(hook.received.all).toHaveLength(1);
 });
 
-test('the log shows where a webhook goes, without what may be a secret in it', async () => {
+test('the log shows the target of a webhook without its query', async () => {
   await using hook = await startHook([500]);
   await using api = await startTestApi({ handler: echo, environment, clock: new ManualClock() });
   await api.run(1, { webhook: hook.url });

@@ -25,14 +25,14 @@ class CountingShare extends LoopShare {
   }
 }
 
-test('a character that is cut in two on its way is whole again', async () => {
+test('a character that is split between two chunks is read correctly', async () => {
   await using echo = await startEcho(1000);
   const sent = Buffer.from('{"input":"ü€😀"}');
   const answer = await echo.send(Array.from(sent, (byte) => Buffer.of(byte)));
   expect(await answer.text()).toBe(sent.toString());
 });
 
-test('large bodies, and every piece of them, take their turns', async () => {
+test('each chunk of a large body uses the loop share', async () => {
   const share = new CountingShare();
   await using echo = await startEcho(1000, share);
   const pieces = Array.from({ length: 5 }, () => Buffer.alloc(100, 'x'));

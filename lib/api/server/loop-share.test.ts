@@ -23,13 +23,13 @@ test('while the share lasts work is done at once', () => {
   expect(done).toHaveLength(100);
 });
 
-test('work that is longer than a share is done all the same', async () => {
+test('work that takes longer than a share is done, too', async () => {
   const share = new LoopShare(1);
   const works = [() => burn(3), () => burn(3), () => 'done'].map((work) => share.run(work));
   expect((await Promise.all(works)).at(-1)).toBe('done');
 });
 
-test('work that throws, now or later, is the problem of whoever asked for it', async () => {
+test('work that throws, now or later, rejects the promise of its caller', async () => {
   const share = new LoopShare(1);
   const fail = () => {
     throw new Error('no');

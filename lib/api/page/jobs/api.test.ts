@@ -23,7 +23,7 @@ test('only so many run at a time, and the others follow in order', async () => {
   expect(started).toEqual([0, 1, 2, 3]);
 });
 
-test('who leaves the line gives the turn to the next', async () => {
+test('a task that stops waiting gives its turn to the next', async () => {
   const turns = new Turns(1);
   const gate = Promise.withResolvers<undefined>();
   const leaving = new AbortController();

@@ -10,7 +10,7 @@ test('progress and previews are told apart', () => {
   expect(progressOf(preview)).toBeUndefined();
 });
 
-test('what another handler may stream does no harm', () => {
+test('unknown shapes of output are ignored', () => {
   for (const odd of [null, 7, 'text', [], { percent: 'half' }, { preview: 'https://elsewhere/' }]) {
     expect(progressOf(odd)).toBeUndefined();
     expect(previewOf(odd)).toBeUndefined();

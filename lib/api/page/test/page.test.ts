@@ -17,7 +17,7 @@ async function runOn(page: Page, workflow: unknown = WORKFLOW) {
   await page.getByRole('button', { name: 'Run', exact: true }).click();
 }
 
-browserTest('a picture is seen while it is made, beside the node and the step', async () => {
+browserTest('a running job shows its preview, node and step', async () => {
   const gate = Promise.withResolvers<undefined>();
   const handler: TestHandler = async (_job, context) => {
     context.progress({ percent: 50, node: '2', nodeTitle: 'Painter', step: 3, steps: 6 });
@@ -39,7 +39,7 @@ browserTest('a picture is seen while it is made, beside the node and the step', 
   expect(await page.locator('.node.working').count()).toBe(0);
 });
 
-browserTest('what went wrong beside a success is told, and the files are there', async () => {
+browserTest('errors of a successful job are shown beside its files', async () => {
   const handler: TestHandler = () => ({
     images: [{ filename: 'a.png', type: 'base64', data: PIXEL }],
     errors: ['Node 2 (Paint "Painter") did not run: nothing to paint'],
@@ -52,7 +52,7 @@ browserTest('what went wrong beside a success is told, and the files are there',
   await page.getByRole('link', { name: 'Save a.png' }).waitFor();
 });
 
-browserTest('links into a bucket, videos and texts are shown as what they are', async () => {
+browserTest('links into a bucket, videos and texts each have their own display', async () => {
   const handler: TestHandler = () => ({
     images: [{ filename: 'a.png', type: 's3_url', data: 'https://bucket.example/a.png?key=1' }],
     videos: [{ filename: 'v.mp4', type: 'base64', data: 'AAAA' }],
@@ -69,7 +69,7 @@ browserTest('links into a bucket, videos and texts are shown as what they are', 
   await page.getByText('<b>a cat</b>').waitFor();
 });
 
-browserTest('a workflow that keeps nothing is told what it lacks', async () => {
+browserTest('a job without result files gets a hint about Save Image nodes', async () => {
   const handler: TestHandler = () => ({ status: 'success_no_images', images: [] });
   await using api = await startTestApi({ handler });
   await using opened = await openPage(api.url);
@@ -77,7 +77,7 @@ browserTest('a workflow that keeps nothing is told what it lacks', async () => {
   await opened.page.getByText(/Save Image.* node keeps pictures/).waitFor();
 });
 
-browserTest('a request the API refuses says why, and can be mended', async () => {
+browserTest('a refused request shows the reason, and can be corrected', async () => {
   const environment = { API_RUN_MAX_BYTES: '2000' };
   await using api = await startTestApi({ handler: () => ({ images: [] }), environment });
   await using opened = await openPage(api.url, { expected: /413/ });
@@ -95,7 +95,7 @@ browserTest('a request the API refuses says why, and can be mended', async () =>
   await page.getByText(/node keeps pictures/).waitFor();
 });
 
-browserTest('a worker that is gone is said to be gone', async () => {
+browserTest('the page says when the worker cannot be reached', async () => {
   await using api = await startTestApi({ handler: () => ({ images: [] }) });
   await using opened = await openPage(api.url, { expected: /ERR_CONNECTION_REFUSED/ });
   await chooseFile(opened.page, WORKFLOW);
@@ -107,7 +107,7 @@ browserTest('a worker that is gone is said to be gone', async () => {
     .waitFor();
 });
 
-browserTest('eight jobs at once leave room to cancel one', async () => {
+browserTest('with eight jobs running, one can still be cancelled', async () => {
   const gate = Promise.withResolvers<undefined>();
   const handler: TestHandler = async () => {
     await gate.promise;

@@ -17,7 +17,7 @@ function fieldOf(draft: Draft, name: string) {
   return field;
 }
 
-test('a request that nobody changed is sent character for character', () => {
+test('a request without changes is sent character for character', () => {
   expect(opened().text).toBe(`{"input":{"workflow":${WORKFLOW}}}`);
   expect(opened().workflowText).toBe(WORKFLOW);
 });
@@ -38,7 +38,7 @@ test('a seed keeps all its digits, and a float its point', () => {
   expect(draft.text).toContain('"seed": 18446744073709551614, "cfg": 1.0');
 });
 
-test('a change taken back leaves nothing behind', () => {
+test('a change that is undone leaves no trace', () => {
   const draft = opened();
   const text = fieldOf(draft, 'text');
   draft.change(text, '"other"');
@@ -56,7 +56,7 @@ test('nodes that wait for each other are listed all the same', () => {
   expect(opened(cycle).nodes.map(({ id }) => id)).toEqual(['2', '1']);
 });
 
-test('inputs are fields by what they hold; links are none', () => {
+test('inputs become fields by the kind of their value; links do not', () => {
   const [load, sampler, , prompt] = opened().nodes;
   expect(load?.fields.map(({ kind }) => kind)).toEqual(['image']);
   expect(sampler?.fields.map(({ kind }) => kind)).toEqual(['seed', 'number']);

@@ -25,12 +25,12 @@ test('plain and international texts are read', () => {
   ]);
 });
 
-test('a picture that was cut off gives what is there', () => {
+test('a truncated PNG gives the texts it still has', () => {
   const whole = png(chunk('tEXt', Buffer.from('prompt\0x')), chunk('tEXt', Buffer.from('a\0b')));
   expect([...pngTexts(whole.slice(0, whole.length - 8))][0]).toEqual(['prompt', 'x']);
   expect([...pngTexts(whole.slice(0, 10))]).toEqual([]);
 });
 
-test('what is no PNG is told apart', () => {
+test('other files are not taken for PNGs', () => {
   expect(isPng(new Uint8Array(Buffer.from('{"1": {}}')))).toBe(false);
 });

@@ -27,7 +27,7 @@ test('the format of the editor is recognised, and the menu that exports the othe
   );
 });
 
-test('what is no workflow is told apart by what it is', () => {
+test('the error for other content names that content', () => {
   expect(() => toRequest('')).toThrow('The file or clipboard is empty.');
   expect(() => toRequest('{"a": ')).toThrow(/JSON/);
   expect(() => toRequest('{"a": 1, "b": 2}')).toThrow(/Found keys “a”, “b”\./);
