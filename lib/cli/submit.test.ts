@@ -138,7 +138,7 @@ test('an endpoint that is busy when a job comes is asked again', async () => {
 test('a request that may have reached the endpoint is not repeated', async () => {
   await using endpoint = await startScriptedEndpoint(() => ({ status: 502, body: 'bad gateway' }));
   await using desk = await openDesk();
-  const run = await desk.runHere(['submit', '-', '--endpoint', endpoint.url], text());
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], text());
   expect(run.code).toBe(3);
   expect(run.stderr).toMatch(/\/v2\/local\/run cannot be used: 502/);
   expect(endpoint.asked).toHaveLength(1);
@@ -148,7 +148,7 @@ test('no endpoint ends with 3, after a few tries', async () => {
   const endpoint = await startScriptedEndpoint(() => ({ body: {} }));
   await endpoint[Symbol.asyncDispose]();
   await using desk = await openDesk();
-  const run = await desk.runHere(['submit', '-', '--endpoint', endpoint.url], text());
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], text());
   expect(run.code).toBe(3);
   expect(run.stderr).toContain(`${endpoint.url}/v2/local/run cannot be used: ECONNREFUSED`);
 });
@@ -163,7 +163,7 @@ test.each([
     body: { error: 'no input' },
   }));
   await using desk = await openDesk();
-  const run = await desk.runHere(['submit', '-', '--endpoint', endpoint.url, '--watch'], text());
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url, '--watch'], text());
   expect(run.code).toBe(code);
   expect(run.stderr).toMatch(reason);
 });
@@ -173,7 +173,7 @@ test('a job that is too large is told its size and the limit', async () => {
   await using desk = await openDesk();
   const image = 'A'.repeat(11_000_000);
   const job = JSON.stringify({ input: { workflow: workflow(), images: [{ name: 'a', image }] } });
-  const run = await desk.runHere(['submit', '-', '--endpoint', endpoint.url], job);
+  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], job);
   expect(run).toMatchObject({ code: 1 });
   expect(run.stderr).toMatch(/the job has 11\.0 MB, RunPod takes 10/);
 });
@@ -211,8 +211,8 @@ test("RunPod's key is sent to RunPod only; another endpoint gets what was given 
   await using endpoint = await startScriptedEndpoint(done({}));
   await using desk = await openDesk({ RUNPOD_API_KEY: 'rpa_mine' });
   const args = ['submit', '-', '--endpoint', `${endpoint.url}/v2/mine/run`];
-  await desk.runHere(args, text());
-  await desk.runHere([...args, '--api-key', 'local'], text());
+  await desk.run(args, text());
+  await desk.run([...args, '--api-key', 'local'], text());
   expect(endpoint.asked.map(({ path, authorization }) => [path, authorization])).toEqual([
     ['/v2/mine/run', 'Bearer'],
     ['/v2/mine/run', 'Bearer local'],
@@ -224,7 +224,7 @@ test('members beside the input of a job file are sent, too', async () => {
   await using desk = await openDesk();
   const job = JSON.stringify({ input: { workflow: {} }, policy: { ttl: 60_000 }, webhook: 'old' });
   const args = ['submit', '-', '--endpoint', endpoint.url, '--webhook', 'https://example.org/x'];
-  await desk.runHere(args, job);
+  await desk.run(args, job);
   expect(JSON.parse(endpoint.asked[0]!.body)).toEqual({
     input: { workflow: {} },
     policy: { ttl: 60_000 },

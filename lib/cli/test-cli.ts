@@ -14,7 +14,7 @@ export interface Desk extends AsyncDisposable {
   start(args: readonly string[], input?: string): Running;
   /** Starts a process and waits for its end. */
   run(args: readonly string[], input?: string): Promise<Finished>;
-  /** Runs a command in this process, which is faster. Not for commands that write into the current folder, log or wait for signals. */
+  /** Runs a command in this process, which is faster. Not for commands that write into the current folder, log, wait for signals, or leave timers of the SDK behind. */
   runHere(args: readonly string[], input?: string): Promise<Finished>;
 }
 
