@@ -291,7 +291,7 @@ export const VARIABLES = {
       .transform((value) => value.trim().toLowerCase())
       .pipe(z.enum(['auto', 'always', 'never'], 'must be auto, always or never')),
     'auto',
-    "Removal of a job's files from ComfyUI's input and output folders when the job has ended. To allow it, each job saves into its own folder. `auto`: if the worker sees those folders and they are not on a network volume. `always`: on a network volume, too; a job fails if the worker does not see the folders. `never`: workflows and folders are left unchanged.",
+    "Removal of a job's files from ComfyUI's input and output folders when the job has ended. To allow it, each job saves its images, videos, sounds, texts and 3D files into its own folder. Models, LoRAs and datasets that a workflow saves stay. `auto`: if the worker sees those folders and they are not on a network volume. `always`: on a network volume, too; a job fails if the worker does not see the folders. `never`: workflows and folders are left unchanged.",
   ),
   COMFY_OUTPUT_DIR: variable(
     'outputs',

@@ -4,7 +4,7 @@ import { JobFolders } from './job-folder.ts';
 
 const openFolders = () => {
   const root = () => Promise.resolve(undefined);
-  const comfy = { inputFolder: root, outputFolder: root };
+  const comfy = { inputFolder: root, outputFolder: root, describeNodes: root };
   return new JobFolders({ comfy, mode: 'auto', leases: new InputLeases() });
 };
 

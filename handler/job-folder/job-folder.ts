@@ -3,13 +3,17 @@ import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Config } from '../../lib/config.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { withOwnPrefix, withoutOwnPrefix } from '../../lib/workflow/own-prefix.ts';
+import {
+  classesWithPrefix,
+  withOwnPrefix,
+  withoutOwnPrefix,
+} from '../../lib/workflow/own-prefix.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
 import type { JobScope } from '../job-scope.ts';
 import { isOnNetworkVolume, OwnInputs, removeWithin } from './removal.ts';
 
 interface FolderOptions {
-  readonly comfy: Pick<ComfyBackend, 'inputFolder' | 'outputFolder'>;
+  readonly comfy: Pick<ComfyBackend, 'inputFolder' | 'outputFolder' | 'describeNodes'>;
   /** `auto` removes a job's files where that is possible and safe, `always` fails the job where it is not. */
   readonly mode: Config['CLEANUP'];
 }
@@ -76,13 +80,16 @@ export class JobFolder implements AsyncDisposable {
   }
 
   /**
-   * The workflow, changed to save into the job's folder; unchanged when its files are to stay where it saves them.
+   * The workflow, changed to save its media into the job's folder; unchanged when its files are to stay where it saves
+   * them, or when ComfyUI does not describe its nodes.
    * @throws WorkerError `comfy.disk_not_shared` when `CLEANUP=always` is not possible.
    */
   async redirectSaves(workflow: JsonText): Promise<JsonText> {
-    const { mode, folder } = this.#options;
-    if (mode === 'never') return workflow;
-    const redirected = withOwnPrefix(workflow, folder);
+    const { mode, folder, comfy, scope } = this.#options;
+    const classTypes = mode === 'never' ? new Set<string>() : classesWithPrefix(workflow);
+    if (classTypes.size === 0) return workflow;
+    const infos = await comfy.describeNodes(classTypes, { signal: scope.signal });
+    const redirected = infos ? withOwnPrefix(workflow, folder, infos) : workflow;
     if (redirected === workflow) return workflow;
     this.#outputRoot = await this.#removableRoot('output');
     return this.#outputRoot === undefined ? workflow : redirected;
