@@ -16,11 +16,6 @@ export interface InputContent {
   readonly at: string | Buffer;
 }
 
-/** Bytes in memory are copied, so call this only when the blob is needed. */
-export async function toBlob({ at }: InputContent): Promise<Blob> {
-  return typeof at === 'string' ? await openAsBlob(at) : new Blob([at]);
-}
-
 /**
  * Decodes base64 that came with the job. The media type is the one a data URI declares, else that of `name`.
  * @throws RangeError with a text for people.
@@ -104,15 +99,16 @@ export async function checkInput(
   },
 ): Promise<string | undefined> {
   const { imageLimits: limits, expected, strict } = options;
-  const isInMemory = typeof content.at !== 'string';
-  const head = isInMemory
-    ? content.at.subarray(0, HEAD_BYTES)
-    : new Uint8Array(await (await toBlob(content)).slice(0, HEAD_BYTES).arrayBuffer());
+  const { at } = content;
+  const isDownloaded = typeof at === 'string';
+  const head = isDownloaded
+    ? new Uint8Array(await (await openAsBlob(at)).slice(0, HEAD_BYTES).arrayBuffer())
+    : at.subarray(0, HEAD_BYTES);
   const recognised = await maybeMediaTypeOf(head);
   if (recognised?.startsWith('image/')) return await checkImage(content, limits);
   // A downloaded text is a login page, or an error page that came with status 200.
   const isText = /^(?:text\/|application\/(?:json|xhtml\+xml)$)/.test(content.mediaType);
-  if (recognised === undefined && expected !== 'file' && !isInMemory && isText) {
+  if (recognised === undefined && expected !== 'file' && isDownloaded && isText) {
     return `what is there is ${content.mediaType}, not ${NOUNS[expected]}; is the URL that of a web page?`;
   }
   if (!strict || expected !== 'image') return undefined;

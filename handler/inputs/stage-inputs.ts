@@ -1,3 +1,4 @@
+import { openAsBlob } from 'node:fs';
 import { join } from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
@@ -6,7 +7,7 @@ import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.t
 import type { JsonText } from '../../lib/json.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { JobInput } from '../request/job-input.ts';
-import { toBlob, type ImageLimits } from './input-content.ts';
+import type { ImageLimits } from './input-content.ts';
 import type { InputLeases, InputUse } from './input-leases.ts';
 import { findLinks, replaceLink } from './input-links.ts';
 import {
@@ -158,8 +159,9 @@ async function uploadInput(
   { comfy, signal }: { readonly comfy: StagingOptions['comfy']; readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   try {
-    const { mediaType } = content;
-    const file = { name, subfolder, mediaType, content: await toBlob(content) };
+    const { at, mediaType } = content;
+    const blob = typeof at === 'string' ? await openAsBlob(at) : new Blob([at]);
+    const file = { name, subfolder, mediaType, content: blob };
     await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
     return undefined;
   } catch (error) {

@@ -52,24 +52,24 @@ export class ArtifactFetcher implements AsyncDisposable {
 
   /** All files of `records`, in order. A file that cannot be fetched is a problem, not an error. */
   async fetchAll(records: readonly OutputRecord[]): Promise<FetchedArtifacts> {
-    const fetched = await Promise.all(records.map((record) => this.#fetchOne(record)));
+    const fetchOne = async (record: OutputRecord): Promise<Artifact | string> => {
+      const { filename } = record;
+      try {
+        const announced = this.#downloads.get(fileKey(record));
+        const content = await (announced?.catch(() => this.#startDownload(record)) ??
+          this.#startDownload(record));
+        return { ...record, content, mediaType: await mediaTypeOfFile(content, filename) };
+      } catch (error) {
+        // Clients match on this text.
+        return `Failed to fetch image data for ${filename} from /view endpoint. Cause: ${describeError(error)}`;
+      }
+    };
+    const fetched = await Promise.all(records.map(fetchOne));
     this.#signal.throwIfAborted();
     return {
       artifacts: fetched.filter((one) => typeof one !== 'string'),
       problems: fetched.filter((one) => typeof one === 'string'),
     };
-  }
-
-  /** @returns the artifact, or why it could not be fetched, in words that clients match on. */
-  async #fetchOne(record: OutputRecord): Promise<Artifact | string> {
-    try {
-      const announced = this.#downloads.get(fileKey(record));
-      const content = await (announced?.catch(() => this.#startDownload(record)) ??
-        this.#startDownload(record));
-      return { ...record, content, mediaType: await mediaTypeOfFile(content, record.filename) };
-    } catch (error) {
-      return `Failed to fetch image data for ${record.filename} from /view endpoint. Cause: ${describeError(error)}`;
-    }
   }
 
   #startDownload(record: OutputRecord): Promise<Blob> {

@@ -101,7 +101,8 @@ async function servedFiles() {
   const folders = ['test_resources/images', 'test_resources/media'];
   const found = await Promise.all(
     folders.map(async (folder) => {
-      const names = await readdir(folder);
+      const entries = await readdir(folder, { withFileTypes: true });
+      const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
       return Promise.all(
         names.map(async (name) => [name, await readFile(join(folder, name))] as const),
       );
