@@ -4,7 +4,7 @@ import type { Job } from '../queues/queue.ts';
 import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, type TestApi, type TestApiOptions } from './test-api.ts';
 
-/** What clients that were written for RunPod do, here. */
+/** Clients that were written for RunPod, with the local API. */
 
 const echo = (job: Job) => ({ got: job.input.value() });
 const KEY = 'rpa_test';

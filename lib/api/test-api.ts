@@ -19,7 +19,7 @@ import type { LoopShare } from './server/loop-share.ts';
 import { apiSettings } from './server/settings.ts';
 import { startApi, type Api } from './server/start-api.ts';
 
-/** What tests of the API share: the API and a worker behind it, on real sockets. */
+/** For tests: the API with a worker behind it, on real sockets. */
 export interface TestApi extends AsyncDisposable {
   readonly url: string;
   readonly api: Api;

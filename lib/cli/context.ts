@@ -24,7 +24,7 @@ export interface ServeOptions {
   readonly simulate: boolean;
 }
 
-export interface RunJobOptions {
+interface RunJobOptions {
   /** Uses the embedded ComfyUI instead of the one at `COMFY_URL`. */
   readonly simulate: boolean;
   readonly signal: AbortSignal;

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
-/** What a scripted endpoint was asked. */
+/** A request that a scripted endpoint received. */
 export interface Asked {
   readonly method: string;
   readonly path: string;

@@ -104,7 +104,7 @@ class Running {
     while (!pattern.test(this.#stderr)) await once(this.#told, 'told', { signal: tooLate });
   }
 
-  /** What a terminal does at Ctrl-C. */
+  /** Sends the signal of Ctrl-C. */
   interrupt(): void {
     this.#child.kill('SIGINT');
   }

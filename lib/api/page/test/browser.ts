@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 
-/** Where Chromium is on this machine; undefined when there is none. Used by tests of the page and for pictures of it. */
+/** Path of Chromium on this machine; undefined if it is not installed. Used by the page's tests and for screenshots. */
 export function findBrowser(): string | undefined {
   return PLACES.find((path) => existsSync(path));
 }
 
-/** A browser that asks nobody for anything but the page. */
+/** Starts a browser that sends no requests of its own. */
 export async function launchBrowser(executablePath: string): Promise<Browser> {
   const { chromium } = await import('playwright-core');
   return chromium.launch({ executablePath, args: QUIET });

@@ -4,7 +4,7 @@ import { findBrowser, launchBrowser } from './browser.ts';
 
 const CHROMIUM = findBrowser();
 
-/** A test that needs a browser; without one it is skipped, and says what to install. */
+/** A test that needs a browser. Without one it is skipped, with a hint what to install. */
 export const browserTest = CHROMIUM === undefined ? skipped() : test;
 
 function skipped(): typeof test.skip {
@@ -17,7 +17,7 @@ function skipped(): typeof test.skip {
 export interface PageOptions {
   readonly width?: number;
   readonly colorScheme?: 'light' | 'dark';
-  /** What the console may complain about; anything else fails the test. */
+  /** Console errors that the test expects; any other error or warning fails it. */
   readonly expected?: RegExp;
 }
 
@@ -25,7 +25,7 @@ export interface OpenedPage extends AsyncDisposable {
   readonly page: Page;
 }
 
-/** The page in a profile of its own. Disposed, it throws when the page has complained of anything. */
+/** The page in a profile of its own. Its disposal throws if the console had unexpected errors or warnings. */
 export async function openPage(
   url: string,
   { width = 1200, colorScheme = 'light', expected }: PageOptions = {},
@@ -46,7 +46,7 @@ export async function openPage(
   };
 }
 
-/** Errors of scripts, warnings, and everything the content security policy has refused. */
+/** Collects script errors, warnings, and refusals of the content security policy. */
 function listen(page: Page): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => {
@@ -56,7 +56,7 @@ function listen(page: Page): string[] {
   return complaints;
 }
 
-/** Opens a file as if it had been chosen. */
+/** Opens a file as if the user had chosen it. */
 export function chooseFile(page: Page, content: unknown, name = 'workflow.json'): Promise<void> {
   const text = typeof content === 'string' ? content : JSON.stringify(content);
   const file = { name, mimeType: 'application/json', buffer: Buffer.from(text) };
