@@ -1,5 +1,6 @@
 import { WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
+import { expandGroupNodes } from './group-nodes.ts';
 
 /**
  * The format the editor saves (`schema/comfyWorkflow` in ComfyUI's frontend), read as far as the conversion needs it.
@@ -14,9 +15,8 @@ export interface EditorFile {
 export interface EditorGraph {
   readonly nodes: ReadonlyMap<string, EditorNode>;
   readonly links: ReadonlyMap<string, EditorLink>;
-  /** Names of a subgraph's inputs and outputs. Empty for the workflow itself. */
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
+  /** The inputs of a subgraph, with the links from them to inner nodes. Empty for the workflow itself. */
+  readonly inputs: readonly { readonly name: string; readonly linkIds: readonly string[] }[];
 }
 
 export interface EditorNode {
@@ -32,10 +32,11 @@ export interface EditorNode {
   /** Widget values by name. Only newer editors write them. */
   readonly namedValues: JsonText | undefined;
   /** Widgets of inner nodes that an instance of a subgraph shows: `[inner node id, widget name]`. */
+  readonly properties: JsonText | undefined;
   readonly promotedWidgets: readonly (readonly [innerId: string, widget: string])[];
 }
 
-interface EditorSlot {
+export interface EditorSlot {
   readonly name: string;
   readonly type: string;
   readonly linkId: string | undefined;
@@ -43,7 +44,7 @@ interface EditorSlot {
   readonly isWidget: boolean;
 }
 
-interface EditorLink {
+export interface EditorLink {
   readonly originId: string;
   readonly originSlot: number;
   readonly targetId: string;
@@ -58,31 +59,30 @@ export const SUBGRAPH_INPUT = '-10';
 export const SUBGRAPH_OUTPUT = '-20';
 
 export function readEditorFile(file: JsonText): EditorFile {
-  const subgraphs = file.get('definitions')?.get('subgraphs')?.items() ?? [];
-  return {
-    graph: readEditorGraph(file),
-    subgraphs: new Map(
-      subgraphs.map((subgraph) => [
-        subgraph.get('id')?.asString() ?? '',
-        readEditorGraph(subgraph),
-      ]),
-    ),
-  };
+  const definitions = file.get('definitions')?.get('subgraphs')?.items() ?? [];
+  const subgraphs = new Map(
+    definitions.map((one) => [one.get('id')?.asString() ?? '', readEditorGraph(one)]),
+  );
+  return expandGroupNodes(
+    { graph: withBroadcasts(readEditorGraph(file), file), subgraphs },
+    file.get('extra')?.get('groupNodes'),
+  );
 }
 
 function readEditorGraph(graph: JsonText): EditorGraph {
-  const names = (key: string) =>
-    (graph.get(key)?.items() ?? []).map((slot) => slot.get('name')?.asString() ?? '');
+  const inputs = (graph.get('inputs')?.items() ?? []).map((slot) => ({
+    name: slot.get('name')?.asString() ?? '',
+    linkIds: (slot.get('linkIds')?.items() ?? []).map(toId),
+  }));
   const nodes = (graph.get('nodes')?.items() ?? []).map(readEditorNode);
   return {
     nodes: new Map(nodes.map((node) => [node.nodeId, node])),
     links: new Map((graph.get('links')?.items() ?? []).map(readLink)),
-    inputNames: names('inputs'),
-    outputNames: names('outputs'),
+    inputs,
   };
 }
 
-function readEditorNode(node: JsonText): EditorNode {
+export function readEditorNode(node: JsonText): EditorNode {
   const promoted = node.get('properties')?.get('proxyWidgets')?.items() ?? [];
   return {
     nodeId: toId(node.get('id')),
@@ -101,6 +101,7 @@ function readEditorNode(node: JsonText): EditorNode {
     outputTypes: (node.get('outputs')?.items() ?? []).map((slot) => toSlotType(slot.get('type'))),
     values: node.get('widgets_values'),
     namedValues: node.get('widgets_values_named'),
+    properties: node.get('properties'),
     promotedWidgets: promoted.map((pair) => {
       const [innerId, widget] = pair.items();
       return [toId(innerId), widget?.asString() ?? ''] as const;
@@ -117,6 +118,28 @@ function readLink(link: JsonText): readonly [linkId: string, EditorLink] {
     linkId,
     { originId, originSlot: Number(originSlot), targetId, targetSlot: Number(targetSlot) },
   ];
+}
+
+/**
+ * Links that the nodes of cg-use-everywhere make when the editor submits the workflow. The file lists them in
+ * `extra.ue_links`. An input that is linked already keeps its link.
+ */
+function withBroadcasts(graph: EditorGraph, file: JsonText): EditorGraph {
+  const nodes = new Map(graph.nodes);
+  const links = new Map(graph.links);
+  for (const [index, broadcast] of (file.get('extra')?.get('ue_links')?.items() ?? []).entries()) {
+    const targetId = toId(broadcast.get('downstream'));
+    const originId = toId(broadcast.get('upstream'));
+    const targetSlot = Number(broadcast.get('downstream_slot')?.text);
+    const originSlot = Number(broadcast.get('upstream_slot')?.text);
+    const target = nodes.get(targetId);
+    const slot = target?.inputs[targetSlot];
+    if (!target || !slot || slot.linkId !== undefined || !nodes.has(originId)) continue;
+    const linkId = `ue ${index}`;
+    links.set(linkId, { originId, originSlot, targetId, targetSlot });
+    nodes.set(targetId, { ...target, inputs: target.inputs.with(targetSlot, { ...slot, linkId }) });
+  }
+  return { ...graph, nodes, links };
 }
 
 /** Ids are numbers or texts. One file may write the same id both ways. */

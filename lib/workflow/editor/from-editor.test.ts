@@ -112,9 +112,9 @@ test('a bypassed loader and its links are left out', () => {
 
 test('the error names all classes that are not installed, and all group nodes', () => {
   const nodes = [
-    { id: 1, type: 'Foo' },
-    { id: 2, type: 'Foo' },
-    { id: 3, type: 'workflow>mine' },
+    { id: 1, type: 'Foo', outputs: [{ type: 'IMAGE' }] },
+    { id: 2, type: 'Foo', outputs: [{ type: 'IMAGE' }] },
+    { id: 3, type: 'workflow>mine', outputs: [{ type: 'IMAGE' }] },
     { id: 4, type: 'Bar', mode: 2 },
   ];
   expect(() => convert(nodes)).toThrow(
@@ -122,15 +122,56 @@ test('the error names all classes that are not installed, and all group nodes', 
   );
 });
 
+test('a note of a node pack that is not installed does not fail the file', () => {
+  const note = {
+    type: 'FancyNote',
+    properties: { text: 'remember' },
+    widgets_values: ['remember'],
+  };
+  const nodes = [image(1), save(3, 1), { id: 4, ...note, inputs: [], outputs: [] }];
+  const converted = convert(nodes, [[1, 1, 0, 3, 0, 'IMAGE']]);
+  expect(Object.keys(converted)).toEqual(['1', '3']);
+});
+
+test('an unlinked node of a class that is not installed is refused if it once belonged to ComfyUI', () => {
+  const properties = { 'Node name for S&R': 'WriteEverything' };
+  const node = { id: 4, type: 'WriteEverything', inputs: [], outputs: [], properties };
+  expect(() => convert([image(1), node])).toThrow(/"WriteEverything" is not installed/);
+});
+
+test('the table of links decides, not the link that a slot names', () => {
+  const nodes = [image(1), image(2), save(3, 1), save(4, null)];
+  const converted = convert(nodes, [[1, 2, 0, 4, 0, 'IMAGE']]);
+  expect(converted['3']?.inputs).toEqual({ filename_prefix: 'x' });
+  expect(converted['4']?.inputs.images).toEqual(['2', 0]);
+});
+
+test('an input without a link gets the one that cg-use-everywhere lists', () => {
+  const broadcast = (downstream: number) => ({
+    downstream,
+    downstream_slot: 0,
+    upstream: '1',
+    upstream_slot: 0,
+    controller: 9,
+    type: 'IMAGE',
+  });
+  const extra = { ue_links: [broadcast(3), broadcast(4)] };
+  const nodes = [image(1), image(2), save(3, null), save(4, 1)];
+  const converted = convert(nodes, [[1, 2, 0, 4, 0, 'IMAGE']], { extra });
+  expect(converted['3']?.inputs.images).toEqual(['1', 0]);
+  expect(converted['4']?.inputs.images).toEqual(['2', 0]);
+});
+
 test('links that form a circle are refused', () => {
   const reroutes = [
     { id: 1, type: 'Reroute', inputs: [slot('', '*', 2)], outputs: [] },
     { id: 2, type: 'Reroute', inputs: [slot('', '*', 1)], outputs: [] },
-    save(3, 1),
+    save(3, 3),
   ];
   const links = [
     [1, 1, 0, 2, 0, '*'],
     [2, 2, 0, 1, 0, '*'],
+    [3, 1, 0, 3, 0, '*'],
   ];
   expect(() => convert(reroutes, links)).toThrow(/Node \d \(Reroute\) is linked to itself/);
 });

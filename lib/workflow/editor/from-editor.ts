@@ -1,22 +1,33 @@
+import { randomInt } from 'node:crypto';
 import { JsonText, objectText } from '../../json.ts';
-import { readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
-import { readEditorFile, unconvertible } from './editor-file.ts';
+import { nodeLabel } from '../graph.ts';
+import { hasOption, readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
+import { readEditorFile, unconvertible, type EditorFile, type EditorNode } from './editor-file.ts';
+import { groupName } from './group-nodes.ts';
 import { traceInput } from './links.ts';
-import { createEnter, promotedValues, unfold, type Enter, type PlacedNode } from './subgraphs.ts';
+import { customComboIndex, isRandomSeed } from './pack-widgets.ts';
+import { promotedValues, type NodeReader } from './promoted-values.ts';
+import { rollPrompt } from './prompt-text.ts';
+import { savedValues, type WidgetValues } from './saved-values.ts';
+import { createEnter, unfold, type PlacedNode } from './subgraphs.ts';
+import { NAMES_FILES, replaceText } from './text-replacements.ts';
 import { isVirtual } from './virtual-nodes.ts';
-import { widgetValues } from './widgets.ts';
 
 /**
- * Conversion of a workflow from the editor's format to the API format.
+ * Conversion of a workflow from the editor's format to the API format. The real editor decides what is right: for the same
+ * file, ComfyUI has to get what `app.graphToPrompt()` gives there.
  *
- *     editor-file    parses the file: graphs, nodes, slots, links. New places where a file can be hidden (PNG, WebP,
- *                    MP4 metadata) are opened before this step and end here as JSON text
- *     subgraphs      unfolds instances of subgraphs, and finds the values that an instance holds for its inner widgets;
- *                    group nodes would be unfolded here, too
- *     widgets        reads a node's widget values, saved by name or by position; inputs that depend on other values
- *                    (dynamic combos and groups) belong here
- *     links          follows each input back to the node or value that feeds it
- *     virtual-nodes  lists the node types that only the editor knows; new packs are added there
+ *     editor-file        parses the file: graphs, nodes, slots, links. New places where a file can be hidden (PNG, WebP,
+ *                        MP4 metadata) are opened before this step and end here as JSON text
+ *     group-nodes        turns group nodes, which subgraphs have replaced, into subgraphs
+ *     subgraphs          unfolds instances of subgraphs
+ *     widget-list        lists the widgets of a node in the editor's order; dynamic-inputs adds those that depend on values,
+ *                        pack-widgets those that only the page of a node pack knows
+ *     saved-values       gives each widget its saved value, by name or by position, or finds that the values do not fit
+ *     promoted-values    finds the values that an instance of a subgraph holds for widgets within it
+ *     links              follows each input back to the node or value that feeds it
+ *     virtual-nodes      lists the node types that only the editor knows; new packs are added there
+ *     prompt-text, text-replacements   do to texts what the editor does before it submits them
  *
  * This file puts the steps together: read, unfold, then write each node with its values and links.
  */
@@ -33,49 +44,68 @@ export function editorClassTypes(file: JsonText): string[] {
 
 /**
  * Converts as the editor's own Workflow > Export (API) does: muted nodes are left out, bypassed nodes and reroutes are
- * bridged, subgraphs are unfolded. Values keep their text.
+ * bridged, subgraphs and group nodes are unfolded. Values keep their text.
  * @throws WorkerError `workflow.unconvertible` with all the reasons.
  */
-export function fromEditor(file: JsonText, infos: NodeInfos): JsonText {
-  const editor = readEditorFile(file);
-  const enter = createEnter(editor);
-  const placed = [...unfold({ graph: editor.graph, prefix: '' }, enter)];
-  const problems = unknownClasses(placed, infos);
+export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
+  const file = readEditorFile(sent);
+  const reader = createReader(file, infos);
+  const found = [...unfold({ graph: file.graph, prefix: '' }, reader.enter)];
+  const placed = found.filter((one) => infos.has(one.node.type) || !isRemark(one));
+  const problems = [...unknownClasses(placed, infos), ...misfits(placed, reader)];
   if (problems.length > 0) throw unconvertible(problems);
 
   const ids = new Set(placed.map(({ nodeId }) => nodeId));
+  return JsonText.parse(
+    objectText(placed.map((one) => [one.nodeId, nodeText(one, { ids, file, reader })])),
+  );
+}
+
+function createReader(file: EditorFile, infos: NodeInfos): NodeReader {
   const classes = new Map<string, NodeInfo>();
-  for (const { node } of placed) {
-    const entry = classes.has(node.type) ? undefined : infos.get(node.type);
-    if (entry) classes.set(node.type, readNodeInfo(entry));
-  }
-  const nodes = placed.flatMap((one) => {
-    const info = classes.get(one.node.type);
-    return info ? [[one.nodeId, nodeText(one, info, { ids, enter })] as const] : [];
-  });
-  return JsonText.parse(objectText(nodes));
+  const read = new Map<EditorNode, WidgetValues | undefined>();
+  const infoOf = (type: string) => {
+    const entry = classes.has(type) ? undefined : infos.get(type);
+    if (entry) classes.set(type, readNodeInfo(entry));
+    return classes.get(type);
+  };
+  const savedValuesOf = (node: EditorNode) => {
+    const info = read.has(node) ? undefined : infoOf(node.type);
+    if (info) read.set(node, savedValues(node, info));
+    return read.get(node);
+  };
+  return { enter: createEnter(file), infoOf, savedValuesOf };
+}
+
+interface Conversion {
+  /** Ids of all nodes that are sent. */
+  readonly ids: ReadonlySet<string>;
+  readonly file: EditorFile;
+  readonly reader: NodeReader;
 }
 
 /** One node in API format. */
-function nodeText(
-  { node, scope }: PlacedNode,
-  info: NodeInfo,
-  { ids, enter }: { readonly ids: ReadonlySet<string>; readonly enter: Enter },
-): string {
-  const values = widgetValues(node, info);
+function nodeText({ node, scope }: PlacedNode, { ids, file, reader }: Conversion): string {
+  const values = sentValues(node, file, reader);
   const promoted = scope.host ? promotedValues(scope.host.node, node.nodeId) : [];
   for (const [name, value] of promoted) if (values.has(name)) values.set(name, value);
 
+  const declared = reader.infoOf(node.type)?.inputs ?? [];
+  const forced = new Set(
+    declared.filter((one) => hasOption(one, 'forceInput')).map((one) => one.name),
+  );
   const inputs = new Map(Array.from(values, ([name, value]) => [name, valueText(value)]));
   for (const [slot, { name }] of node.inputs.entries()) {
-    const source = traceInput({ scope, node, slot }, enter);
+    const source = traceInput({ scope, node, slot }, reader);
     if (!source) continue;
-    if (source.kind === 'value') inputs.set(name, valueText(source.value));
-    else if (source.kind === 'output' && ids.has(source.nodeId)) {
+    if (source.kind === 'value') {
+      if (!(source.isPrimitive && forced.has(name))) inputs.set(name, valueText(source.value));
+    } else if (source.kind === 'output' && ids.has(source.nodeId)) {
       inputs.set(name, JSON.stringify([source.nodeId, source.output]));
     } else inputs.delete(name);
   }
-  const title = node.title ?? info.displayName ?? node.type;
+  if (node.type === 'CustomCombo') inputs.set('index', customComboIndex(inputs));
+  const title = node.title ?? reader.infoOf(node.type)?.displayName ?? node.type;
   return objectText([
     ['inputs', objectText(inputs)],
     ['class_type', JSON.stringify(node.type)],
@@ -83,9 +113,39 @@ function nodeText(
   ]);
 }
 
+/** The values of a node's own widgets as the editor sends them: prompts are rolled, and file names are filled in. */
+function sentValues(node: EditorNode, file: EditorFile, reader: NodeReader): WidgetValues {
+  const values: WidgetValues = new Map(reader.savedValuesOf(node));
+  for (const input of reader.infoOf(node.type)?.inputs ?? []) {
+    const value = values.get(input.name);
+    if (value && isRandomSeed(node.type, input.name, value)) {
+      values.set(input.name, JsonText.of(randomInt(MAX_RANDOM_SEED)));
+    }
+    const text = value?.asString();
+    if (text === undefined) continue;
+    let sent = hasOption(input, 'dynamicPrompts') ? rollPrompt(text) : text;
+    if (input.name === 'filename_prefix' && NAMES_FILES.has(node.type)) {
+      sent = replaceText(sent, file, reader);
+    }
+    if (sent !== text) values.set(input.name, JsonText.of(sent));
+  }
+  return values;
+}
+
+/** The largest range that `randomInt` takes. */
+const MAX_RANDOM_SEED = 2 ** 48 - 1;
+
 /** An array is wrapped, because ComfyUI would take it for a link. */
 function valueText(value: JsonText): string {
   return value.kind === 'array' ? objectText([['__value__', value.text]]) : value.text;
+}
+
+/** A node of the editor alone, such as a note of a node pack: nothing is linked to it, and it refers to no class. */
+function isRemark({ node, scope }: PlacedNode): boolean {
+  const links = [...scope.graph.links.values()];
+  const isLinked = links.some((link) => [link.originId, link.targetId].includes(node.nodeId));
+  const hasSlots = node.inputs.length > 0 || node.outputTypes.length > 0;
+  return !isLinked && !hasSlots && node.properties?.get('Node name for S&R') === undefined;
 }
 
 function unknownClasses(placed: readonly PlacedNode[], infos: NodeInfos): string[] {
@@ -94,10 +154,18 @@ function unknownClasses(placed: readonly PlacedNode[], infos: NodeInfos): string
   return [...byType].map(([type, nodes]) => {
     const ids = nodes.map(({ nodeId }) => nodeId).join(', ');
     const label = nodes.length === 1 ? `Node ${ids}` : `Nodes ${ids}`;
-    return GROUP_NODE.test(type)
-      ? `${label}: "${type}" is a group node; convert it to a subgraph, or choose Ungroup`
-      : `${label}: the class ${JSON.stringify(type)} is not installed`;
+    return groupName(type) === undefined
+      ? `${label}: the class ${JSON.stringify(type)} is not installed`
+      : `${label}: "${type}" is a group node, and its definition is missing; convert it to a subgraph, or choose Ungroup`;
   });
 }
 
-const GROUP_NODE = /^workflow[>/]/;
+/** Nodes whose saved values fit no order of their widgets. They are not guessed: a shifted value gives a wrong picture. */
+function misfits(placed: readonly PlacedNode[], { infoOf, savedValuesOf }: NodeReader): string[] {
+  return placed
+    .filter(({ node }) => infoOf(node.type) && !savedValuesOf(node))
+    .map(({ nodeId, node }) => {
+      const label = nodeLabel({ nodeId, title: node.title, classType: node.type });
+      return `Node ${label}: its saved values do not fit the inputs of the installed class; open the file in ComfyUI, check them and save it again`;
+    });
+}

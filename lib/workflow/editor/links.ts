@@ -5,15 +5,18 @@ import {
   MUTED,
   SUBGRAPH_INPUT,
   SUBGRAPH_OUTPUT,
+  type EditorGraph,
+  type EditorLink,
   type EditorNode,
 } from './editor-file.ts';
-import { instanceValue, type Enter, type Scope } from './subgraphs.ts';
+import { promotedValue, type NodeReader } from './promoted-values.ts';
+import type { Scope } from './subgraphs.ts';
 import { GIVES_VALUE, PASSES_ON, READS_NAME, WRITES_NAME } from './virtual-nodes.ts';
 
 /** The origin of an input's value, after everything that only exists in the editor has been followed through. */
 export type Source =
   | { readonly kind: 'output'; readonly nodeId: string; readonly output: number }
-  | { readonly kind: 'value'; readonly value: JsonText }
+  | { readonly kind: 'value'; readonly value: JsonText; readonly isPrimitive: boolean }
   /** A muted node. The input gets nothing, not even the value of its widget. */
   | { readonly kind: 'muted' };
 
@@ -36,12 +39,14 @@ type Step = NodeEnd | Source | undefined;
  */
 export function traceInput(
   { scope, node, slot }: Pick<NodeEnd, 'scope' | 'node' | 'slot'>,
-  enter: Enter,
+  reader: NodeReader,
 ): Source | undefined {
   const seen = new Set<string>();
   const type = node.inputs[slot]?.type ?? '*';
   let step: Step = { side: 'input', scope, node, slot, type };
+  let at = scope;
   while (step && 'side' in step) {
+    at = step.scope;
     const nodeId = `${step.scope.prefix}${step.node.nodeId}`;
     const key = `${step.side} ${step.slot} of ${nodeId}`;
     if (seen.has(key)) {
@@ -51,30 +56,56 @@ export function traceInput(
       );
     }
     seen.add(key);
-    step = step.side === 'input' ? stepFromInput(step) : stepFromOutput(step, enter);
+    step = step.side === 'input' ? stepFromInput(step, reader) : stepFromOutput(step, reader);
   }
-  return step;
+  // The editor copies the value of a primitive node into the widgets it is linked to, but not into a subgraph.
+  return step?.kind === 'value' && step.isPrimitive && at !== scope ? undefined : step;
 }
 
 /** Follows the link of an input. */
-function stepFromInput({ scope, node, slot, type }: NodeEnd): Step {
-  const link = scope.graph.links.get(node.inputs[slot]?.linkId ?? '');
-  return link && stepToOrigin(scope, link, type);
+function stepFromInput({ scope, node, slot, type }: NodeEnd, reader: NodeReader): Step {
+  const link = linkTo(scope.graph, node, slot);
+  return link && stepToOrigin(scope, link, type, reader);
 }
 
-function stepFromOutput(end: NodeEnd, enter: Enter): Step {
+/**
+ * The link that leads to an input. The table of links decides: a slot can name a link that leads elsewhere, or none. If a
+ * link leads to the node, the slot that names it is right, because the order of slots changes between versions of a class.
+ */
+function linkTo(graph: EditorGraph, node: EditorNode, slot: number): EditorLink | undefined {
+  const named = graph.links.get(node.inputs[slot]?.linkId ?? '');
+  if (named?.targetId === node.nodeId) return named;
+  const atSlot = linksByTarget(graph).get(`${node.nodeId} ${slot}`) ?? [];
+  const claimed = new Set(node.inputs.map(({ linkId }) => linkId));
+  return atSlot.find(([linkId]) => !claimed.has(linkId))?.[1];
+}
+
+type LinkEntry = readonly [linkId: string, EditorLink];
+
+/** The links of a graph by target node and slot. */
+function linksByTarget(graph: EditorGraph): ReadonlyMap<string, readonly LinkEntry[]> {
+  const known = indexes.get(graph);
+  if (known) return known;
+  const index = Map.groupBy(graph.links, ([, link]) => `${link.targetId} ${link.targetSlot}`);
+  indexes.set(graph, index);
+  return index;
+}
+
+const indexes = new WeakMap<EditorGraph, ReadonlyMap<string, readonly LinkEntry[]>>();
+
+function stepFromOutput(end: NodeEnd, reader: NodeReader): Step {
   const { scope, node, slot, type } = end;
   if (node.mode === MUTED) return { kind: 'muted' };
   if (node.mode === BYPASSED) return throughBypassed(end);
-  const inner = enter(node, scope);
+  const inner = reader.enter(node, scope);
   if (inner) {
     const links = [...inner.graph.links.values()];
     const link = links.find((one) => one.targetId === SUBGRAPH_OUTPUT && one.targetSlot === slot);
-    return link && stepToOrigin(inner, link, type);
+    return link && stepToOrigin(inner, link, type, reader);
   }
   if (GIVES_VALUE.has(node.type)) {
     const [value] = node.values?.items() ?? [];
-    return value && { kind: 'value', value };
+    return value && { kind: 'value', value, isPrimitive: true };
   }
   if (READS_NAME.has(node.type)) return toWriter(end);
   if (PASSES_ON.has(node.type)) return { ...end, side: 'input' };
@@ -86,22 +117,29 @@ function stepToOrigin(
   scope: Scope,
   { originId, originSlot }: { readonly originId: string; readonly originSlot: number },
   type: string,
+  reader: NodeReader,
 ): Step {
-  if (originId === SUBGRAPH_INPUT) return throughSubgraphInput(scope, originSlot, type);
+  if (originId === SUBGRAPH_INPUT) return throughSubgraphInput(scope, originSlot, type, reader);
   const node = scope.graph.nodes.get(originId);
   return node && { side: 'output', scope, node, slot: originSlot, type };
 }
 
 /** Out of a subgraph: to the input of its instance, or to the value the instance holds for that input. */
-function throughSubgraphInput({ graph, host }: Scope, position: number, type: string): Step {
+function throughSubgraphInput(
+  inside: Scope,
+  position: number,
+  type: string,
+  reader: NodeReader,
+): Step {
+  const { graph, host } = inside;
   if (!host) return undefined;
   const { node, scope } = host;
-  const name = graph.inputNames[position];
+  const name = graph.inputs[position]?.name;
   const byName = node.inputs.findIndex((input) => input.name === name);
   const slot = node.inputs[position]?.name === name ? position : byName;
-  if (node.inputs[slot]?.linkId !== undefined) return { side: 'input', scope, node, slot, type };
-  const value = instanceValue(node, name ?? '');
-  return value && { kind: 'value', value };
+  if (linkTo(scope.graph, node, slot)) return { side: 'input', scope, node, slot, type };
+  const value = promotedValue(inside, position, reader);
+  return value && { kind: 'value', value, isPrimitive: false };
 }
 
 /** A bypassed node passes on the input at the same position if its type fits, else the first of exactly this type, else the first that fits. */

@@ -98,7 +98,7 @@ test('a promoted widget of an inner node gets the value of the instance', () => 
   expect(converted['12:1']?.inputs.height).toBe(9);
 });
 
-test('a subgraph within a subgraph is unfolded, and takes a value from a primitive node outside', () => {
+test('a subgraph within a subgraph is unfolded, and passes on a value from outside', () => {
   const outer = {
     id: OUTER,
     inputs: inner.inputs,
@@ -111,20 +111,27 @@ test('a subgraph within a subgraph is unfolded, and takes a value from a primiti
     ],
     links: [link(1, [-10, 0], [5, 0]), link(2, [-10, 1], [5, 1]), link(3, [5, 0], [-20, 0])],
   };
+  const nodes = [image(1), instance(12, OUTER, { widgets_values: [333] }), save(3, 2)];
+  const converted = convert(nodes, OUTSIDE, { definitions: { subgraphs: [inner, outer] } });
+  expect(converted['12:5:1']?.inputs.width).toBe(333);
+  expect(converted['12:5:4']?.inputs.image).toEqual(['1', 0]);
+  expect(converted['3']?.inputs.images).toEqual(['12:5:2', 0]);
+});
+
+test('the value of a primitive node does not go into a subgraph, as in the editor', () => {
   const nodes = [
     image(1),
     { id: 9, type: 'PrimitiveNode', widgets_values: [333, 'fixed'], outputs: [{ type: 'INT' }] },
     {
-      ...instance(12, OUTER),
+      ...instance(12, INNER),
       inputs: [slot('picture', 'IMAGE', 1), widgetSlot('width', 'INT', 4)],
     },
-    save(3, 2),
   ];
-  const links = [...OUTSIDE, [4, 9, 0, 12, 1, 'INT']];
-  const converted = convert(nodes, links, { definitions: { subgraphs: [inner, outer] } });
-  expect(converted['12:5:1']?.inputs.width).toBe(333);
-  expect(converted['12:5:4']?.inputs.image).toEqual(['1', 0]);
-  expect(converted['3']?.inputs.images).toEqual(['12:5:2', 0]);
+  const links = [
+    [1, 1, 0, 12, 0, 'IMAGE'],
+    [4, 9, 0, 12, 1, 'INT'],
+  ];
+  expect(convert(nodes, links, withInner)['12:1']?.inputs.width).toBe(64);
 });
 
 test.each([

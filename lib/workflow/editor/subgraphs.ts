@@ -1,4 +1,3 @@
-import type { JsonText } from '../../json.ts';
 import {
   BYPASSED,
   MUTED,
@@ -8,7 +7,6 @@ import {
   type EditorNode,
 } from './editor-file.ts';
 import { isVirtual } from './virtual-nodes.ts';
-import { isControlWord } from './widgets.ts';
 
 /** A graph at its place: the workflow itself, or one instance of a subgraph. */
 export interface Scope {
@@ -58,53 +56,3 @@ export function* unfold(scope: Scope, enter: Enter, count = { nodes: 0 }): Gener
 }
 
 const MAX_NODES = 10_000;
-
-/**
- * The value that an instance of a subgraph holds for one of its inputs with a widget. Undefined if it holds none; then the
- * inner node keeps its own value.
- */
-export function instanceValue(instance: EditorNode, inputName: string): JsonText | undefined {
-  const named = instance.namedValues?.get(inputName);
-  if (named) return named;
-  const values = instance.values?.items() ?? [];
-  const value = hasValuePerPromotedWidget(instance, values)
-    ? values[
-        instance.promotedWidgets.findIndex(([id, widget]) => id === '-1' && widget === inputName)
-      ]
-    : valueByPosition(instance, values, inputName);
-  return value?.kind === 'null' ? undefined : value;
-}
-
-/** The values that an instance holds for the promoted widgets of one inner node, by widget name. */
-export function promotedValues(
-  instance: EditorNode,
-  innerId: string,
-): ReadonlyMap<string, JsonText> {
-  const values = instance.values?.items() ?? [];
-  if (!hasValuePerPromotedWidget(instance, values)) return new Map();
-  return new Map(
-    instance.promotedWidgets.flatMap(([promotedId, widget], index) => {
-      const value = values[index];
-      return promotedId === innerId && value && value.kind !== 'null'
-        ? [[widget, value] as const]
-        : [];
-    }),
-  );
-}
-
-/** Some files save one value for each promoted widget, others one for each input with a widget. */
-function hasValuePerPromotedWidget({ promotedWidgets }: EditorNode, values: readonly JsonText[]) {
-  return promotedWidgets.length > 0 && promotedWidgets.length === values.length;
-}
-
-/** Some versions of the editor save a control word after a seed. It belongs to no input and is skipped. */
-function valueByPosition(
-  { inputs }: EditorNode,
-  values: readonly JsonText[],
-  inputName: string,
-): JsonText | undefined {
-  const widgets = inputs.filter(({ isWidget }) => isWidget);
-  const own =
-    values.length > widgets.length ? values.filter((value) => !isControlWord(value)) : values;
-  return own[widgets.findIndex(({ name }) => name === inputName)];
-}

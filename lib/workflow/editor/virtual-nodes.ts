@@ -1,6 +1,6 @@
 /**
  * Virtual nodes: node types that exist only in the editor, so ComfyUI never sees them. The editor's own, and those of the
- * widespread packs KJNodes, Easy-Use and rgthree, sorted by what becomes of a link to them.
+ * widespread packs KJNodes, Easy-Use, Crystools and rgthree, sorted by what becomes of a link to them.
  */
 
 /** The output passes on what the input at the same position gets. */
@@ -22,6 +22,8 @@ export const WRITES_NAME: ReadonlySet<string> = new Set(['SetNode', 'easy setNod
 const GIVES_NOTHING: ReadonlySet<string> = new Set([
   'Note',
   'MarkdownNote',
+  'Show Metadata [Crystools]',
+  'easy bookmark',
   'Label (rgthree)',
   'Bookmark (rgthree)',
   'Fast Actions Button (rgthree)',

@@ -3,7 +3,7 @@ import { JsonText } from '../../json.ts';
 import { fromEditor } from './from-editor.ts';
 import { convert, file, image, slot, widgetSlot, type Fields, type Node } from './test-editor.ts';
 import { recordedInfos, withClasses } from '../test-infos.ts';
-import { rollPrompt } from './widgets.ts';
+import { rollPrompt } from './prompt-text.ts';
 
 const SAMPLER_INPUTS = [
   slot('model', 'MODEL', 1),
@@ -63,6 +63,73 @@ test('widgets without a saved value get their defaults', () => {
     seed: 5,
     steps: 30,
   });
+});
+
+test.each([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['an empty text', ''],
+])('%s in place of the control word behind a seed does not shift the values', (_, control) => {
+  const saved = [18, control, 20, 8, 'euler', 'normal', 1];
+  expect(convert([sampler({ widgets_values: saved })])['3']?.inputs).toEqual(SAMPLER_VALUES);
+});
+
+test.each([
+  ['a text where a number belongs', ['Sample', 18, 20, 8, 'euler', 'normal', 1]],
+  ['a value too many in the middle', [18, 'fixed', 20, 8, 'euler', 5, 'normal', 1]],
+])('%s is refused, not shifted', (_, saved) => {
+  expect(() => convert([sampler({ widgets_values: saved })])).toThrow(
+    /• Node 3 \(KSampler\): its saved values do not fit the inputs of the installed class/,
+  );
+});
+
+test('values that had a place when forced inputs were widgets are skipped', () => {
+  const infos = withClasses({
+    Change: {
+      input: {
+        required: {
+          text: ['STRING', { forceInput: true }],
+          operation: [['upper', 'lower']],
+        },
+      },
+    },
+  });
+  const change = (saved: unknown[]) =>
+    convert([{ id: 1, type: 'Change', widgets_values: saved }], [], {}, infos)['1']?.inputs;
+  expect(change(['', 'lower'])).toEqual({ operation: 'lower' });
+  expect(change(['lower'])).toEqual({ operation: 'lower' });
+});
+
+test('a wrong value of a linked input does not matter', () => {
+  const infos = withClasses({
+    Cycle: {
+      input: { required: { mode: [['a', 'b']], frame: ['INT', {}], text: ['STRING', {}] } },
+      output: ['INT'],
+    },
+  });
+  const nodes = [
+    { id: 5, type: 'Cycle', widgets_values: ['a', 1, 'x'], outputs: [{ type: 'INT' }] },
+    {
+      id: 6,
+      type: 'Cycle',
+      inputs: [widgetSlot('frame', 'INT', 1)],
+      outputs: [],
+      widgets_values: ['b', '', 'y'],
+    },
+  ];
+  const converted = convert(nodes, [[1, 5, 0, 6, 0, 'INT']], {}, infos);
+  expect(converted['6']?.inputs).toEqual({ mode: 'b', frame: ['5', 0], text: 'y' });
+});
+
+test('a switch that was a combo before keeps its word', () => {
+  const infos = withClasses({
+    Detail: {
+      input: { required: { mask: ['BOOLEAN', { label_on: 'box' }], force: ['BOOLEAN', {}] } },
+    },
+  });
+  const detail = { id: 1, type: 'Detail', widgets_values: ['box', 'disabled'] };
+  expect(convert([detail], [], {}, infos)['1']?.inputs).toEqual({ mask: 'box', force: 'disabled' });
 });
 
 test('numbers keep their text', () => {

@@ -1,0 +1,90 @@
+import type { EditorFile, EditorNode } from './editor-file.ts';
+import type { NodeReader } from './promoted-values.ts';
+
+/**
+ * `%Node title.widget%` and `%date:yyyy-MM-dd%` in the file names of ComfyUI's own savers. The editor replaces them before
+ * it submits a prompt; ComfyUI itself knows only `%width%`, `%year%` and the like.
+ */
+
+/** Classes whose `filename_prefix` is replaced. They have no name by which others refer to them. */
+export const NAMES_FILES: ReadonlySet<string> = new Set([
+  'CLIPSave',
+  'LoraSave',
+  'ModelSave',
+  'Save3DAdvanced',
+  'SaveAnimatedPNG',
+  'SaveAnimatedWEBP',
+  'SaveAudio',
+  'SaveAudioAdvanced',
+  'SaveAudioMP3',
+  'SaveAudioOpus',
+  'SaveGLB',
+  'SaveGaussianSplat',
+  'SaveImage',
+  'SaveImageAdvanced',
+  'SaveLatent',
+  'SavePointCloud',
+  'SaveSVGNode',
+  'SaveVideo',
+  'SaveWEBM',
+  'VAESave',
+]);
+
+/** Replaces what can be replaced. A node or widget that does not exist leaves the text as it is. */
+export function replaceText(text: string, file: EditorFile, reader: NodeReader): string {
+  if (!text.includes('%')) return text;
+  return text.replace(/%([^%]+)%/g, (token, content: string) => {
+    const parts = content.split('.');
+    const [nodeName = '', widget = ''] = parts;
+    if (parts.length !== 2) {
+      return nodeName.startsWith('date:') ? formatDate(nodeName.slice(5), new Date()) : token;
+    }
+    const node = findNode(nodeName, file, reader);
+    const value = node && widgetText(node, widget, reader);
+    return value === undefined ? token : value.replaceAll(NOT_IN_FILE_NAMES, '_');
+  });
+}
+
+const NOT_IN_FILE_NAMES = /[/?<>\\:*|"\x00-\x1F\x7F]/g;
+
+/** The first node with this name in its properties, else the first with this title. */
+function findNode(name: string, { graph, subgraphs }: EditorFile, reader: NodeReader) {
+  const nodes = [graph, ...subgraphs.values()].flatMap((one) => [...one.nodes.values()]);
+  return (
+    nodes.find((node) => nameOf(node, reader) === name) ??
+    nodes.find(
+      (node) => (node.title ?? reader.infoOf(node.type)?.displayName ?? node.type) === name,
+    )
+  );
+}
+
+/** The name that the editor offers for search and replace. It is the class until the user changes it. */
+function nameOf({ type, properties }: EditorNode, { infoOf }: NodeReader): string | undefined {
+  const own = properties?.get('Node name for S&R')?.asString();
+  return own ?? (infoOf(type) && !NAMES_FILES.has(type) ? type : undefined);
+}
+
+function widgetText(node: EditorNode, widget: string, reader: NodeReader): string | undefined {
+  const isPrimitive = node.type === 'PrimitiveNode' && widget === 'value';
+  const value = isPrimitive ? node.values?.items()[0] : reader.savedValuesOf(node)?.get(widget);
+  if (value?.kind === 'null') return '';
+  return value?.kind === 'number' ? String(Number(value.text)) : (value?.asString() ?? value?.text);
+}
+
+/** `yyyy`, `yy`, `MM`, `M`, `dd`, `d`, `hh`, `h`, `mm`, `m`, `ss` and `s`, in local time. */
+function formatDate(format: string, date: Date): string {
+  const parts: Readonly<Record<string, number>> = {
+    d: date.getDate(),
+    M: date.getMonth() + 1,
+    h: date.getHours(),
+    m: date.getMinutes(),
+    s: date.getSeconds(),
+  };
+  return format.replace(/dd?|MM?|hh?|mm?|ss?|yyy?y?/g, (part) => {
+    const year = String(date.getFullYear());
+    if (part === 'yyyy') return year;
+    if (part === 'yy') return year.slice(2);
+    const number = parts[part.charAt(0)];
+    return number === undefined ? part : String(number).padStart(part.length, '0');
+  });
+}
