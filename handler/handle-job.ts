@@ -108,7 +108,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   scope.problems.push(...problems);
 
   const { convert, details: wantsDetails, expect, groupBy } = input.output;
-  const originals = jobFolder.withOriginalSubfolders(artifacts);
+  const originals = await jobFolder.restore(artifacts);
   const converted = await line.converter.convert(originals, convert, scope);
   if (convert) scope.endPhase('converted');
 

@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Config } from '../../lib/config.ts';
-import { WorkerError } from '../../lib/errors.ts';
-import type { JsonText } from '../../lib/json.ts';
+import { describeError, WorkerError } from '../../lib/errors.ts';
+import { JsonText } from '../../lib/json.ts';
+import { withRewrittenPrompt } from '../../lib/workflow/embedded/rewrite-prompt.ts';
 import {
   classesWithPrefix,
+  withCallersPrefix,
   withOwnPrefix,
   withoutOwnPrefix,
 } from '../../lib/workflow/own-prefix.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
 import type { JobScope } from '../job-scope.ts';
+import type { Artifact } from '../outputs/artifact.ts';
 import { isOnNetworkVolume, OwnInputs, removeWithin } from './removal.ts';
 
 interface FolderOptions {
@@ -105,11 +108,29 @@ export class JobFolder implements AsyncDisposable {
     for (const name of names) this.#inputNames.add(name);
   }
 
-  /** The files with the subfolders that the original workflow would have saved them in. */
-  withOriginalSubfolders<T extends { readonly subfolder: string }>(files: readonly T[]): T[] {
-    if (this.#outputRoot === undefined) return [...files];
-    const { folder } = this.#options;
-    return files.map((file) => ({ ...file, subfolder: withoutOwnPrefix(file.subfolder, folder) }));
+  /**
+   * The artifacts as the original workflow would have made them: with its subfolders, and with its prompt in the metadata
+   * of pictures. Does not throw: a file that cannot be read stays as it is.
+   */
+  async restore(artifacts: readonly Artifact[]): Promise<readonly Artifact[]> {
+    if (this.#outputRoot === undefined) return artifacts;
+    const { folder, scope } = this.#options;
+    const toCallers = (prompt: string) => {
+      const parsed = prompt.includes(folder) ? JsonText.maybeParse(prompt) : undefined;
+      return parsed ? withCallersPrefix(parsed, folder).text : prompt;
+    };
+    const restored = artifacts.map(async (artifact) => {
+      const subfolder = withoutOwnPrefix(artifact.subfolder, folder);
+      try {
+        const content = await withRewrittenPrompt(artifact.content, toCallers);
+        return { ...artifact, subfolder, content };
+      } catch (error) {
+        const { filename } = artifact;
+        scope.log.debug({ filename, reason: describeError(error) }, 'Metadata could not be read');
+        return { ...artifact, subfolder };
+      }
+    });
+    return await Promise.all(restored);
   }
 
   /** Does not throw: the job's result stands whether or not its files can be removed. */

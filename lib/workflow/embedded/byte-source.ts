@@ -45,6 +45,12 @@ export class ByteSource {
     });
   }
 
+  static ofBlob(blob: Blob): ByteSource {
+    return new ByteSource(blob.size, async (start, length) =>
+      Buffer.from(await blob.slice(start, start + length).arrayBuffer()),
+    );
+  }
+
   /** Exactly these bytes. @throws DamagedFile if the file ends before, or if a limit is reached. */
   async bytes(start: number, length: number): Promise<Buffer> {
     if (++this.#calls > MOST_CALLS) throw new DamagedFile('has too many parts');
