@@ -1,14 +1,20 @@
 import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
+import type { Complaint } from '../lib/workflow/check/check-inputs.ts';
 import { fatalNodes, preflight } from '../lib/workflow/check/preflight.ts';
 import { classTypesOf } from '../lib/workflow/graph.ts';
 
 export interface CheckOptions {
-  readonly comfy: Pick<ComfyBackend, 'describeNodes' | 'nodeClassNames' | 'rejection'>;
+  readonly comfy: Pick<
+    ComfyBackend,
+    'describeNodes' | 'nodeClassNames' | 'replacedClassNames' | 'rejection'
+  >;
   readonly signal: AbortSignal;
   /** Also refuse a workflow that ComfyUI might accept, or accept in part. */
   readonly strict?: boolean;
+  /** Input files that are neither in ComfyUI nor sent, by node. */
+  readonly missingFiles?: ReadonlyMap<string, readonly Complaint[]>;
 }
 
 /**
@@ -17,7 +23,7 @@ export interface CheckOptions {
  * @throws WorkerError `comfy.rejected`
  */
 export async function checkWorkflow(workflow: JsonText, options: CheckOptions): Promise<void> {
-  const { comfy, signal, strict = false } = options;
+  const { comfy, signal, strict = false, missingFiles = new Map() } = options;
   const known = await comfy.describeNodes(classTypesOf(workflow), { signal });
   if (!known) {
     const nodeErrors = fatalNodes(workflow);
@@ -25,16 +31,27 @@ export async function checkWorkflow(workflow: JsonText, options: CheckOptions): 
       throw await comfy.rejection(workflow, { nodeErrors }, signal);
     return;
   }
-  const first = preflight(workflow, known);
+  const first = preflight(workflow, known, { strict, missingFiles });
   if (!first.isRefused && !(strict && first.classTypes.length > 0)) return;
 
   // The descriptions may be from an earlier job. Models or nodes installed since then must not be refused.
   const { classTypes } = first;
   const fresh = await comfy.describeNodes(classTypes, { signal, fresh: true });
   if (!fresh) return;
-  const unknown = classTypes.find((classType) => !fresh.has(classType));
+  let unknown: string | undefined;
+  const notInstalled = classTypes.filter((classType) => !fresh.has(classType));
+  if (notInstalled.length > 0) {
+    // Only ComfyUI knows the workflow that it makes by replacing classes.
+    const replaced = await comfy.replacedClassNames(signal);
+    unknown = notInstalled.find((classType) => !replaced.has(classType));
+    if (unknown === undefined) return;
+  }
   const classNames = unknown === undefined ? [] : await comfy.nodeClassNames(signal);
-  const findings = preflight(workflow, new Map([...known, ...fresh]), classNames);
+  const findings = preflight(workflow, new Map([...known, ...fresh]), {
+    classNames,
+    strict,
+    missingFiles,
+  });
   if (!findings.isRefused && !(strict && findings.classTypes.length > 0)) return;
   if (findings.lacksOutput) {
     throw new WorkerError(

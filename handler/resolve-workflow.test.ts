@@ -241,6 +241,7 @@ test('a model installed after the first check is found', async () => {
       return asked.fresh ? infos : new Map([...infos!, ['CheckpointLoaderSimple', stale] as const]);
     },
     nodeClassNames: rig.comfy.nodeClassNames.bind(rig.comfy),
+    replacedClassNames: rig.comfy.replacedClassNames.bind(rig.comfy),
     rejection: rig.comfy.rejection.bind(rig.comfy),
   };
   await checkWorkflow(loading('sdxl.safetensors'), { ...options, comfy: forgetful });
@@ -254,6 +255,7 @@ test('when ComfyUI does not describe its nodes, only what certainly crashes it i
   const silent = {
     describeNodes: () => Promise.resolve(undefined),
     nodeClassNames: () => Promise.resolve([]),
+    replacedClassNames: () => Promise.resolve(new Set<string>()),
     rejection: rig.comfy.rejection.bind(rig.comfy),
   };
   const options = { comfy: silent, signal: never };

@@ -56,6 +56,12 @@ export interface ComfyBackend extends AsyncDisposable {
   nodeClassNames(signal: AbortSignal): Promise<readonly string[]>;
 
   /**
+   * Classes that are not installed, but that ComfyUI replaces by others in the prompts it gets (`app/node_replace_manager.py`).
+   * Empty when it does not tell.
+   */
+  replacedClassNames(signal: AbortSignal): Promise<ReadonlySet<string>>;
+
+  /**
    * The error for a workflow that the worker itself refuses, worded like a refusal by ComfyUI.
    * `nodeErrors` has the shape of `node_errors` in ComfyUI's answer to `/prompt`; `headline` is the first line.
    */

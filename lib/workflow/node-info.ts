@@ -10,7 +10,7 @@ export interface InputInfo {
   readonly isRequired: boolean;
   /** For example `IMAGE`, `INT,FLOAT` or `*`. A list of choices has the type `COMBO`. */
   readonly type: string;
-  /** The input's names and number depend on other values (`comfy_api/latest/_io.py`). Only ComfyUI can check it. */
+  /** The input stands for others, whose names and number depend on values: see `check/dynamic-inputs.ts`. */
   readonly isDynamic: boolean;
   readonly declaration: JsonText;
   readonly options: JsonText | undefined;
@@ -46,10 +46,14 @@ export function readInputs(group: JsonText | undefined, isRequired: boolean): In
   return (group?.entries() ?? []).map(([name, declaration]) => {
     const [declaredType, options] = declaration.items();
     const type = declaredType?.kind === 'array' ? 'COMBO' : (declaredType?.asString() ?? '');
-    const isDynamic = /^COMFY_\w+_V\d+$/.test(type);
+    // A match type only says that some types are the same. ComfyUI checks such an input like any other.
+    const isDynamic = /^COMFY_\w+_V\d+$/.test(type) && type !== MATCH_TYPE;
     return { name, isRequired, type, isDynamic, declaration, options };
   });
 }
+
+/** The type of an input or output that takes any type, of which ComfyUI leaves the check to the editor. */
+export const MATCH_TYPE = 'COMFY_MATCHTYPE_V3';
 
 /** The choices of a combo; undefined if it lists none, or takes them from elsewhere (`remote`). */
 export function listedChoices(input: InputInfo): string[] | undefined {

@@ -129,6 +129,17 @@ export class LocalComfy implements ComfyBackend {
     return this.#catalogue.names(signal);
   }
 
+  async replacedClassNames(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    try {
+      const replacements = await this.#client.getInfo('/node_replacements', signal);
+      return new Set(replacements.entries().map(([classType]) => classType));
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#log.debug({ err: error }, 'ComfyUI does not tell which classes it replaces');
+      return new Set();
+    }
+  }
+
   async rejection(
     workflow: JsonText,
     { nodeErrors, headline }: { readonly nodeErrors: JsonText; readonly headline?: string },

@@ -1,6 +1,13 @@
 import { JsonText } from '../../json.ts';
 import { maybeLink } from '../graph.ts';
-import { hasOption, listsChoice, type InputInfo, type NodeInfo } from '../node-info.ts';
+import {
+  hasOption,
+  listedChoices,
+  listsChoice,
+  MATCH_TYPE,
+  type InputInfo,
+  type NodeInfo,
+} from '../node-info.ts';
 import type { CheckedGraph, CheckedNode } from './checked-graph.ts';
 
 /** One thing that is wrong with a node. */
@@ -28,29 +35,43 @@ export function complaint(
 }
 
 /** Finds what ComfyUI's `validate_inputs` (`execution.py`) would find wrong with a node's inputs, as far as its class declares them. */
-export function checkInputs({ info, inputs }: CheckedNode, graph: CheckedGraph): Complaint[] {
+export function checkInputs(
+  { info, inputs, expected }: CheckedNode,
+  graph: CheckedGraph,
+): Complaint[] {
   if (!info || !inputs) return [];
-  return info.inputs.flatMap((input) => {
-    if (input.isDynamic) return [];
-    const value = inputs.get(input.name);
-    if (!value) {
-      return input.isRequired
-        ? [complaint('required_input_missing', { input_name: input.name })]
-        : [];
-    }
-    if (value.kind === 'array') return checkLink(value, input, graph) ?? [];
-    const bare = value.get('__value__') ?? value;
-    if (input.type === 'COMBO') return checkChoice(bare, input, info) ?? [];
-    const isNumber = input.type === 'INT' || input.type === 'FLOAT';
-    return isNumber ? (checkNumber(bare, input, info) ?? []) : [];
+  return expected.flatMap((input) => {
+    const found = checkInput(inputs.get(input.name), { input, info, graph });
+    if (!found) return [];
+    return [input.isNested ? { ...found, isCertain: false } : found];
   });
 }
 
+interface Context {
+  readonly input: InputInfo;
+  readonly info: NodeInfo;
+  readonly graph: CheckedGraph;
+}
+
+function checkInput(value: JsonText | undefined, context: Context): Complaint | undefined {
+  const { input, info } = context;
+  if (!value) {
+    return input.isRequired
+      ? complaint('required_input_missing', { input_name: input.name })
+      : undefined;
+  }
+  if (value.kind === 'array') return checkLink(value, context);
+  const bare = value.get('__value__') ?? value;
+  if (input.type === 'COMBO') return checkChoice(bare, input, info);
+  const isNumber = input.type === 'INT' || input.type === 'FLOAT';
+  return isNumber ? checkNumber(bare, input, info) : undefined;
+}
+
 /**
- * A link to a node that is not there is found in `preflight.ts`. Nothing is certain here: classes may give more outputs than
+ * A link to a node that is not there is found in `preflight.ts`. Little is certain here: classes may give more outputs than
  * they declare, and may check types themselves.
  */
-function checkLink(value: JsonText, input: InputInfo, graph: CheckedGraph): Complaint | undefined {
+function checkLink(value: JsonText, { input, info, graph }: Context): Complaint | undefined {
   const link = maybeLink(value);
   if (!link) {
     const isPair = value.items().length === 2;
@@ -66,7 +87,8 @@ function checkLink(value: JsonText, input: InputInfo, graph: CheckedGraph): Comp
   }
   const type = received.asString();
   if (type === undefined || input.type === 'COMBO' || typesFit(type, input.type)) return undefined;
-  return complaint('return_type_mismatch', { ...extra, received_type: type }, false);
+  const isCertain = isCore(info) && isCore(source);
+  return complaint('return_type_mismatch', { ...extra, received_type: type }, isCertain);
 }
 
 /** `validate_node_input` in `comfy_execution/validation.py`. */
@@ -74,7 +96,9 @@ function typesFit(received: string, wanted: string): boolean {
   const types = (list: string) => list.split(',').map((type) => type.trim());
   const accepted = types(wanted);
   return types(received).some(
-    (type) => type === '*' || accepted.includes(type) || accepted.includes('*'),
+    (type) =>
+      [type, ...accepted].some((one) => one === '*' || one === MATCH_TYPE) ||
+      accepted.includes(type),
   );
 }
 
@@ -98,7 +122,10 @@ function checkChoice(value: JsonText, input: InputInfo, info: NodeInfo): Complai
   if (UPLOAD_OPTIONS.some((option) => hasOption(input, option))) return undefined;
   const wanted = String(value.value());
   if (listsChoice(input, wanted) !== false) return undefined;
-  const isCertain = isCore(info) && MODEL_FILE.test(wanted);
+  // An empty list that is not one of models: the editor fills it (CustomCombo), and the class skips this check.
+  const isModel = MODEL_FILE.test(wanted);
+  if (!isModel && listedChoices(input)?.length === 0) return undefined;
+  const isCertain = isCore(info) && isModel;
   return complaint('value_not_in_list', about(input, value), isCertain);
 }
 

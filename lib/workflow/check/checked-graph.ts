@@ -1,10 +1,13 @@
 import { maybeLink, type Graph, type GraphNode, type Link } from '../graph.ts';
 import { readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
+import { expectedInputs, type ExpectedInput } from './dynamic-inputs.ts';
 
 /** A node together with what its class declares. */
 export interface CheckedNode extends GraphNode {
   /** Undefined if the class is not installed. */
   readonly info: NodeInfo | undefined;
+  /** The inputs its class declares, with dynamic ones replaced. Empty if the class is not installed. */
+  readonly expected: readonly ExpectedInput[];
   /** Every input that looks like a link. The executor follows all of them. */
   readonly links: readonly Link[];
   /** The links of declared inputs, the only ones ComfyUI validates. If the class is not installed: all links. */
@@ -27,9 +30,10 @@ export function toCheckedGraph(graph: Graph, infos: NodeInfos): CheckedGraph {
       const link = maybeLink(value);
       return link ? [{ inputName, ...link }] : [];
     });
-    const declared = info && new Set(info.inputs.map(({ name }) => name));
+    const expected = info ? expectedInputs(info, node.inputs ?? new Map()) : [];
+    const declared = info && new Set(expected.map(({ name }) => name));
     const declaredLinks = links.filter(({ inputName }) => declared?.has(inputName) ?? true);
-    checked.set(node.nodeId, { ...node, info, links, declaredLinks });
+    checked.set(node.nodeId, { ...node, info, expected, links, declaredLinks });
   }
   return checked;
 }

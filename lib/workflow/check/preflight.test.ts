@@ -5,8 +5,11 @@ import { preflight } from './preflight.ts';
 import { recordedInfos, withClasses } from '../test-infos.ts';
 
 const RESOURCES = new URL('../../../test_resources/', import.meta.url);
-const look = (workflow: unknown, infos = recordedInfos, names: readonly string[] = []) =>
-  preflight(JsonText.of(workflow), infos, names);
+const look = (
+  workflow: unknown,
+  infos = recordedInfos,
+  options: Parameters<typeof preflight>[2] = {},
+) => preflight(JsonText.of(workflow), infos, options);
 
 /** `node type input` of every complaint. */
 function complaints(nodeErrors: JsonText): string[] {
@@ -53,7 +56,9 @@ const recordedRefusals = recordings.filter(
 test.each(
   recordedRefusals.map((recorded) => [JSON.stringify(recorded.request.prompt), recorded] as const),
 )('everything that a real ComfyUI refused is found: %s', (_, { request, response }) => {
-  const { nodeErrors, isRefused, lacksOutput } = look(request.prompt);
+  const { nodeErrors, isRefused, lacksOutput } = look(request.prompt, recordedInfos, {
+    strict: true,
+  });
   const recorded = complaints(JsonText.of(response.node_errors ?? {}));
   expect(complaints(nodeErrors)).toEqual(expect.arrayContaining(recorded));
   expect(isRefused || recorded.join().includes('return_type_mismatch')).toBe(true);
@@ -88,7 +93,7 @@ test('all problems are reported at once, each with its node', () => {
       '7': save('77'),
     },
     recordedInfos,
-    ['KSampler', 'SaveImage'],
+    { classNames: ['KSampler', 'SaveImage'] },
   );
   expect(isRefused).toBe(true);
   expect(complaints(nodeErrors)).toEqual([
@@ -170,6 +175,23 @@ test.each([
   const infos = withClasses({ Custom: customClass({ required }) });
   const workflow = { '1': image(), '2': { class_type: 'Custom', inputs } };
   expect(look(workflow, infos).isRefused).toBe(false);
+});
+
+test('a problem that only ComfyUI can judge is not reported beside a certain one, unless the job is strict', () => {
+  const infos = withClasses({ Custom: customClass({ required: { steps: ['INT', { max: 10 }] } }) });
+  const workflow = {
+    '1': image({ width: 'wide' }),
+    '2': { class_type: 'Custom', inputs: { steps: 11 } },
+    '3': save('1'),
+    '4': { class_type: 'Nope', inputs: { image: ['2', 0] } },
+  };
+  expect(complaints(look(workflow, infos).nodeErrors)).toEqual([
+    '1 invalid_input_type width',
+    '4 missing_node_type',
+  ]);
+  expect(complaints(look(workflow, infos, { strict: true }).nodeErrors)).toContain(
+    '2 value_bigger_than_max steps',
+  );
 });
 
 test('a workflow without an output node is refused', () => {

@@ -6,7 +6,7 @@ import { checkInputs, complaint, type Complaint } from './check-inputs.ts';
 import { findCycles, toCheckedGraph, upstream, type CheckedNode } from './checked-graph.ts';
 
 export interface Findings {
-  /** Everything that is wrong, in the shape of ComfyUI's `node_errors`, so that the same code can put it into words. */
+  /** What is certainly wrong, in the shape of ComfyUI's `node_errors`, so that the same code can put it into words. If `strict`, also what may be wrong. */
   readonly nodeErrors: JsonText;
   /** No node is an output node. */
   readonly lacksOutput: boolean;
@@ -23,14 +23,20 @@ export interface Findings {
  * function overlooks and the executor then crashes on. As in ComfyUI, inputs are only checked in nodes that an output needs.
  *
  * A class can check inputs in code of its own (`VALIDATE_INPUTS`), which cannot be seen from here and may allow more than
- * the class declares. Complaints that such code could lift are reported but never refuse a workflow.
- * @param classNames names to suggest for a class that is not installed.
+ * the class declares. Complaints that such code could lift never refuse a workflow, and are reported only if `strict`.
  */
 export function preflight(
   workflow: JsonText,
   infos: NodeInfos,
-  classNames: readonly string[] = [],
+  options: {
+    /** Names to suggest for a class that is not installed. */
+    readonly classNames?: readonly string[];
+    readonly strict?: boolean;
+    /** Input files that are not there, by node. */
+    readonly missingFiles?: ReadonlyMap<string, readonly Complaint[]>;
+  } = {},
 ): Findings {
+  const { classNames = [], strict = false, missingFiles } = options;
   const graph = toCheckedGraph(readGraph(workflow), infos);
   const nodes = [...graph.values()];
   const complaints = new Map<string, Complaint[]>();
@@ -46,7 +52,11 @@ export function preflight(
   const checked = upstream(graph, [...outputs, ...uninstalled], 'declaredLinks');
   for (const node of checked) {
     const isDangling = node.declaredLinks.some(({ nodeId }) => !graph.has(nodeId));
-    complain(node.nodeId, [...(isDangling ? [crashing()] : []), ...checkInputs(node, graph)]);
+    complain(node.nodeId, [
+      ...(isDangling ? [crashing()] : []),
+      ...checkInputs(node, graph),
+      ...(missingFiles?.get(node.nodeId) ?? []),
+    ]);
   }
   for (const cycle of findCycles(graph, checked))
     complain(cycle[0] ?? '', [complaint('dependency_cycle', { cycle_nodes: cycle })]);
@@ -61,8 +71,12 @@ export function preflight(
   );
   for (const { nodeId } of poisoned) complain(nodeId, [crashing()]);
 
+  const isReported = ({ isCertain }: Complaint) => strict || isCertain;
+  const reported = [...complaints].map(
+    ([nodeId, found]) => [nodeId, found.filter(isReported)] as const,
+  );
   return {
-    nodeErrors: toNodeErrors(complaints, graph),
+    nodeErrors: toNodeErrors(new Map(reported), graph),
     lacksOutput: !isUnrunnable && outputs.length === 0,
     isPoisoned: poisoned.length > 0 || nodes.some(({ inputs }) => !inputs),
     isRefused: isUnrunnable || accepted.length === 0 || poisoned.length > 0,
@@ -109,7 +123,7 @@ function toNodeErrors(
         ['extra_info', objectText(members)],
       ]);
     });
-    if (!errors) return [];
+    if (!errors?.length) return [];
     const entry = objectText([
       ['class_type', JSON.stringify(classType ?? null)],
       ['errors', `[${errors.join(',')}]`],
