@@ -150,6 +150,14 @@ test.each(['[]', '7', 'true'])(
   },
 );
 
+test('a file that is certainly no workflow is refused with its name, before ComfyUI gets it', async () => {
+  const comfy = { describeNodes: () => Promise.resolve(undefined) };
+  const workflow = JsonText.parse('{"KSampler":{"input":{},"output":[],"category":"sampling"}}');
+  await expect(resolveWorkflow({ workflow }, { comfy, signal: never })).rejects.toThrow(
+    /^Expected input\.workflow to be .* got an answer of ComfyUI's \/object_info/,
+  );
+});
+
 test('the editor format is refused when ComfyUI does not describe its nodes', async () => {
   const comfy = { describeNodes: () => Promise.resolve(undefined) };
   const resolving = resolveWorkflow({ workflow: JsonText.of(EDITOR) }, { comfy, signal: never });

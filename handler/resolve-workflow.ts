@@ -2,9 +2,10 @@ import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import { JsonText } from '../lib/json.ts';
 import { editorClassTypes, fromEditor } from '../lib/workflow/editor/from-editor.ts';
-import { classTypesOf, recognise } from '../lib/workflow/graph.ts';
+import { classTypesOf } from '../lib/workflow/graph.ts';
 import { openWorkflow } from '../lib/workflow/named/named.ts';
 import { applyOverrides } from '../lib/workflow/overrides.ts';
+import { recognise } from '../lib/workflow/recognise.ts';
 import type { JobInput } from './request/job-input.ts';
 
 export interface ResolveOptions {
@@ -56,27 +57,31 @@ async function openSent(
   );
 }
 
-async function toApiFormat(sent: JsonText, { comfy, signal }: ResolveOptions): Promise<JsonText> {
-  const recognised = recognise(sent);
-  switch (recognised.kind) {
-    case 'api':
-    case 'unclear':
-      return recognised.workflow;
-    case 'editor': {
-      const classTypes = editorClassTypes(recognised.workflow);
-      const infos = await comfy.describeNodes(classTypes, { signal });
-      if (infos) return fromEditor(recognised.workflow, infos);
-      throw new WorkerError(
-        'workflow.unconvertible',
-        "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
-      );
-    }
-    case 'neither':
-      throw new WorkerError(
-        'workflow.unreadable',
-        `Expected input.workflow to be what Workflow > Export (API) in ComfyUI's menu writes, got ${quote(sent.text)}`,
-      );
+/**
+ * The workflow in API format. One of the editor is converted with the descriptions of its nodes. An object that may be meant
+ * as nodes is returned as it is, because ComfyUI says best what is wrong with it.
+ * @throws WorkerError `workflow.unreadable`, `workflow.unconvertible`
+ */
+export async function toApiFormat(
+  sent: JsonText,
+  { comfy, signal }: Pick<ResolveOptions, 'comfy' | 'signal'>,
+): Promise<JsonText> {
+  const found = recognise(sent);
+  if (found.kind === 'editor') {
+    const infos = await comfy.describeNodes(editorClassTypes(found.workflow), { signal });
+    if (infos) return fromEditor(found.workflow, infos);
+    throw new WorkerError(
+      'workflow.unconvertible',
+      "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
+    );
   }
+  if ('workflow' in found) return found.workflow;
+  if (found.kind === 'other' && !found.isKnown) return sent;
+  const got = sent.kind === 'object' ? found.what : quote(sent.text);
+  throw new WorkerError(
+    'workflow.unreadable',
+    `Expected input.workflow to be what Workflow > Export (API) in ComfyUI's menu writes, got ${got}`,
+  );
 }
 
 function quote(text: string): string {

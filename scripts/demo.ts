@@ -14,13 +14,12 @@ import { describePhases, kilobytes, maybeStep, ProgressBar, shapeOf } from '../l
 import { readConfig } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { toText, valueOf, type JsonBody } from '../lib/json-body.ts';
-import { JsonText } from '../lib/json.ts';
+import type { JsonText } from '../lib/json.ts';
 import { createLog } from '../lib/log.ts';
 import type { LocalQueue } from '../lib/queues/local/local-queue.ts';
 import type { EncodedResult, Job } from '../lib/queues/queue.ts';
 import { toWireBody } from '../lib/queues/runpod/wire.ts';
-import { readImage, readText, toJob, withImages } from '../lib/cli/job-file.ts';
-import { recognise } from '../lib/workflow/graph.ts';
+import { readImage, readJob as readJobFile, withImages } from '../lib/cli/job-file.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -82,9 +81,9 @@ try {
 
 /** Reads a job. A bare workflow is made into a job with the test images it names. */
 async function readJob(file: string): Promise<Job> {
-  const text = await readText(file);
-  const job = toJob(text, file);
-  const names = recognise(JsonText.parse(text)).kind === 'api' ? await imagesNamedIn(text) : [];
+  const job = await readJobFile(file);
+  const input = job.get('input');
+  const names = input?.get('images') ? [] : await imagesNamedIn(input?.get('workflow')?.text ?? '');
   const images = await Promise.all(names.map((name) => readImage(join(IMAGES, name))));
   const source = withImages(job, images);
   return { jobId: `demo-${randomUUID()}`, input: source.get('input') ?? source, source };

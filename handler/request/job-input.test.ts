@@ -148,3 +148,29 @@ test('all problems are reported at once, without secrets', () => {
   ]);
   expect(failure).not.toContain('s3cret');
 });
+
+const NODES = '{"3":{"class_type":"KSampler","inputs":{"seed":18446744073709551615}}}';
+
+test.each([
+  ['a bare workflow', NODES],
+  ['a body of /prompt', `{"prompt":${NODES},"client_id":"x"}`],
+  ['a body of /prompt in workflow', `{"workflow":{"prompt":${NODES},"client_id":"x"}}`],
+  ['a whole job in workflow', `{"workflow":{"input":{"workflow":${NODES}}}}`],
+  ['a whole job', `{"input":{"workflow":${NODES}}}`],
+])('%s as input no longer fails for a missing workflow', (_, input) => {
+  expect(parse(input).workflow).toHaveProperty('text', NODES);
+});
+
+test('a whole job in workflow keeps its images and options', () => {
+  const inner = `{"input":{"workflow":${NODES},"images":[{"name":"a","image":"b"}],"strict":true}}`;
+  const { images, strict } = parse(`{"workflow":${inner}}`);
+  expect(images).toEqual([{ name: 'a', image: 'b' }]);
+  expect(strict).toBe(true);
+});
+
+test('something else as input is named', () => {
+  expect(failureOf('{"templates":[]}')).toBe(
+    `${NO_WORKFLOW}; the input is a file of the editor's node templates`,
+  );
+  expect(failureOf('{"prompt":"a cat"}')).toBe(NO_WORKFLOW);
+});

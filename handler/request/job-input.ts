@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
+import { formatOf, recognise } from '../../lib/workflow/recognise.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
 import { OutputOptionsSchema, type OutputOptions } from './output-options.ts';
@@ -73,7 +74,7 @@ export interface JobInput {
  * @throws WorkerError `input.*` with the texts of the Python worker.
  */
 export function parseInput(sent: JsonText): JobInput {
-  const input = asObject(sent);
+  const input = unwrapped(asObject(sent));
   const parsed = JobInputSchema.safeParse(input.value());
   if (!parsed.success) throw toInputError(parsed.error);
   const { images, files, credentials, output, strict, s3Config } = parsed.data;
@@ -99,6 +100,22 @@ function asObject(sent: JsonText): JsonText {
   if (input?.kind !== 'object')
     throw new WorkerError('input.not_json', 'Invalid JSON format in input');
   return input;
+}
+
+/**
+ * The input within what a caller took for one: a bare workflow, a body of `/prompt`, a whole job in `workflow`. Anything
+ * unknown is returned unchanged; the checks that follow have the texts that clients know.
+ */
+function unwrapped(input: JsonText): JsonText {
+  const workflow = input.get('workflow');
+  if (formatOf(workflow) === 'api') return input; // nearly always; the rest of the input is not searched
+  const found = recognise(input);
+  if (found.kind !== 'other') return found.input;
+  if (workflow || !found.isKnown) return input;
+  throw new WorkerError(
+    'input.workflow_missing',
+    `Missing 'workflow' parameter; the input is ${found.what}`,
+  );
 }
 
 /** Detached from the input's text, so that megabytes of base64 images do not stay in memory as long as the workflow. */

@@ -1,7 +1,11 @@
 import { expect, test } from '@jest/globals';
-import { toJob, withImages, withInputs, withMember } from './job-file.ts';
+import { JsonText } from '../json.ts';
+import { toJob as toJobOf, withImages, withInputs, withMember } from './job-file.ts';
+
+const toJob = (text: string, file: string) => toJobOf(JsonText.parse(text), file);
 
 const NODES = '{"2": {"class_type":"A","inputs":{"cfg":1.0}}, "1": {"class_type":"B","inputs":{}}}';
+const EDITOR = '{"nodes":[{"id":1,"type":"A"}],"links":[]}';
 
 test.each([
   ['a bare workflow', NODES, `{"input":{"workflow":${NODES}}}`],
@@ -17,7 +21,8 @@ test.each([
     `{"input":${JSON.stringify('{"workflow":{}}')}}`,
     '{"input":{"workflow":{}}}',
   ],
-  ['a file with a byte order mark', `\uFEFF${NODES}`, `{"input":{"workflow":${NODES}}}`],
+  ['a file of the editor', EDITOR, `{"input":{"workflow":${EDITOR}}}`],
+  ['a workflow called by name', '{"workflow":"x"}', '{"input":{"workflow":"x"}}'],
 ])('%s becomes a job with the same text', (_, text, job) => {
   expect(toJob(text, 'x').text).toBe(job);
 });
@@ -55,4 +60,30 @@ test('a member is set where it is, or comes last', () => {
   const job = toJob('{"webhook" : "a" , "input":{} }', 'x');
   expect(withMember(job, 'webhook', '"b"').text).toBe('{"webhook" : "b" , "input":{} }');
   expect(withMember(job, 'policy', '{}').text).toBe('{"webhook" : "a" , "input":{},"policy":{}}');
+});
+
+test.each([
+  ['"text"', /it is a JSON string/],
+  ['{"templates":[]}', /it is a file of the editor's node templates$/],
+  [
+    '{"1":{"class_type":"A"}}',
+    /it has nodes in API format, but "1" has no class_type or no inputs/,
+  ],
+  ['{"input":[]}', /its "input" is of kind array/],
+])('%s is refused as a job, and named', (text, message) => {
+  expect(() => toJob(text, 'x.json')).toThrow(message);
+});
+
+test('--set works on a file of the editor and on a workflow called by name, as overrides', () => {
+  const set = (workflow: string) =>
+    withInputs(toJob(`{"input":{"workflow":${workflow},"overrides":{"1.a":1.0,"1.b":2}}}`, 'x'), [
+      '1.b=18446744073709551615',
+      'Text.text=a cat',
+    ])
+      .get('input')
+      ?.get('overrides')?.text;
+  const overrides = '{"1.a":1.0,"1.b":18446744073709551615,"Text.text":"a cat"}';
+  expect(set(EDITOR)).toBe(overrides);
+  expect(set('"portrait"')).toBe(overrides);
+  expect(() => withInputs(toJob(EDITOR, 'x'), ['seed'])).toThrow(/^Expected node.input=value/);
 });

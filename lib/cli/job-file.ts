@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { describeError, errnoOf, WorkerError } from '../errors.ts';
-import { JsonText } from '../json.ts';
-import { recognise } from '../workflow/graph.ts';
-import { setInputs } from '../workflow/overrides.ts';
+import { buffer } from 'node:stream/consumers';
+import { describeError, errnoOf, isWorkerError, WorkerError } from '../errors.ts';
+import { JsonText, objectText } from '../json.ts';
+import { ByteSource } from '../workflow/embedded/byte-source.ts';
+import { openWorkflowFile } from '../workflow/embedded/embedded.ts';
+import { readAssignment, setInputs } from '../workflow/overrides.ts';
+import { formatOf, recognise, unquoted } from '../workflow/recognise.ts';
 import type { JobOptions } from './context.ts';
 
 /** An input image; `image` is base64. */
@@ -18,25 +20,51 @@ export interface SentImage {
  * @throws WorkerError `usage.invalid` or `workflow.input_unknown`.
  */
 export async function prepareJob(file: string, options: JobOptions): Promise<JsonText> {
-  const text = await readText(file);
-  const job = withInputs(toJob(text, file === '-' ? 'stdin' : file), options.set ?? []);
+  const job = withInputs(await readJob(file), options.set ?? []);
   const images = await Promise.all((options.image ?? []).map((image) => readImage(image)));
   return withImages(job, images);
 }
 
+/** Reads a job from JSON or from a file that ComfyUI saved; `-` is standard input. @throws WorkerError `usage.invalid` */
+export async function readJob(file: string): Promise<JsonText> {
+  const name = file === '-' ? 'stdin' : file;
+  await using handle = file === '-' ? undefined : await openForReading(file);
+  try {
+    const source = handle
+      ? await ByteSource.ofFile(handle)
+      : ByteSource.ofBytes(await buffer(process.stdin));
+    return toJob(await openWorkflowFile(source), name);
+  } catch (error) {
+    if (isWorkerError(error, 'usage.invalid')) throw error;
+    if (!isWorkerError(error)) throw cannotRead(file, error);
+    const why = error.message.charAt(0).toLowerCase() + error.message.slice(1);
+    throw notAJob(name, why, error);
+  }
+}
+
 /**
- * Reads a job from a file: a job (`{"input": ...}`), an input (`{"workflow": ...}`), a bare workflow, or a body of ComfyUI's
- * `/prompt` (`{"prompt": ...}`). The text of the workflow is kept.
+ * The job that a file holds: a job, an input, a workflow in either format, or a body of ComfyUI's `/prompt`. Texts are kept.
  * @throws WorkerError `usage.invalid`, saying what the file contains instead.
  */
-export function toJob(text: string, file: string): JsonText {
-  const json = parseFile(text.replace(BYTE_ORDER_MARK, ''), file);
-  const input = json.get('input');
-  if (input && input.kind !== 'null') return withMember(json, 'input', asObject(input, file).text);
+export function toJob(json: JsonText, file: string): JsonText {
+  const sent = unquoted(json.get('input'));
+  const isJob = sent !== undefined && sent.kind !== 'null' && formatOf(json) === undefined;
+  if (isJob && sent.kind !== 'object') {
+    throw notAJob(file, `its "input" is of kind ${sent.kind}, not an object`);
+  }
+  const found = recognise(isJob ? sent : json);
+  if (found.kind === 'unclear') throw notAJob(file, `it has ${found.what}`);
+  if (found.kind === 'other' && found.isKnown) {
+    throw notAJob(file, `${isJob ? 'its "input"' : 'it'} is ${found.what}`);
+  }
+  if (isJob) {
+    const input = found.kind === 'other' ? sent : found.input; // the worker says what is missing
+    return withMember(json, 'input', input.text);
+  }
+  if (found.kind !== 'other') return JsonText.parse(`{"input":${found.input.text}}`);
   if (json.get('workflow')) return JsonText.parse(`{"input":${json.text}}`);
-  const found = recognise(json);
-  if (found.kind === 'api') return JsonText.parse(`{"input":{"workflow":${found.workflow.text}}}`);
-  throw notAJob(file, describeContent(json));
+  const expected = 'expected "input", "workflow" or nodes with a "class_type"';
+  throw notAJob(file, `${expected}, found ${found.what}`);
 }
 
 /** The job with more images. Images of the same name are replaced. */
@@ -52,13 +80,26 @@ export function withImages(job: JsonText, images: readonly SentImage[]): JsonTex
   return job.replacing(input, withMember(input, 'images', `[${all.join(',')}]`).text);
 }
 
-/** The job with changed inputs of its workflow; see {@link setInputs}. */
+/**
+ * The job with changed inputs of its workflow; see {@link setInputs}. The inputs of a workflow that the worker converts or
+ * knows by name become `overrides`, which the worker applies.
+ */
 export function withInputs(job: JsonText, assignments: readonly string[]): JsonText {
   if (assignments.length === 0) return job;
-  const workflow = job.get('input')?.get('workflow');
-  if (!workflow)
+  const input = job.get('input');
+  const workflow = input?.get('workflow');
+  if (!input || !workflow)
     throw new WorkerError('usage.invalid', '--set needs a job with a workflow; this one has none');
-  return job.replacing(workflow, setInputs(workflow, assignments).text);
+  if (workflow.kind !== 'string' && formatOf(workflow) !== 'editor')
+    return job.replacing(workflow, setInputs(workflow, assignments).text);
+  const overrides = new Map(
+    input
+      .get('overrides')
+      ?.entries()
+      .map(([name, { text }]) => [name, text]),
+  );
+  for (const [name, value] of assignments.map(readAssignment)) overrides.set(name, value);
+  return job.replacing(input, withMember(input, 'overrides', objectText(overrides)).text);
 }
 
 /** The object with one member added or replaced; the rest of its text is kept. */
@@ -69,37 +110,8 @@ export function withMember(object: JsonText, name: string, value: string): JsonT
   return JsonText.parse(`${head}${head === '{' ? '' : ','}${JSON.stringify(name)}:${value}}`);
 }
 
-/** An input may be a string of JSON. */
-function asObject(input: JsonText, file: string): JsonText {
-  const inner = input.kind === 'string' ? parseFile(String(input.value()), file) : input;
-  if (inner.kind === 'object') return inner;
-  throw notAJob(file, `its "input" is of kind ${inner.kind}, not an object`);
-}
-
-function parseFile(text: string, file: string): JsonText {
-  try {
-    return JsonText.parse(text);
-  } catch (error) {
-    throw notAJob(file, `it is not JSON: ${describeError(error)}`, error);
-  }
-}
-
-function describeContent(json: JsonText): string {
-  if (recognise(json).kind === 'editor')
-    return 'it is a workflow as the editor saves it; in ComfyUI use Workflow > Export (API) and take that file';
-  if (json.kind !== 'object') return `it holds a value of kind ${json.kind}`;
-  const keys = json.entries().map(([name]) => JSON.stringify(name));
-  const found = keys.length > 8 ? [...keys.slice(0, 8), '...'] : keys;
-  return `expected "input", "workflow" or nodes with a "class_type", found ${found.join(', ') || 'nothing'}`;
-}
-
 function notAJob(file: string, why: string, cause?: unknown): WorkerError {
   return new WorkerError('usage.invalid', `No job can be read from ${file}: ${why}`, { cause });
-}
-
-/** The text of a file; `-` is standard input. @throws WorkerError `usage.invalid`. */
-export async function readText(file: string): Promise<string> {
-  return file === '-' ? text(process.stdin) : (await readBytes(file)).toString();
 }
 
 /** Reads `name=path`; with a path alone, the name is that of the file. @throws WorkerError `usage.invalid`. */
@@ -117,13 +129,21 @@ export async function readImage(option: string): Promise<SentImage> {
 }
 
 async function readBytes(path: string): Promise<Buffer> {
+  await using handle = await openForReading(path);
+  return await handle.readFile().catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+}
+
+async function openForReading(path: string): Promise<FileHandle> {
   try {
-    return await readFile(path);
+    return await open(path);
   } catch (error) {
-    const why = errnoOf(error) === 'ENOENT' ? 'there is no such file' : describeError(error);
-    throw new WorkerError('usage.invalid', `${path} cannot be read: ${why}`, { cause: error });
+    throw cannotRead(path, error);
   }
 }
 
-/** Some editors write it at the start of a file; it is not JSON. */
-const BYTE_ORDER_MARK = /^\uFEFF/;
+function cannotRead(path: string, error: unknown): WorkerError {
+  const why = errnoOf(error) === 'ENOENT' ? 'there is no such file' : describeError(error);
+  return new WorkerError('usage.invalid', `${path} cannot be read: ${why}`, { cause: error });
+}

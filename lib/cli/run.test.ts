@@ -78,6 +78,38 @@ test('a value of --set reaches ComfyUI with every digit, and the rest of the wor
   expect(history).toMatch(/"weight": ?1\.0/);
 });
 
+test('a file of the editor is converted and run, with the inputs that are set', async () => {
+  await using all = await openComfyDesk();
+  const editor = {
+    nodes: [
+      { id: 1, type: 'EmptyImage', outputs: [{ type: 'IMAGE' }], widgets_values: [8, 8, 1, 0] },
+      {
+        id: 2,
+        type: 'SaveImage',
+        inputs: [{ name: 'images', type: 'IMAGE', link: 1 }],
+        widgets_values: ['edited'],
+      },
+    ],
+    links: [[1, 1, 0, 2, 0, 'IMAGE']],
+    version: 0.4,
+  };
+  const args = ['run', '-', '--json', '--set', 'SaveImage.filename_prefix=set'];
+  const { code, stdout } = await all.desk.run(args, JSON.stringify(editor));
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ images: [{ filename: 'set_00001_.png' }] });
+});
+
+test.each(['comfyui.png', 'compressed.png', 'make.jpg'])(
+  'the workflow in the metadata of %s is run',
+  async (name) => {
+    await using all = await openComfyDesk();
+    const file = resolve('test_resources/media/embedded', name);
+    const { code, stdout } = await all.desk.run(['run', file, '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ images: [{ filename: 'made_00001_.png' }, {}] });
+  },
+);
+
 test('a node that fails ends with 1 and says which', async () => {
   await using all = await openComfyDesk();
   const fail = { class_type: 'ProbeFail', inputs: { image: ['1', 0], message: 'boom' } };
@@ -145,9 +177,9 @@ test('undelivered results of the worker are not touched', async () => {
 test.each<[string, string[], RegExp]>([
   ['', ['run', 'nowhere.json'], /^nowhere\.json cannot be read: there is no such file/],
   ['{oops', ['run', '-'], /^No job can be read from stdin: it is not JSON/],
-  ['{"nodes":[],"links":[]}', ['run', '-'], /Workflow > Export \(API\)/],
-  ['[1]', ['run', '-'], /a value of kind array/],
-  ['{"a":1}', ['run', '-'], /expected "input", "workflow" or nodes .* found "a"/],
+  ['GIF89a\0', ['run', '-'], /from stdin: files of the type image\/gif carry no workflow/],
+  ['[1]', ['run', '-'], /it is a JSON array/],
+  ['{"a":1}', ['run', '-'], /expected "input", "workflow" or nodes .* found an object with "a"/],
   ['{"input":[]}', ['run', '-'], /its "input" is of kind array/],
   ['{"1":{"class_type":"A","inputs":{}}}', ['run', '-', '--set', 'B.x=1'], /No node is called "B"/],
   ['{"1":{"class_type":"A","inputs":{}}}', ['run', '-', '--image', 'a=b.png'], /b\.png cannot/],

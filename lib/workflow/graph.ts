@@ -1,43 +1,6 @@
 import type { JsonText } from '../json.ts';
 
-/**
- * Workflows as text: which of ComfyUI's two formats a workflow has, and the nodes of one in API format. The other format,
- * the editor's, is read in `editor/`.
- */
-
-/** A text that a caller sent as a workflow, by its format. */
-export type Recognised =
-  /** The format ComfyUI runs; `workflow` is the part of the sent text that holds the nodes. */
-  | { readonly kind: 'api'; readonly workflow: JsonText }
-  /** The format the editor saves. */
-  | { readonly kind: 'editor'; readonly workflow: JsonText }
-  /** An object in neither format. It may still be meant as nodes, and ComfyUI can say what is wrong with it. */
-  | { readonly kind: 'unclear'; readonly workflow: JsonText }
-  | { readonly kind: 'neither'; readonly found: string };
-
-/**
- * Recognises the format and removes one wrapper: `{"prompt": ...}` as `/prompt` takes it, `{"workflow": ...}`, or the
- * `{"output": ...}` of the editor's `graphToPrompt`.
- */
-export function recognise(sent: JsonText): Recognised {
-  for (const wrapper of [undefined, ...WRAPPERS]) {
-    const workflow = wrapper === undefined ? sent : sent.get(wrapper);
-    if (!workflow) continue;
-    if (workflow.get('nodes')?.kind === 'array') return { kind: 'editor', workflow };
-    const nodes = workflow.entries();
-    const isApi = nodes.every(
-      ([, node]) =>
-        node.get('class_type')?.kind === 'string' && node.get('inputs')?.kind === 'object',
-    );
-    if (isApi && nodes.length > 0) return { kind: 'api', workflow };
-  }
-  return sent.kind === 'object'
-    ? { kind: 'unclear', workflow: sent }
-    : { kind: 'neither', found: sent.kind };
-}
-
-/** If both `prompt` and `workflow` are there, the first is what was run and the second its picture in the editor. */
-const WRAPPERS = ['prompt', 'output', 'workflow'];
+/** The nodes of a workflow in API format. The other format, the editor's, is read in `editor/`. */
 
 /** A node of a workflow in API format. A field with an unexpected value is undefined. */
 export interface GraphNode {

@@ -97,17 +97,27 @@ export function setInputs(workflow: JsonText, assignments: readonly string[]): J
 }
 
 function setInput(workflow: JsonText, assignment: string): JsonText {
-  const equals = assignment.indexOf('=');
+  const [target, value] = readAssignment(assignment);
   const nodes = [...readGraph(workflow).values()].filter(({ inputs }) => inputs);
-  const found = equals < 0 ? undefined : findInput(nodes, assignment.slice(0, equals));
-  if (!found) {
-    throw new WorkerError(
-      'usage.invalid',
-      `Expected node.input=value, got ${JSON.stringify(assignment)}; for example 3.seed=42 or "KSampler.steps=20"`,
-    );
-  }
+  const found = findInput(nodes, target);
+  if (!found) throw noAssignment(assignment);
   if ('problem' in found) throw new WorkerError('workflow.input_unknown', found.problem);
-  return workflow.replacing(found.value, assignedJson(assignment.slice(equals + 1)));
+  return workflow.replacing(found.value, value);
+}
+
+/** Splits `node.input=value`; the value as JSON. @throws WorkerError `usage.invalid` */
+export function readAssignment(assignment: string): [target: string, value: string] {
+  const equals = assignment.indexOf('=');
+  const target = assignment.slice(0, equals);
+  if (equals < 0 || !/\S.*\..*\S/s.test(target)) throw noAssignment(assignment);
+  return [target, assignedJson(assignment.slice(equals + 1))];
+}
+
+function noAssignment(assignment: string): WorkerError {
+  return new WorkerError(
+    'usage.invalid',
+    `Expected node.input=value, got ${JSON.stringify(assignment)}; for example 3.seed=42 or "KSampler.steps=20"`,
+  );
 }
 
 /** Keeps the digits of a number: a seed may have more than JavaScript can hold. */

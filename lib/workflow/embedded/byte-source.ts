@@ -71,6 +71,14 @@ export class ByteSource {
     return this.#window.bytes.subarray(start - this.#window.start, end - this.#window.start);
   }
 
+  /** The whole file as text: UTF-8, or UTF-16 if it begins with the mark of that. */
+  async text(): Promise<string> {
+    const bytes = await this.#load(0, this.size);
+    const isUtf16 = bytes.length >= 2 && [0xfffe, 0xfeff].includes(bytes.readUInt16BE());
+    const encoding = isUtf16 ? (bytes[0] === 0xff ? 'utf-16le' : 'utf-16be') : 'utf-8';
+    return new TextDecoder(encoding).decode(bytes); // it leaves out the mark
+  }
+
   /** The first bytes of the file; fewer if it is shorter. */
   head(length: number): Promise<Buffer> {
     return this.bytes(0, Math.min(length, this.size));

@@ -1,4 +1,4 @@
-import { isError, WorkerError } from '../../errors.ts';
+import { describeError, isError, WorkerError } from '../../errors.ts';
 import { JsonText, objectText } from '../../json.ts';
 import { maybeMediaTypeOf, HEAD_BYTES } from '../../media-type.ts';
 import {
@@ -18,6 +18,23 @@ import { flacTexts, mp3Texts, oggTexts, riffTexts } from './sound.ts';
  * API format; `workflow` is the file of the editor. The editor reads the same places (`src/scripts/metadata` in
  * ComfyUI's frontend); JPEG and WAV are added here.
  */
+
+/**
+ * Opens any file that may hold a workflow: JSON, or one that ComfyUI saved.
+ * @returns its JSON, or what {@link readEmbedded} found; for {@link recognise}.
+ * @throws WorkerError `workflow.unreadable`
+ */
+export async function openWorkflowFile(source: ByteSource): Promise<JsonText> {
+  const embedded = await readEmbedded(source);
+  if (embedded) return embedded;
+  const text = await source.text();
+  try {
+    return JsonText.parse(text);
+  } catch (error) {
+    if (text.trim() === '') throw unreadable('It is empty');
+    throw unreadable(`It is not JSON: ${describeError(error)}`, error);
+  }
+}
 
 /**
  * Finds the workflow in a picture, video, sound or 3D file.
@@ -101,7 +118,9 @@ function unreadable(message: string, cause?: unknown): WorkerError {
   return new WorkerError('workflow.unreadable', message, isError(cause) ? { cause } : {});
 }
 
-const isBinary = (head: Buffer) => head.includes(0);
+/** A text in UTF-16 has zeros, too. */
+const isBinary = (head: Buffer) =>
+  head.includes(0) && !/^(?:\xff\xfe|\xfe\xff)/.test(head.toString('latin1', 0, 2));
 
 interface Format {
   readonly name: string;

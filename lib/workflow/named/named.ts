@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describeError, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
-import { recognise } from '../graph.ts';
+import { recognise } from '../recognise.ts';
 import {
   brokenWorkflow,
   findWorkflowFile,
@@ -100,7 +100,8 @@ async function readWorkflow(
   } catch (error) {
     throw brokenWorkflow(name, `cannot be read: ${describeError(error)}`, error);
   }
-  if (['api', 'editor'].includes(recognise(workflow).kind)) return workflow;
+  const found = recognise(workflow);
+  if (found.kind === 'api' || found.kind === 'editor') return found.workflow;
   throw brokenWorkflow(name, 'is neither in API format nor what the editor saves');
 }
 
