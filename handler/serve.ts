@@ -5,6 +5,7 @@ import { startApi } from '../lib/api/server/start-api.ts';
 import { invalidConfig } from '../lib/config.ts';
 import { listenForShutdown } from '../lib/worker/shutdown.ts';
 import { VERSION } from '../lib/version.ts';
+import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
 import type { ModeStart } from './start-jobs.ts';
 
@@ -41,10 +42,7 @@ export async function serve({ config, flags, log }: ModeStart): Promise<number> 
       log,
       version: VERSION,
       metrics,
-      listWorkflows: async () =>
-        config.WORKFLOWS_DIR === undefined
-          ? []
-          : (await import('../lib/workflow/named/named.ts')).listWorkflows(config.WORKFLOWS_DIR),
+      workflows: workflowService({ comfy: jobs.comfy, workflowsDir: config.WORKFLOWS_DIR }),
     }),
   );
   shutdown.onStop(() => {

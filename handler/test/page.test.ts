@@ -108,18 +108,64 @@ browserTest('a node that raises shows its message', async () => {
   await page.locator('#node-2 .problems').getByText('boom').waitFor();
 });
 
-browserTest(
-  'a file of the editor is explained, with the menu that exports the right one',
-  async () => {
-    await using rig = await startPageRig();
-    const { page } = rig;
-    await open(page, { nodes: [{ id: 1 }], links: [], version: 0.4 });
-    await page.getByRole('alert').getByText('Workflow › Export (API)').waitFor();
-    await open(page, pictures());
-    await run(page).waitFor();
-    expect(await page.getByRole('alert').count()).toBe(0);
-  },
-);
+const EDITOR = {
+  nodes: [
+    { id: 1, type: 'EmptyImage', outputs: [{ type: 'IMAGE' }], widgets_values: [8, 8, 1, 0] },
+    {
+      id: 2,
+      type: 'SaveImage',
+      title: 'Keep it',
+      inputs: [{ name: 'images', type: 'IMAGE', link: 1 }],
+      widgets_values: ['edited'],
+    },
+  ],
+  links: [[1, 1, 0, 2, 0, 'IMAGE']],
+  version: 0.4,
+};
+
+browserTest('a file of the editor is converted, shown and run', async () => {
+  await using rig = await startPageRig();
+  const { page } = rig;
+  await open(page, EDITOR);
+  await page.getByRole('heading', { name: 'Keep it' }).waitFor();
+  await run(page).click();
+  await page.getByRole('link', { name: 'Save edited_00001_.png' }).waitFor();
+});
+
+browserTest('a file of the editor that cannot be converted is explained node by node', async () => {
+  await using rig = await startPageRig({ expected: /422/ });
+  const { page } = rig;
+  const [first, second] = EDITOR.nodes;
+  const nodes = [
+    first,
+    second,
+    { ...second, id: 3, type: 'Nope' },
+    { ...second, id: 4, type: 'No' },
+  ];
+  await open(page, { ...EDITOR, nodes });
+  const problems = page.getByRole('alert').getByRole('listitem');
+  await problems.getByText('Node 3').waitFor();
+  expect(await problems.allTextContents()).toEqual([
+    expect.stringContaining('"Nope" is not installed'),
+    expect.stringContaining('"No" is not installed'),
+  ]);
+  await open(page, pictures());
+  await run(page).waitFor();
+  expect(await page.getByRole('alert').count()).toBe(0);
+});
+
+browserTest('the workflow in the metadata of a picture or video is shown', async () => {
+  await using rig = await startPageRig({ expected: /422/ });
+  const { page } = rig;
+  const choose = (...names: string[]) =>
+    page.locator('#file').setInputFiles(names.map((name) => `test_resources/${name}`));
+  await choose('media/embedded/comfyui.mp4');
+  await page.getByRole('heading', { name: 'comfyui.mp4' }).waitFor();
+  await choose('media/embedded/compressed.png');
+  await page.getByRole('heading', { name: 'compressed.png' }).waitFor();
+  await choose('images/paper-boat.jpg');
+  await page.getByRole('alert').getByText('The JPEG file carries no workflow').waitFor();
+});
 
 browserTest('a workflow can be pasted, and dropped', async () => {
   await using rig = await startPageRig();

@@ -16,6 +16,7 @@ import {
 } from '../../../lib/simulator/comfy/simulator.ts';
 import { VERSION } from '../../../lib/version.ts';
 import { startJobs } from '../../start-jobs.ts';
+import { workflowService } from '../../workflow-service.ts';
 
 /** The local API, the job line and an embedded ComfyUI, on real sockets in one process. */
 export interface ApiRig extends AsyncDisposable {
@@ -46,7 +47,7 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
   });
   const log = await createLog({ level: 'error', format: 'json' });
   const queue = new LocalQueue();
-  parts.use(startJobs({ config, log, queue }));
+  const jobs = parts.use(startJobs({ config, log, queue }));
   const worker = {
     workerId: 'rig',
     slots: config.JOB_CONCURRENCY,
@@ -55,7 +56,10 @@ export async function startApiRig(options: ApiRigOptions = {}): Promise<ApiRig> 
     undelivered: () => 0,
   };
   const settings = apiSettings(config);
-  const api = parts.use(await startApi({ queue, settings, worker, log, version: VERSION }));
+  const workflows = workflowService({ comfy: jobs.comfy, workflowsDir: config.WORKFLOWS_DIR });
+  const api = parts.use(
+    await startApi({ queue, settings, worker, log, version: VERSION, workflows }),
+  );
   return { url: api.url, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 

@@ -2,7 +2,7 @@ import { askForKey, prepareCodeDialog, showCode } from './dialogs.js';
 import { announce, byId } from './dom.js';
 import { FormView } from './form/form-view.js';
 import { toProblems } from './form/problems.js';
-import { Api } from './jobs/api.js';
+import { Api, ApiError } from './jobs/api.js';
 import { HistoryView } from './jobs/history-view.js';
 import { stateOf } from './jobs/job-state.js';
 import { JobView } from './jobs/job-view.js';
@@ -33,15 +33,33 @@ const jobs = new Jobs(api, {
   onForget: (job) => history.remove(job),
 });
 
-/** @param {() => JsonText | Promise<JsonText>} read @param {string} name */
+/** Of several files that are opened shortly after each other the last one is shown. @param {() => Promise<JsonText>} read @param {string} name */
 async function open(read, name) {
+  const number = ++opened;
   try {
-    use(new Draft(await read(), name));
+    const request = await read();
+    if (number === opened) use(new Draft(request, name));
   } catch (error) {
-    if (!(error instanceof Unusable)) throw error;
-    explain(error);
+    const problem = toUnusable(error);
+    if (!problem) throw error;
+    if (number === opened) explain(problem);
   }
 }
+
+let opened = 0;
+
+/** @param {unknown} error */
+function toUnusable(error) {
+  if (error instanceof Unusable) return error;
+  if (error instanceof ApiError)
+    return new Unusable('This file cannot be used', error.message, error.problems);
+  return error instanceof TypeError // of fetch
+    ? new Unusable('The worker cannot be reached', 'It is needed to read this file.')
+    : undefined;
+}
+
+/** @param {BodyInit} file */
+const convert = (file) => api.convert(file);
 
 /** @param {Draft} opened */
 function use(opened) {
@@ -55,7 +73,17 @@ function use(opened) {
 function explain(problem) {
   byId('unusable', HTMLElement).hidden = problem === undefined;
   byId('unusable-title', HTMLElement).textContent = problem?.title ?? '';
-  byId('unusable-text', HTMLElement).textContent = problem?.message ?? '';
+  const problems = problem?.problems ?? [];
+  const [headline = ''] = (problem?.message ?? '').split('\n'); // the other lines are the problems
+  byId('unusable-text', HTMLElement).textContent =
+    problems.length > 1 ? headline : (problem?.message ?? '');
+  byId('unusable-problems', HTMLElement).replaceChildren(
+    ...(problems.length > 1 ? problems : []).map((text) => {
+      const item = document.createElement('li');
+      item.textContent = text;
+      return item;
+    }),
+  );
   if (problem) announce(`${problem.title}. ${problem.message}`);
 }
 
@@ -79,7 +107,7 @@ function start(what) {
 
 /** @param {Job} job */
 function edit(job) {
-  void open(() => toRequest(job.request), job.title.slice(0, 60));
+  void open(() => toRequest(job.request, convert), job.title.slice(0, 60));
 }
 
 /** @param {Job} job */
@@ -101,7 +129,7 @@ function show(job) {
 async function openExample() {
   const response = await fetch('example.json');
   const text = await response.text();
-  await open(() => toRequest(text), 'Example');
+  await open(() => toRequest(text, convert), 'Example');
 }
 
 byId('example', HTMLButtonElement).addEventListener('click', () => void openExample());
@@ -110,7 +138,7 @@ byId('code', HTMLButtonElement).addEventListener('click', () => {
 });
 prepareCodeDialog();
 listenForFiles({
-  onFile: (file) => void open(() => openFile(file), file.name),
-  onText: (text) => void open(() => toRequest(text), 'Pasted workflow'),
+  onFile: (file) => void open(() => openFile(file, convert), file.name),
+  onText: (text) => void open(() => toRequest(text, convert), 'Pasted workflow'),
   onPicture: (picture) => form.givePicture(picture),
 });

@@ -19,14 +19,30 @@ export function keepBodiesAsText(app: FastifyInstance, limits: IntakeLimits): vo
   const intake = new Intake(limits);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage) =>
-    intake.readText(payload, request.routeOptions.bodyLimit),
+    intake.read(payload, {
+      limit: request.routeOptions.bodyLimit,
+      isFile: request.routeOptions.config.takesFile,
+    }),
   );
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The body is a file of any kind, and kept as bytes. */
+    readonly takesFile?: boolean;
+  }
 }
 
 /** @throws WorkerError `api.too_large`, `queue.full` */
 export function bodyText(request: FastifyRequest): string {
   if (request.body instanceof Refused) throw request.body.error;
   return typeof request.body === 'string' ? request.body : '';
+}
+
+/** The body of a route that takes a file. @throws WorkerError `api.too_large`, `queue.full` */
+export function bodyFile(request: FastifyRequest): Buffer {
+  if (request.body instanceof Refused) throw request.body.error;
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
 /** Takes the place of a refused body. The error is thrown by the route: thrown earlier, it would break the connection. */
@@ -49,7 +65,10 @@ class Intake {
     this.#share = share;
   }
 
-  async readText(payload: IncomingMessage, limit: number): Promise<string | Refused> {
+  async read(
+    payload: IncomingMessage,
+    { limit, isFile = false }: { readonly limit: number; readonly isFile?: boolean | undefined },
+  ): Promise<string | Buffer | Refused> {
     if (Number(payload.headers['content-length'] ?? 0) > limit) return new Refused(tooLarge(limit));
     const chunks: Buffer[] = []; // strings would be copied again and again by the garbage collector
     let bytes = 0;
@@ -63,7 +82,10 @@ class Intake {
         chunks.push(chunk as Buffer);
         await this.#share.run(nothing); // waiting here slows the client down
       }
-      return await this.#share.run(() => Buffer.concat(chunks).toString());
+      return await this.#share.run(() => {
+        const body = Buffer.concat(chunks);
+        return isFile ? body : body.toString();
+      });
     } finally {
       this.#bytes -= bytes;
     }

@@ -3,25 +3,17 @@ import type { ComfyWatch } from './api-worker.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { Metrics } from './metrics.ts';
 
-/** Lists the workflows that jobs may call by name. */
-export type ListWorkflows = () => Promise<readonly object[]>;
-
-/**
- * Routes for load balancers, monitoring and people: `/ping` (this process runs), `/ready` (it can run jobs), `/metrics`, and
- * `/workflows` (names, titles, and a JSON Schema of the parameters of each).
- */
+/** Routes for load balancers and monitoring: `/ping` (this process runs), `/ready` (it can run jobs), `/metrics`. */
 export function addOperatorRoutes(
   app: FastifyInstance,
   {
     store,
     comfy,
     metrics,
-    listWorkflows,
   }: {
     readonly store: Pick<JobStore, 'isStopping'>;
     readonly comfy: ComfyWatch;
     readonly metrics: Metrics;
-    readonly listWorkflows: ListWorkflows;
   },
 ): void {
   const config = { isPublic: true, isUrgent: true };
@@ -45,9 +37,4 @@ export function addOperatorRoutes(
     { config: { isUrgent: true }, schema: { summary: 'Numbers for Prometheus' } },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   );
-
-  const workflows = 'The workflows that jobs may call by name, with what they ask for';
-  app.get('/workflows', { schema: { summary: workflows } }, async () => ({
-    workflows: await listWorkflows(),
-  }));
 }

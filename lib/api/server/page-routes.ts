@@ -63,16 +63,17 @@ async function readPageFile(name: string): Promise<PageFile> {
 async function readModule(path: string): Promise<Buffer> {
   if (!import.meta.url.endsWith('.ts')) return readFile(new URL(`${path}.js`, LIB_FOLDER));
   const source = await readFile(new URL(`${path}.ts`, LIB_FOLDER), 'utf8');
-  return Buffer.from(stripTypeScriptTypes(source));
+  const javaScript = stripTypeScriptTypes(source);
+  return Buffer.from(javaScript.replaceAll(/^(import .* from '\..*)\.ts';$/gm, "$1.js';"));
 }
 
 /**
- * Modules that page and worker share, by the name under which the page imports them. They must not import other modules at run
- * time: the paths in them do not exist on the server.
+ * Modules that page and worker share, by the name under which the page imports them. They lie as they do in `lib`, so they may
+ * import each other, and no other modules.
  */
 const SHARED_MODULES: Readonly<Record<string, string>> = {
   'shared/json.js': 'json',
-  'shared/graph.js': 'workflow/graph',
+  'shared/workflow/recognise.js': 'workflow/recognise',
 };
 
 const PAGE_FOLDER = new URL('../page/', import.meta.url);

@@ -12,13 +12,14 @@ import { keepBodiesAsText } from './body.ts';
 import { guard, limitRates } from './guards.ts';
 import type { LoopShare } from './loop-share.ts';
 import type { Metrics } from './metrics.ts';
-import { addOperatorRoutes, type ListWorkflows } from './operator-routes.ts';
+import { addOperatorRoutes } from './operator-routes.ts';
 import { addPageRoutes } from './page-routes.ts';
 import type { ApiSettings } from './settings.ts';
+import { addWorkflowRoutes, type WorkflowService } from './workflow-routes.ts';
 
 export interface ServerContext extends RunpodContext {
   readonly metrics: Metrics;
-  readonly listWorkflows: ListWorkflows;
+  readonly workflows: WorkflowService;
   readonly share: LoopShare;
   readonly log: Logger;
   readonly version: string;
@@ -78,6 +79,7 @@ export async function createServer(context: ServerContext): Promise<FastifyInsta
     { prefix: '/v2/:endpointId' },
   );
   addOperatorRoutes(app, context);
+  addWorkflowRoutes(app, context.workflows);
   await addPageRoutes(app);
   return app;
 }

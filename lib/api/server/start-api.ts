@@ -10,9 +10,9 @@ import { Webhooks } from '../runpod/webhooks.ts';
 import { ComfyWatch, type ApiWorker } from './api-worker.ts';
 import { LoopShare } from './loop-share.ts';
 import { Metrics } from './metrics.ts';
-import type { ListWorkflows } from './operator-routes.ts';
 import { createServer } from './server.ts';
 import type { ApiSettings } from './settings.ts';
+import { NO_WORKFLOWS, type WorkflowService } from './workflow-routes.ts';
 
 export interface ApiOptions {
   /** The queue from which the worker takes jobs. */
@@ -23,8 +23,8 @@ export interface ApiOptions {
   readonly version: string;
   /** Shared with the worker, which records the phases of its jobs. */
   readonly metrics?: Metrics;
-  /** Default: there are none. */
-  readonly listWorkflows?: ListWorkflows;
+  /** Default: lists none and converts nothing. */
+  readonly workflows?: WorkflowService;
   readonly clock?: Clock;
   /** Limits how much of the event loop requests use. */
   readonly share?: LoopShare;
@@ -44,7 +44,7 @@ export interface Api extends AsyncDisposable {
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { settings, log, worker, clock = systemClock, metrics = new Metrics() } = options;
-  const { listWorkflows = () => Promise.resolve([]), share = new LoopShare() } = options;
+  const { workflows = NO_WORKFLOWS, share = new LoopShare() } = options;
   const webhooks = new Webhooks({
     clock,
     log,
@@ -61,7 +61,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     undelivered: () => worker.undelivered(),
     comfyIsUp: () => comfy.isUp(),
   });
-  const shared = { store, webhooks, comfy, clock, metrics, listWorkflows, share };
+  const shared = { store, webhooks, comfy, clock, metrics, workflows, share };
   const app = await createServer({ ...options, ...shared });
   const url = await listen(app, settings);
   log.info({ url, docs: `${url}/docs` }, 'The local API is ready');

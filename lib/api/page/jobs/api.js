@@ -20,10 +20,12 @@ export class ApiError extends Error {
   /**
    * @param {number} status
    * @param {string} message
+   * @param {readonly string[]} [problems] one text for each thing that is wrong, of answers that list them
    */
-  constructor(status, message) {
+  constructor(status, message, problems = []) {
     super(message);
     this.status = status;
+    this.problems = problems;
   }
 }
 
@@ -46,6 +48,17 @@ export class Api {
    */
   run(request) {
     return this.#call('run', { method: 'POST', body: request });
+  }
+
+  /**
+   * Asks the worker for the job in a file of any kind.
+   *
+   * @param {BodyInit} file
+   * @returns {Promise<string>} the body of a job, as text
+   */
+  async convert(file) {
+    const response = await this.#send('workflows/convert', { method: 'POST', body: file });
+    return response.text();
   }
 
   /**
@@ -83,11 +96,21 @@ export class Api {
    * @returns {Promise<T>}
    */
   async #call(path, init) {
+    const response = await this.#send(path, init);
+    return /** @type {Promise<T>} */ (response.json());
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} init
+   * @returns {Promise<Response>} one of success
+   */
+  async #send(path, init) {
     const key = this.#key;
     const response = await fetch(path, { ...init, headers: headersFor(init, key) });
-    if (response.status === 401 && (await this.#isNewKey(key))) return this.#call(path, init);
-    if (!response.ok) throw new ApiError(response.status, await messageOf(response));
-    return /** @type {Promise<T>} */ (response.json());
+    if (response.status === 401 && (await this.#isNewKey(key))) return this.#send(path, init);
+    if (!response.ok) throw await errorOf(response);
+    return response;
   }
 
   get #key() {
@@ -115,13 +138,14 @@ const headersFor = ({ body }, key) => ({
 });
 
 /** @param {Response} response */
-async function messageOf(response) {
+async function errorOf(response) {
+  const { status, statusText } = response;
   const text = await response.text();
   try {
-    const body = /** @type {{ error: unknown }} */ (JSON.parse(text));
-    return String(body.error);
+    const body = /** @type {{ error: unknown, problems?: string[] }} */ (JSON.parse(text));
+    return new ApiError(status, String(body.error), body.problems);
   } catch {
-    return text || `The server answered ${response.status} ${response.statusText}`;
+    return new ApiError(status, text || `The server answered ${status} ${statusText}`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
+import { JsonText } from '../shared/json.js';
 import { Draft } from './draft.js';
-import { toRequest } from './request.js';
 
 const WORKFLOW = `{
   "12": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
@@ -9,7 +9,12 @@ const WORKFLOW = `{
   "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "a \\"boat\\""}}
 }`;
 
-const opened = (text = WORKFLOW) => new Draft(toRequest(text), 'test.json');
+/** Takes a request, or a bare workflow. */
+function opened(text = WORKFLOW) {
+  const json = JsonText.parse(text);
+  const request = json.get('input') ? json : JsonText.parse(`{"input":{"workflow":${text}}}`);
+  return new Draft(request, 'test.json');
+}
 
 function fieldOf(draft: Draft, name: string) {
   const field = draft.nodes.flatMap(({ fields }) => fields).find((one) => one.name === name);

@@ -60,101 +60,31 @@ function isTyping(target) {
 }
 
 /**
- * Reads a dropped or chosen file: JSON, or a PNG saved by ComfyUI.
+ * Reads a dropped or chosen file. JSON is read here; the worker finds the workflow in pictures, videos and sounds.
  *
  * @param {File} file
+ * @param {(file: BodyInit) => Promise<string>} convert see `Api.convert`
  * @throws {Unusable}
  */
-export async function openFile(file) {
+export async function openFile(file, convert) {
   if (file.size > MAX_BYTES) throw tooLarge(file);
   const bytes = new Uint8Array(await file.arrayBuffer());
-  if (isPng(bytes)) return toRequest(workflowOfPng(bytes));
-  if (file.type.startsWith('image/')) throw onlyPng();
-  return toRequest(new TextDecoder().decode(bytes));
+  if (mayBeJson(bytes)) return toRequest(new TextDecoder().decode(bytes), convert);
+  return toRequest(await convert(bytes), convert);
 }
 
-/** @param {Uint8Array<ArrayBuffer>} bytes */
-function workflowOfPng(bytes) {
-  const texts = pngTexts(bytes);
-  const text = texts.get('prompt') ?? texts.get('workflow');
-  if (text) return text;
-  throw new Unusable(
-    'This picture carries no workflow',
-    'ComfyUI writes the workflow into the PNGs it saves, but many programs remove it on the way. To use it as an input picture, drop it on a “Load Image” node.',
-  );
+/** A text, and no markup. @param {Uint8Array} bytes */
+function mayBeJson(bytes) {
+  const head = bytes.subarray(0, 4096);
+  const isText = !head.includes(0);
+  return isText && !new TextDecoder().decode(head).trimStart().startsWith('<');
 }
-
-const onlyPng = () =>
-  new Unusable(
-    'Only PNGs carry a workflow',
-    'Drop the workflow’s JSON file, or a PNG saved by ComfyUI. To use this as an input picture, drop it on a “Load Image” node.',
-  );
 
 /** @param {File} file */
 const tooLarge = (file) =>
   new Unusable(
     'This file is too large',
-    `${file.name} has ${Math.round(file.size / 1e6)} MB; a job may have 20 MB at most.`,
+    `${file.name} has ${Math.round(file.size / 1e6)} MB; the page opens 64 MB at most.`,
   );
-
-/**
- * The text chunks of a PNG. ComfyUI writes the workflow in API format as `prompt`, and the editor's format as `workflow`.
- *
- * @param {Uint8Array<ArrayBuffer>} bytes
- * @returns {ReadonlyMap<string, string>}
- */
-export function pngTexts(bytes) {
-  return new Map(
-    [...chunks(bytes)].flatMap(({ type, data }) => {
-      if (type === 'tEXt') return [latin1Text(data)];
-      return type === 'iTXt' ? [internationalText(data)] : [];
-    }),
-  );
-}
-
-/** @param {Uint8Array} bytes */
-export function isPng(bytes) {
-  return SIGNATURE.every((byte, index) => bytes[index] === byte);
-}
-
-/** @param {Uint8Array<ArrayBuffer>} bytes */
-function* chunks(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = SIGNATURE.length;
-  while (at + CHUNK_FRAME <= bytes.length) {
-    const length = view.getUint32(at);
-    const type = latin1.decode(bytes.subarray(at + 4, at + 8));
-    yield { type, data: bytes.subarray(at + 8, at + 8 + length) };
-    at += CHUNK_FRAME + length;
-  }
-}
-
-/**
- * @param {Uint8Array} data
- * @returns {[string, string]}
- */
-function latin1Text(data) {
-  const end = data.indexOf(0);
-  return [latin1.decode(data.subarray(0, end)), latin1.decode(data.subarray(end + 1))];
-}
-
-/**
- * Keyword, two bytes about compression, language, translated keyword, text. Compressed texts are skipped.
- *
- * @param {Uint8Array} data
- * @returns {[string, string]}
- */
-function internationalText(data) {
-  const keyEnd = data.indexOf(0);
-  const key = latin1.decode(data.subarray(0, keyEnd));
-  if (data[keyEnd + 1] !== 0) return [key, ''];
-  const languageEnd = data.indexOf(0, keyEnd + 3);
-  const translationEnd = data.indexOf(0, languageEnd + 1);
-  return [key, new TextDecoder().decode(data.subarray(translationEnd + 1))];
-}
 
 const MAX_BYTES = 64e6;
-const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-/** Length, type and checksum around the data of a chunk. */
-const CHUNK_FRAME = 12;
-const latin1 = new TextDecoder('latin1');

@@ -1,35 +1,47 @@
 import { JsonText } from '../shared/json.js';
-import { recognise } from '../shared/graph.js';
+import { formatOf, recognise } from '../shared/workflow/recognise.js';
 
-/** A file or text that cannot be run. Title and message are shown to the person who opened it. */
+/** A file or text that cannot be run. Title, message and problems are shown to the person who opened it. */
 export class Unusable extends Error {
   /**
    * @param {string} title
    * @param {string} explanation
+   * @param {readonly string[]} [problems] one line for each node
    */
-  constructor(title, explanation) {
+  constructor(title, explanation, problems = []) {
     super(explanation);
     this.title = title;
+    this.problems = problems;
   }
 }
 
 /**
- * Turns what a person has into a request: a workflow in API format, a job, the input of a job, or the body of ComfyUI's own
- * `/prompt`. The characters of the workflow, and everything beside it in a job, are kept.
+ * Turns what a person has into a request: a workflow, a job, the input of a job, or the body of ComfyUI's own `/prompt`. The
+ * characters of the workflow, and everything beside it in a job, are kept. A workflow of the editor is converted by the worker.
  *
  * @param {string} text
- * @returns {JsonText} `{"input": {"workflow": ...}}`
+ * @param {(file: string) => Promise<string>} convert see `Api.convert`
+ * @returns {Promise<JsonText>} `{"input": {"workflow": ...}}`
  * @throws {Unusable}
  */
-export function toRequest(text) {
+export async function toRequest(text, convert) {
   const json = parse(text.replace(/^\uFEFF/, ''));
-  const job = asJob(json);
-  const sent = job?.get('input')?.get('workflow');
-  const found = recognise(sent ?? json);
-  if (found.kind === 'editor') throw editorFormat();
-  if (found.kind === 'neither' || !hasNodes(found.workflow)) throw noWorkflow(json);
-  const workflow = found.workflow.text;
-  return job && sent ? job.replacing(sent, workflow) : wrapped(`{"workflow":${workflow}}`);
+  const sent = json.get('input');
+  const isJob = sent?.kind === 'object' && formatOf(json) === undefined;
+  const found = recognise(isJob ? sent : json);
+  if (found.kind === 'other') throw noWorkflow(json, found);
+  if (found.kind === 'name') throw calledByName();
+  const input = found.kind === 'editor' ? await converted(found.input, convert) : found.input;
+  return isJob ? json.replacing(sent, input.text) : JsonText.parse(`{"input":${input.text}}`);
+}
+
+/**
+ * @param {JsonText} input
+ * @param {(file: string) => Promise<string>} convert
+ */
+async function converted(input, convert) {
+  const job = JsonText.parse(await convert(input.text));
+  return job.get('input') ?? input;
 }
 
 /** @param {string} text */
@@ -42,34 +54,22 @@ function parse(text) {
   }
 }
 
-/** Undefined for a bare workflow and for a body of `/prompt`, whose `workflow` is only a picture of the prompt. @param {JsonText} json */
-function asJob(json) {
-  if (json.get('input')) return json;
-  return json.get('workflow') && !json.get('prompt') ? wrapped(json.text) : undefined;
-}
-
-/** @param {string} input */
-const wrapped = (input) => JsonText.parse(`{"input":${input}}`);
-
-/** Whether there is at least one node to run. ComfyUI explains what is wrong with the others. @param {JsonText} workflow */
-function hasNodes(workflow) {
-  return workflow.entries().some(([, node]) => node.get('class_type')?.kind === 'string');
-}
-
-function editorFormat() {
-  return new Unusable(
-    'This is the editor’s own format',
-    'It says where the boxes are, but not what ComfyUI is to run. Open it in ComfyUI, choose Workflow › Export (API) ' +
-      'in the menu, and drop the file you get here. (In older versions: Settings › Enable dev mode options, then Save (API format).)',
+const calledByName = () =>
+  new Unusable(
+    'This job calls a workflow by its name',
+    'The page shows workflows that are in the file. Send this job to the API instead.',
   );
-}
 
-/** @param {JsonText} json */
-function noWorkflow(json) {
+/**
+ * @param {JsonText} json
+ * @param {{ what: string, isKnown: boolean }} found
+ */
+function noWorkflow(json, { what, isKnown }) {
   const keys = json.entries().map(([name]) => `“${name}”`);
-  const found = keys.length > 0 ? `keys ${keys.slice(0, 5).join(', ')}` : `a JSON ${json.kind}`;
+  const listed = keys.length > 0 ? `keys ${keys.slice(0, 5).join(', ')}` : `a JSON ${json.kind}`;
+  const contents = isKnown && json.kind === 'object' ? what : listed;
   return new Unusable(
     'No workflow in there',
-    `Expected nodes with a class_type, as ComfyUI’s Workflow › Export (API) writes them, or a job {"input": {"workflow": …}}. Found ${found}.`,
+    `Expected a workflow of ComfyUI, in either of its formats, or a job {"input": {"workflow": …}}. Found ${contents}.`,
   );
 }

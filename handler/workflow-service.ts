@@ -1,0 +1,38 @@
+import type { ConvertedFile, WorkflowService } from '../lib/api/server/workflow-routes.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import { WorkerError } from '../lib/errors.ts';
+import { ByteSource } from '../lib/workflow/embedded/byte-source.ts';
+import { openWorkflowFile } from '../lib/workflow/embedded/embedded.ts';
+import { recognise } from '../lib/workflow/recognise.ts';
+import { toApiFormat } from './resolve-workflow.ts';
+
+interface ServiceOptions {
+  readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
+  readonly workflowsDir: string | undefined;
+}
+
+/** What the local API tells about workflows, and converts for the page. */
+export function workflowService({ comfy, workflowsDir }: ServiceOptions): WorkflowService {
+  return {
+    list: async () =>
+      workflowsDir === undefined
+        ? []
+        : (await import('../lib/workflow/named/named.ts')).listWorkflows(workflowsDir),
+    convert: (file, signal) => convertFile(file, { comfy, signal }),
+  };
+}
+
+async function convertFile(
+  file: Buffer,
+  options: Pick<ServiceOptions, 'comfy'> & { readonly signal: AbortSignal },
+): Promise<ConvertedFile> {
+  const found = recognise(await openWorkflowFile(ByteSource.ofBytes(file)));
+  if (found.kind === 'other') {
+    throw new WorkerError('workflow.unreadable', `Expected a workflow, got ${found.what}`);
+  }
+  const { what, input } = found;
+  const sent = input.get('workflow');
+  if (found.kind !== 'editor' || !sent) return { what, input };
+  const workflow = await toApiFormat(sent, options);
+  return { what, input: input.replacing(sent, workflow.text) };
+}
