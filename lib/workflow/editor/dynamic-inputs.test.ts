@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { withClasses } from '../test-infos.ts';
-import { convert, type Fields } from './test-editor.ts';
+import { convert, widgetSlot, type Fields } from './test-editor.ts';
 
 const ROW = {
   required: {
@@ -50,6 +50,21 @@ const infos = withClasses({
               },
             ],
           },
+        ],
+        after: text,
+      },
+    },
+  },
+  Join: {
+    input: {
+      required: {
+        texts: [
+          'COMFY_AUTOGROW_V3',
+          { template: { input: { required: { text } }, prefix: 'text', min: 2, max: 9 } },
+        ],
+        images: [
+          'COMFY_AUTOGROW_V3',
+          { template: { input: { required: { image: ['IMAGE', {}] } }, prefix: 'image', min: 1 } },
         ],
         after: text,
       },
@@ -141,5 +156,22 @@ test('inputs of a video format have no prefix', () => {
   ).toEqual({
     format: 'mp4',
     crf: 30,
+  });
+});
+
+test('the inputs of a growing list have a place each if they have a widget', () => {
+  expect(inputsOf('Join', { widgets_values: ['a', 'b', 'tail'] })).toEqual({
+    'texts.text0': 'a',
+    'texts.text1': 'b',
+    after: 'tail',
+  });
+  const inputs = ['texts.text0', 'texts.text1', 'texts.text2'].map((name) =>
+    widgetSlot(name, 'STRING'),
+  );
+  expect(inputsOf('Join', { inputs, widgets_values: ['a', 'b', 'c', 'tail'] })).toEqual({
+    'texts.text0': 'a',
+    'texts.text1': 'b',
+    'texts.text2': 'c',
+    after: 'tail',
   });
 });

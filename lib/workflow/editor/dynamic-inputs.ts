@@ -11,6 +11,9 @@ export const DYNAMIC_COMBO = 'COMFY_DYNAMICCOMBO_V3';
 /** A list of rows with the same inputs. The value is the number of rows, which itself is not sent to ComfyUI. */
 export const DYNAMIC_GROUP = 'COMFY_DYNAMICGROUP_V3';
 
+/** A list of inputs that grows when its last one is linked. It has no value of its own. */
+export const AUTOGROW = 'COMFY_AUTOGROW_V3';
+
 /** Inputs that depend on a value, and the prefix of their names. */
 export interface DependentInputs {
   readonly inputs: readonly InputInfo[];
@@ -36,6 +39,31 @@ export function dependentInputs(
     default:
       return formatInputs(options, name, value);
   }
+}
+
+/**
+ * The inputs of a growing list: those with a slot in the file, else as many as it has at least. Most can only be linked;
+ * the others have a widget each.
+ */
+export function grownInputs(
+  { options }: InputInfo,
+  name: string,
+  slots: readonly string[],
+): InputInfo[] {
+  const template = options?.get('template');
+  const [input] = allInputs(template?.get('input'));
+  if (!input) return [];
+  const saved = slots
+    .filter((slot) => slot.startsWith(`${name}.`))
+    .map((slot) => slot.slice(name.length + 1));
+  if (saved.length > 0) return saved.map((own) => ({ ...input, name: own }));
+  const names = (template?.get('names')?.items() ?? []).map((own) => own.asString() ?? '');
+  const prefix = template?.get('prefix')?.asString() ?? input.name;
+  const count = Math.min(Number(template?.get('min')?.text ?? 0), MAX_ROWS);
+  return Array.from({ length: count }, (_, index) => ({
+    ...input,
+    name: names[index] ?? `${prefix}${index}`,
+  }));
 }
 
 /** Inputs of the chosen video format (VideoHelperSuite): `[name, type, options]`, without a prefix. */

@@ -64,7 +64,7 @@ export function readEditorFile(file: JsonText): EditorFile {
     definitions.map((one) => [one.get('id')?.asString() ?? '', readEditorGraph(one)]),
   );
   return expandGroupNodes(
-    { graph: withBroadcasts(readEditorGraph(file), file), subgraphs },
+    { graph: readEditorGraph(file), subgraphs },
     file.get('extra')?.get('groupNodes'),
   );
 }
@@ -75,11 +75,11 @@ function readEditorGraph(graph: JsonText): EditorGraph {
     linkIds: (slot.get('linkIds')?.items() ?? []).map(toId),
   }));
   const nodes = (graph.get('nodes')?.items() ?? []).map(readEditorNode);
-  return {
+  return withBroadcasts(graph, {
     nodes: new Map(nodes.map((node) => [node.nodeId, node])),
     links: new Map((graph.get('links')?.items() ?? []).map(readLink)),
     inputs,
-  };
+  });
 }
 
 export function readEditorNode(node: JsonText): EditorNode {
@@ -104,10 +104,13 @@ export function readEditorNode(node: JsonText): EditorNode {
     properties: node.get('properties'),
     promotedWidgets: promoted.map((pair) => {
       const [innerId, widget] = pair.items();
-      return [toId(innerId), widget?.asString() ?? ''] as const;
+      return [toId(innerId), (widget?.asString() ?? '').replace(NESTED_PREFIX, '')] as const;
     }),
   };
 }
+
+/** Old files name a widget several subgraphs deeper with the ids on the way to it: `6: 3: text`. */
+const NESTED_PREFIX = /^(\s*\d+\s*:\s*)+/;
 
 /** `[id, origin, slot, target, slot, type]`, or in subgraphs and newer files an object with these names. */
 function readLink(link: JsonText): readonly [linkId: string, EditorLink] {
@@ -124,17 +127,20 @@ function readLink(link: JsonText): readonly [linkId: string, EditorLink] {
  * Links that the nodes of cg-use-everywhere make when the editor submits the workflow. The file lists them in
  * `extra.ue_links`. An input that is linked already keeps its link.
  */
-function withBroadcasts(graph: EditorGraph, file: JsonText): EditorGraph {
+function withBroadcasts(text: JsonText, graph: EditorGraph): EditorGraph {
+  const broadcasts = text.get('extra')?.get('ue_links')?.items() ?? [];
+  if (broadcasts.length === 0) return graph;
   const nodes = new Map(graph.nodes);
   const links = new Map(graph.links);
-  for (const [index, broadcast] of (file.get('extra')?.get('ue_links')?.items() ?? []).entries()) {
+  for (const [index, broadcast] of broadcasts.entries()) {
     const targetId = toId(broadcast.get('downstream'));
     const originId = toId(broadcast.get('upstream'));
     const targetSlot = Number(broadcast.get('downstream_slot')?.text);
     const originSlot = Number(broadcast.get('upstream_slot')?.text);
     const target = nodes.get(targetId);
     const slot = target?.inputs[targetSlot];
-    if (!target || !slot || slot.linkId !== undefined || !nodes.has(originId)) continue;
+    const hasOrigin = nodes.has(originId) || originId === SUBGRAPH_INPUT;
+    if (!target || !slot || slot.linkId !== undefined || !hasOrigin) continue;
     const linkId = `ue ${index}`;
     links.set(linkId, { originId, originSlot, targetId, targetSlot });
     nodes.set(targetId, { ...target, inputs: target.inputs.with(targetSlot, { ...slot, linkId }) });

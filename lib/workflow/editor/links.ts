@@ -9,7 +9,7 @@ import {
   type EditorLink,
   type EditorNode,
 } from './editor-file.ts';
-import { promotedValue, type NodeReader } from './promoted-values.ts';
+import { promotedValue, promotedValues, type NodeReader } from './promoted-values.ts';
 import type { Scope } from './subgraphs.ts';
 import { GIVES_VALUE, PASSES_ON, READS_NAME, WRITES_NAME } from './virtual-nodes.ts';
 
@@ -65,6 +65,11 @@ export function traceInput(
 /** Follows the link of an input. */
 function stepFromInput({ scope, node, slot, type }: NodeEnd, reader: NodeReader): Step {
   const link = linkTo(scope.graph, node, slot);
+  // Newer editors turn a promoted widget into an input of the subgraph, which takes the place of an inner link.
+  const promoted = scope.host && promotedValues(scope.host.node, node.nodeId);
+  const value = promoted?.get(node.inputs[slot]?.name ?? '');
+  if (value && link?.originId !== SUBGRAPH_INPUT)
+    return { kind: 'value', value, isPrimitive: false };
   return link && stepToOrigin(scope, link, type, reader);
 }
 

@@ -66,6 +66,19 @@ test('a promoted widget also reaches an inner input without a widget', () => {
   expect(converted['10:6']?.inputs).toEqual({ source: 88 });
 });
 
+test('the value of a promoted widget takes the place of an inner link, also under the long name of old files', () => {
+  const inverted = { ...subgraph, nodes: [image(4), ...subgraph.nodes] };
+  const inner = { origin_id: 4, origin_slot: 0, target_id: 6, target_slot: 0, type: '*' };
+  const links = [...subgraph.links.filter(({ id }) => id !== 9), { id: 9, ...inner }];
+  const definitions = { subgraphs: [{ ...inverted, links }] };
+  const shown = (properties: Fields) => {
+    const node = { id: 10, type: ID, inputs: [], outputs: [], properties, widgets_values: ['x'] };
+    return convert([node], [], { definitions }, infos)['10:6']?.inputs.source;
+  };
+  expect(shown({ proxyWidgets: [['4', 'width']] })).toEqual(['10:4', 0]);
+  expect(shown({ proxyWidgets: [['6', '7: 3: source']] })).toBe('x');
+});
+
 test('values of a subgraph that fit no widget are refused', () => {
   expect(() => convertInstance({ widgets_values: ['a.safetensors', 'cat', 3, 255] })).toThrow(
     /Node 10: the values of the subgraph do not fit the widgets within it/,

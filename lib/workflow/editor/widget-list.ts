@@ -1,6 +1,12 @@
 import { JsonText } from '../../json.ts';
 import { hasOption, listedChoices, type InputInfo, type NodeInfo } from '../node-info.ts';
-import { DYNAMIC_COMBO, DYNAMIC_GROUP, dependentInputs } from './dynamic-inputs.ts';
+import {
+  AUTOGROW,
+  DYNAMIC_COMBO,
+  DYNAMIC_GROUP,
+  dependentInputs,
+  grownInputs,
+} from './dynamic-inputs.ts';
 import type { EditorNode } from './editor-file.ts';
 import { EXTRA_WIDGETS, type ExtraWidget } from './pack-widgets.ts';
 
@@ -56,6 +62,11 @@ function* inputWidgets(
 ): Generator<Widget, void, JsonText | undefined> {
   for (const input of inputs) {
     const name = prefix + input.name;
+    if (input.type === AUTOGROW) {
+      const slots = node.inputs.map((slot) => slot.name);
+      yield* inputWidgets(grownInputs(input, name, slots), `${name}.`, node, options);
+      continue;
+    }
     if (!hasWidget(input, name, node, options)) continue;
     const value = yield { kind: 'input', name, input };
     if (isSeed(input)) {
