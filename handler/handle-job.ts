@@ -1,7 +1,7 @@
-import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
-import type { JsonText } from '../lib/json.ts';
+import { JsonText, objectText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
@@ -101,35 +101,39 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   await using jobFolder = line.jobFolders.open(scope);
   const ownWorkflow = await jobFolder.redirectSaves(workflow);
   const run = () => runWorkflow(ownWorkflow, { input, choice, jobFolder, line, context, scope });
-  const { outcome, records, texts, artifacts, problems } = await rerunIfCacheIsStale(run, {
-    comfy,
-    scope,
-  });
-  scope.problems.push(...problems);
+  const ran = await rerunIfCacheIsStale(run, { comfy, scope });
+  const { outcome, records, texts, artifacts, delivering } = ran;
+  scope.problems.push(...ran.problems);
 
   const { convert, details: wantsDetails, expect, groupBy } = input.output;
   const originals = await jobFolder.restore(artifacts);
-  const converted = await line.converter.convert(originals, convert, scope);
+  const converted = await line.converter.convert(originals, convert, delivering);
   if (convert) scope.endPhase('converted');
 
-  const files = await deliver(converted, scope, { plan: delivery, besides: texts });
+  const files = await deliver(converted, delivering, { plan: delivery, besides: texts });
   const counts = { files: files.length, problems: scope.problems.length };
   scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
   line.onTimings?.(job.jobId, scope.timings);
 
-  const details = wantsDetails ? await describeFiles(files, { choice, signal }) : [];
+  const details = wantsDetails ? await describeFiles(files, { choice, ...delivering }) : [];
   const outputs = groupOutputs(files, texts, { groupBy, details });
+  const extras = {
+    ...(randomized && { randomized }),
+    ...(line.simulated && { simulated: true as const }),
+  };
+  const cutShort = ran.cutShort ?? scope.timeout;
+  if (cutShort !== undefined)
+    return toFailure(cutShort, scope.log, { outputs, problems: scope.problems, extras });
   const isColdStart = line.promptsRun <= 1;
+  const runDetails =
+    wantsDetails &&
+    (await describeRun(outcome, { comfy, timings: scope.timings, isColdStart, ...delivering }));
   return toResult(outcome, {
     outputs,
     problems: scope.problems,
     expect,
     made: { records: records.length, fetched: artifacts.length },
-    extras: {
-      ...(randomized && { randomized }),
-      ...(wantsDetails && (await describeRun(outcome, { comfy, scope, isColdStart }))),
-      ...(line.simulated && { simulated: true }),
-    },
+    extras: { ...extras, ...runDetails },
   });
 }
 
@@ -154,7 +158,8 @@ async function runWorkflow(
     staged.releaseLease();
     context.releaseSlot();
   };
-  const outcome = await comfy.runPrompt(
+  const made = new Map<string, JsonText>();
+  const prompt = comfy.runPrompt(
     {
       workflow: staged.workflow,
       apiKey: input.apiKey ?? line.apiKey,
@@ -166,17 +171,49 @@ async function runWorkflow(
       log,
       onProgress: (progress) => context.progress(progress),
       onPreview: context.preview,
-      onOutput: (nodeId, output) => fetcher.announce(nodeId, output),
+      onOutput: (nodeId, output) => {
+        made.set(nodeId, output);
+        fetcher.announce(nodeId, output);
+      },
       onEnded: letNextJobRun,
     },
   );
+  const { outcome, cutShort } = await orCutShort(prompt, { made, signal: context.signal });
+  const delivering = scope.startDelivery();
   letNextJobRun();
   line.promptsRun++;
   const { promptId, ending } = outcome;
   log.info({ promptId, ending, ms: scope.endPhase('executed') }, 'Prompt ended');
 
   const { records, texts, problems } = collectOutputs(outcome, choice);
-  const fetched = await fetcher.fetchAll(records);
+  const fetched = await fetcher.fetchAll(records, delivering.signal);
   scope.endPhase('fetched');
-  return { outcome, records, texts, ...fetched, problems: [...problems, ...fetched.problems] };
+  const allProblems = [...problems, ...fetched.problems];
+  return { outcome, cutShort, records, texts, ...fetched, problems: allProblems, delivering };
 }
+
+/**
+ * The outcome of a prompt. A prompt that was given up, because the job's time is up or ComfyUI died, has the outputs that
+ * nodes had made by then, and `cutShort` is the reason.
+ * @throws the reason when the job was stopped, or nothing was made.
+ */
+async function orCutShort(
+  prompt: Promise<PromptOutcome>,
+  { made, signal }: { readonly made: ReadonlyMap<string, JsonText>; readonly signal: AbortSignal },
+): Promise<{ readonly outcome: PromptOutcome; readonly cutShort?: unknown }> {
+  try {
+    return { outcome: await prompt };
+  } catch (error) {
+    if (signal.aborted || made.size === 0) throw error;
+    const members = [...made].map(([nodeId, output]) => [nodeId, output.text] as const);
+    const outputs = JsonText.parse(objectText(members));
+    return { outcome: { ...GIVEN_UP, outputs }, cutShort: error };
+  }
+}
+
+const GIVEN_UP = {
+  promptId: '',
+  ending: 'failed',
+  problems: [],
+  timings: { queuedMs: 0, startedMs: 0, endedMs: 0, readMs: 0, executionMs: undefined, nodes: {} },
+} as const satisfies Omit<PromptOutcome, 'outputs'>;

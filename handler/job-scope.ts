@@ -22,6 +22,12 @@ export interface JobScopeOptions {
   readonly timeoutMs: number;
 }
 
+/** What the steps after the prompt see of a job's scope. Their signal is the one of {@link JobScope.startDelivery}. */
+export type DeliveryScope = Pick<
+  JobScope,
+  'jobId' | 'log' | 'signal' | 'problems' | 'newScratchPath'
+>;
+
 /** Shared by all steps of one job. Disposing it removes the job's scratch folder. */
 export class JobScope implements AsyncDisposable {
   readonly jobId: string;
@@ -31,7 +37,10 @@ export class JobScope implements AsyncDisposable {
   /** Problems that do not fail the job, in the order they happened. Each step adds its own. */
   readonly problems: string[] = [];
   readonly #timings: Partial<Record<Phase, number>> = {};
-  readonly #cancelTimeout: () => void;
+  readonly #stopped: AbortSignal;
+  readonly #late = new AbortController();
+  readonly #timers = new DisposableStack();
+  readonly #endsAt: number;
   #phaseStartedAt = performance.now();
   #scratchFolder: Promise<string> | undefined;
   #isOver = false;
@@ -39,9 +48,30 @@ export class JobScope implements AsyncDisposable {
   constructor({ jobId, signal, log, timeoutMs }: JobScopeOptions) {
     this.jobId = jobId;
     this.log = log;
-    const late = new AbortController();
-    this.#cancelTimeout = systemClock.after(timeoutMs, () => late.abort(timeoutError(timeoutMs)));
-    this.signal = AbortSignal.any([signal, late.signal]);
+    this.#stopped = signal;
+    this.#endsAt = systemClock.now() + timeoutMs;
+    const abort = () => this.#late.abort(timeoutError(timeoutMs));
+    this.#timers.defer(systemClock.after(timeoutMs, abort));
+    this.signal = AbortSignal.any([signal, this.#late.signal]);
+  }
+
+  /** The error of a job whose time is up; undefined while it has time. */
+  get timeout(): WorkerError | undefined {
+    return this.#late.signal.aborted ? (this.#late.signal.reason as WorkerError) : undefined;
+  }
+
+  /**
+   * To be called when the prompt has ended or was given up. A job whose time is up still delivers what was made: the signal
+   * of this scope aborts when the job is stopped, or {@link DELIVERY_GRACE_MS} after its time is up or this is called.
+   */
+  startDelivery(): DeliveryScope {
+    const { jobId, log, problems, newScratchPath } = this;
+    const tooLate = new AbortController();
+    const now = systemClock.now();
+    const ms = Math.max(now, this.#endsAt) - now + DELIVERY_GRACE_MS;
+    this.#timers.defer(systemClock.after(ms, () => tooLate.abort(this.timeout)));
+    const signal = AbortSignal.any([this.#stopped, tooLate.signal]);
+    return { jobId, log, problems, newScratchPath, signal };
   }
 
   get timings(): Timings {
@@ -70,7 +100,7 @@ export class JobScope implements AsyncDisposable {
   /** Does not throw: the job's result stands whether or not its files can be removed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    this.#cancelTimeout();
+    this.#timers.dispose();
     const path = await this.#scratchFolder?.catch(() => undefined);
     if (path === undefined) return;
     try {
@@ -81,6 +111,9 @@ export class JobScope implements AsyncDisposable {
     }
   }
 }
+
+/** Time to fetch and deliver the files of a job that was cut short. */
+const DELIVERY_GRACE_MS = 30_000;
 
 /** The worker's own limit or `policy.executionTimeout` (milliseconds) of the job, whichever is shorter. */
 export function timeoutOf({ source }: Pick<Job, 'source'>, limitMs: number): number {

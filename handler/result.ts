@@ -1,9 +1,9 @@
 import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { toJobError, type JobResult } from '../lib/queues/queue.ts';
+import { toJobError, type JobError, type JobResult } from '../lib/queues/queue.ts';
 import { VERSION } from '../lib/version.ts';
-import type { JobScope } from './job-scope.ts';
+import type { Timings } from './job-scope.ts';
 import { describeMissing, withoutEmpty, type Outputs } from './outputs/group-outputs.ts';
 import type { OutputOptions } from './request/output-options.ts';
 
@@ -63,16 +63,32 @@ function codeOfLoss(
   return fetched === 0 ? 'comfy.request_failed' : 'storage.upload_failed';
 }
 
-/** The result of a job that ended with an error. Callers get its text and details, never a stack or a path. */
-export function toFailure(error: unknown, log: Logger): JobResult {
+/**
+ * The result of a job that ended with an error, with what was made before. Callers get the text and details of the error,
+ * never a stack or a path.
+ */
+export function toFailure(
+  error: unknown,
+  log: Logger,
+  { outputs = { images: [] }, problems = [], extras }: Partial<ResultParts> = {},
+): JobResult {
+  const hasFiles = Object.keys(withoutEmpty(outputs)).length > 0;
+  const failed = (jobError: JobError, details: readonly string[] = []): JobResult => {
+    const output = {
+      ...withoutEmpty({ details: [...details, ...problems] }),
+      ...withoutEmpty(outputs),
+      ...(hasFiles && extras),
+    };
+    return { error: jobError, ...(Object.keys(output).length > 0 && { output }) };
+  };
   if (!isWorkerError(error)) {
     log.error({ err: error }, 'Job failed unexpectedly');
     const text = `An unexpected error occurred: ${describeError(error)}`;
-    return { error: toJobError('worker.unexpected', text) };
+    return failed(toJobError('worker.unexpected', text));
   }
   const { code, message, details } = error;
   log.warn({ code, reason: describeError(error) }, 'Job failed');
-  return { error: toJobError(code, message), ...(details && { output: { details } }) };
+  return failed(toJobError(code, message), details);
 }
 
 /** Members that `output.details` adds to the result. All times are in milliseconds. */
@@ -100,13 +116,13 @@ export async function describeRun(
   { timings }: Pick<PromptOutcome, 'timings'>,
   options: {
     readonly comfy: Pick<ComfyBackend, 'version'>;
-    readonly scope: JobScope;
+    readonly timings: Timings;
+    readonly signal: AbortSignal;
     readonly isColdStart: boolean;
   },
 ): Promise<RunDetails> {
-  const { comfy, scope, isColdStart } = options;
-  const comfyVersion = await comfy.version(scope.signal);
-  const phases = scope.timings;
+  const { comfy, timings: phases, signal, isColdStart } = options;
+  const comfyVersion = await comfy.version(signal);
   return {
     timings: {
       start: isColdStart ? 'cold' : 'warm',

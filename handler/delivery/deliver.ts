@@ -1,6 +1,6 @@
 import { safeName } from '../../lib/storage/key.ts';
 import type { Destination, StoredFile } from '../../lib/storage/storage.ts';
-import type { JobScope } from '../job-scope.ts';
+import type { DeliveryScope } from '../job-scope.ts';
 import type { Artifact, DeliveredFile } from '../outputs/artifact.ts';
 import { base64Bytes, InlineBudget, NO_STORE } from './inline-budget.ts';
 import type { DeliveryPlan } from './plan.ts';
@@ -13,7 +13,7 @@ import type { DeliveryPlan } from './plan.ts';
  */
 export async function deliver(
   artifacts: readonly Artifact[],
-  { jobId, signal, problems }: Pick<JobScope, 'jobId' | 'signal' | 'problems'>,
+  { jobId, signal, problems }: Pick<DeliveryScope, 'jobId' | 'signal' | 'problems'>,
   { plan, besides }: { readonly plan: DeliveryPlan; readonly besides?: unknown },
 ): Promise<readonly DeliveredFile[]> {
   const { destinations, inline, maxResultBytes } = plan;

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { Config } from '../../lib/config.ts';
 import { describeError, isError } from '../../lib/errors.ts';
-import type { JobScope } from '../job-scope.ts';
+import type { DeliveryScope } from '../job-scope.ts';
 import type { Artifact } from './artifact.ts';
 import { convertImage, type Conversion, type ConvertLimits } from './convert-image.ts';
 
@@ -36,7 +36,7 @@ export class Converter {
   async convert(
     artifacts: readonly Artifact[],
     conversion: Conversion | undefined,
-    scope: JobScope,
+    scope: DeliveryScope,
   ): Promise<readonly Artifact[]> {
     if (conversion === undefined || Object.keys(conversion).length === 0) return artifacts;
     const { signal, newScratchPath: newPath } = scope;

@@ -10,6 +10,9 @@ import { openTestScope } from '../test/rigs/test-scope.ts';
 const LARGE = Buffer.alloc(9 * 1024 * 1024, 'video');
 const GIF = Buffer.from('GIF89a\x01\x00\x01\x00\x80\x00\x00', 'latin1');
 
+/** A signal that does not abort. */
+const NEVER = new AbortController().signal;
+
 async function startSetup() {
   const parts = new AsyncDisposableStack();
   const simulator = parts.use(await startComfySimulator({ speed: Infinity }));
@@ -38,7 +41,7 @@ test('a large file is fetched to the scratch folder, and removed with it', async
   const large = await setup.keep('large.mp4', LARGE);
   const small = await setup.keep('small.bin', GIF);
   await using fetcher = setup.start();
-  const { artifacts, problems } = await fetcher.fetchAll([large, small]);
+  const { artifacts, problems } = await fetcher.fetchAll([large, small], NEVER);
   expect(problems).toEqual([]);
   expect(artifacts.map(({ mediaType }) => mediaType)).toEqual(['video/mp4', 'image/gif']);
   const [first, second] = artifacts;
@@ -53,7 +56,10 @@ test('a missing file is a problem with its name, and the others are fetched', as
   await using setup = await startSetup();
   const kept = await setup.keep('kept.gif', GIF);
   await using fetcher = setup.start();
-  const { artifacts, problems } = await fetcher.fetchAll([{ ...kept, filename: 'gone.gif' }, kept]);
+  const { artifacts, problems } = await fetcher.fetchAll(
+    [{ ...kept, filename: 'gone.gif' }, kept],
+    NEVER,
+  );
   expect(artifacts.map(({ filename }) => filename)).toEqual(['kept.gif']);
   expect(problems).toEqual([
     expect.stringMatching(
@@ -69,5 +75,5 @@ test('disposing aborts the downloads that are still running', async () => {
   fetcher.announce('1', JsonText.of({ gifs: [large] }));
   await fetcher[Symbol.asyncDispose]();
   expect(await readdir(setup.folder.path)).toEqual([]);
-  await expect(fetcher.fetchAll([large])).rejects.toMatchObject({ name: 'AbortError' });
+  await expect(fetcher.fetchAll([large], NEVER)).rejects.toMatchObject({ name: 'AbortError' });
 });

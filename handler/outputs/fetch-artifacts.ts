@@ -18,7 +18,7 @@ interface FetchOptions {
   /** Parallel downloads. */
   readonly transfers: number;
   readonly choice?: OutputChoice;
-  readonly scope: JobScope;
+  readonly scope: Pick<JobScope, 'log' | 'newScratchPath'>;
 }
 
 /**
@@ -28,14 +28,12 @@ interface FetchOptions {
 export class ArtifactFetcher implements AsyncDisposable {
   readonly #options: FetchOptions;
   readonly #disposed = new AbortController();
-  readonly #signal: AbortSignal;
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #downloads = new Map<string, Promise<Blob>>();
   #bytesInMemory = 0;
 
   constructor(options: FetchOptions) {
     this.#options = options;
-    this.#signal = AbortSignal.any([options.scope.signal, this.#disposed.signal]);
     this.#limit = pLimit(options.transfers);
   }
 
@@ -51,7 +49,9 @@ export class ArtifactFetcher implements AsyncDisposable {
   }
 
   /** All files of `records`, in order. A file that cannot be fetched is a problem, not an error. */
-  async fetchAll(records: readonly OutputRecord[]): Promise<FetchedArtifacts> {
+  async fetchAll(records: readonly OutputRecord[], signal: AbortSignal): Promise<FetchedArtifacts> {
+    const stop = () => this.#disposed.abort(signal.reason);
+    signal.addEventListener('abort', stop);
     const fetchOne = async (record: OutputRecord): Promise<Artifact | string> => {
       const { filename } = record;
       try {
@@ -65,7 +65,8 @@ export class ArtifactFetcher implements AsyncDisposable {
       }
     };
     const fetched = await Promise.all(records.map(fetchOne));
-    this.#signal.throwIfAborted();
+    signal.removeEventListener('abort', stop);
+    this.#disposed.signal.throwIfAborted();
     return {
       artifacts: fetched.filter((one) => typeof one !== 'string'),
       problems: fetched.filter((one) => typeof one === 'string'),
@@ -78,7 +79,11 @@ export class ArtifactFetcher implements AsyncDisposable {
       const memoryBytes =
         this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
       const { newScratchPath: newPath } = scope;
-      const content = await comfy.fetchFile(record, { signal: this.#signal, newPath, memoryBytes });
+      const content = await comfy.fetchFile(record, {
+        signal: this.#disposed.signal,
+        newPath,
+        memoryBytes,
+      });
       if (content.size <= memoryBytes) this.#bytesInMemory += content.size;
       return content;
     });

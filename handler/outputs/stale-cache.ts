@@ -36,6 +36,7 @@ export async function rerunIfCacheIsStale<T extends RunResult>(
     log.warn({ filename }, 'A cached file is gone; the workflow is run again');
     return await run();
   } catch (error) {
+    if (scope.timeout) return first;
     signal.throwIfAborted();
     if (!isError(error)) throw error;
     log.warn({ err: error }, 'A cached file is gone, and could not be made again');

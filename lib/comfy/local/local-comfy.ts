@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../../clock.ts';
-import { WorkerError } from '../../errors.ts';
+import { isError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type {
@@ -114,8 +114,17 @@ export class LocalComfy implements ComfyBackend {
     return this.#client.hasFile(file, signal);
   }
 
-  fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
-    return this.#client.fetchFile(file, options);
+  /** A file is read from a shared disk when ComfyUI does not answer: it may have died since it wrote the file. */
+  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
+    try {
+      return await this.#client.fetchFile(file, options);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const isUnanswered = isError(error) && error.cause !== undefined;
+      const found = isUnanswered ? await this.#outputFolder.maybeOpen(file) : undefined;
+      if (!found) throw error;
+      return found;
+    }
   }
 
   describeNodes(

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, openAsBlob } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
-import type { InputToStore, StoredInput } from '../backend.ts';
+import type { ComfyFile, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfyClient } from '../transport/client.ts';
 
 interface SharedFolderOptions {
@@ -44,6 +44,15 @@ export class SharedFolder {
     }
     this.#notFoundOver = clientId;
     return undefined;
+  }
+
+  /** A file in this folder, if the folder was found before; ComfyUI is not asked. Undefined when it is not there. */
+  async maybeOpen({ filename, subfolder, type }: ComfyFile): Promise<Blob | undefined> {
+    if (this.#path === undefined || type !== this.#options.type) return undefined;
+    const path = resolve(this.#path, subfolder, filename);
+    if (!path.startsWith(resolve(this.#path) + sep)) return undefined;
+    const found = await openAsBlob(path).catch(() => undefined);
+    return found && found.size > 0 ? found : undefined;
   }
 
   /** From the arguments of ComfyUI, else beside its `custom_nodes`, else beside its `main.py`. */
