@@ -54,10 +54,12 @@ export interface NodeContext extends NodeHost {
   progress(value: number, max: number, previewJpeg?: Uint8Array): Promise<void>;
   /** Waits `ms` milliseconds, divided by the simulator's speed. */
   work(ms: number): Promise<void>;
+  /** Writes a line into the log, once for each text. */
+  note(text: string): void;
 }
 
 export interface NodeResult {
-  /** One value per output slot. */
+  /** One value per output slot; a list for a slot that gives lists. */
   readonly outputs?: readonly unknown[];
   /** The `ui` output of an output node: `{images: [{filename, subfolder, type}]}`. */
   readonly ui?: Readonly<Record<string, readonly unknown[]>>;
@@ -79,6 +81,10 @@ export interface NodeDefinition {
     inputs: Readonly<Record<string, unknown>>,
     host: NodeHost,
   ): Promise<Record<string, string>> | Record<string, string>;
+  /** Names of the inputs the node needs, of those that are lazy. Lazy inputs whose nodes have not run are undefined. */
+  needs?(inputs: Readonly<Record<string, unknown>>): readonly string[];
+  /** The node also receives inputs that its class does not declare. */
+  readonly acceptsAllInputs?: true;
   /** ComfyUI's IS_CHANGED: the node runs again when the returned text differs from the last run. */
   fingerprint?(inputs: Readonly<Record<string, unknown>>, host: NodeHost): Promise<string> | string;
 }
@@ -91,9 +97,12 @@ export interface ImageBatch {
   readonly frames: readonly Uint8Array[];
 }
 
+/** Node classes by name. */
+export type NodeClasses = Pick<ReadonlyMap<string, NodeDefinition>, 'has' | 'get' | 'keys'>;
+
 /** The node classes of a server. */
 export interface Catalogue {
-  readonly nodes: ReadonlyMap<string, NodeDefinition>;
+  readonly nodes: NodeClasses;
   readonly host: NodeHost;
 }
 
@@ -114,6 +123,15 @@ export async function describeClasses(
     return [name, { definition, info: await definition.info(host) }];
   });
   return new Map(await Promise.all(described));
+}
+
+/** The value of a slot whose class declares it as a list. A node without lists runs once for each of its items. */
+export class ValueList {
+  readonly items: readonly unknown[];
+
+  constructor(items: readonly unknown[]) {
+    this.items = items;
+  }
 }
 
 /** An output value that blocks all downstream nodes without failing the prompt (ComfyUI's `ExecutionBlocker`). */

@@ -45,6 +45,7 @@ export class Executor {
   readonly #state: ExecutorState;
   readonly #interruption = { requested: false };
   #killed = false;
+  readonly #notes = new Set<string>();
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -54,6 +55,7 @@ export class Executor {
       events: options.events,
       interruption: this.#interruption,
       work: (ms) => this.#work(ms),
+      note: (text) => this.#note(text),
       checkAlive: () => this.#checkAlive(),
     };
   }
@@ -109,6 +111,12 @@ export class Executor {
     const scaled = ms / this.#options.speed;
     if (scaled > 0) await sleep(scaled, undefined, { signal: this.#options.signal });
     this.#checkAlive();
+  }
+
+  #note(text: string): void {
+    if (this.#notes.has(text)) return;
+    this.#notes.add(text);
+    this.#options.logger?.info(text);
   }
 
   #checkAlive(): void {

@@ -5,6 +5,8 @@ export interface PlanOptions {
   readonly graph: Graph;
   isCached(id: string): boolean;
   isOutput(id: string): boolean;
+  /** Inputs whose nodes run only when {@link Plan.require} asks for them. */
+  lazyInputs(id: string): readonly string[];
 }
 
 /**
@@ -21,10 +23,12 @@ export class Plan {
   /** @throws PythonError for a link to a missing node, which kills ComfyUI's executor. */
   constructor(outputs: readonly string[], options: PlanOptions) {
     this.#options = options;
-    const found = [...outputs].reverse();
-    for (let id = found.pop(); id !== undefined; id = found.pop()) {
-      if (!this.#waitsFor.has(id)) found.push(...this.#add(id));
-    }
+    this.#addAll(outputs);
+  }
+
+  /** A node turns out to need lazy inputs: it waits for their nodes and becomes ready again after them. */
+  require(id: string, sources: readonly string[]): void {
+    this.#addAll(this.#wait(id, sources));
   }
 
   get isDone(): boolean {
@@ -55,6 +59,13 @@ export class Plan {
     return first;
   }
 
+  #addAll(ids: readonly string[]): void {
+    const found = [...ids].reverse();
+    for (let id = found.pop(); id !== undefined; id = found.pop()) {
+      if (!this.#waitsFor.has(id)) found.push(...this.#add(id));
+    }
+  }
+
   #fedBy(id: string): string[] {
     return [...(this.#feeds.get(id) ?? [])];
   }
@@ -62,12 +73,23 @@ export class Plan {
   #add(id: string): string[] {
     const node = this.#options.graph.get(id);
     if (!node) throw new PythonError('KeyError', pyRepr(id));
-    const values = [...(inputsOf(node)?.values() ?? [])];
-    const sources = values.flatMap((value) => maybeLink(value)?.from ?? []);
-    const needs = new Set(sources.filter((source) => !this.#options.isCached(source)));
-    this.#waitsFor.set(id, needs);
-    for (const need of needs) this.#feedsOf(need).add(id);
-    return [...needs];
+    const lazy = this.#options.lazyInputs(id);
+    const eager = [...(inputsOf(node) ?? [])].filter(([name]) => !lazy.includes(name));
+    this.#waitsFor.set(id, new Set());
+    return this.#wait(
+      id,
+      eager.flatMap(([, value]) => maybeLink(value)?.from ?? []),
+    );
+  }
+
+  /** Lets the node wait for those of the sources that have not run, and returns them. */
+  #wait(id: string, sources: readonly string[]): string[] {
+    const needs = sources.filter((source) => !this.#options.isCached(source));
+    for (const need of needs) {
+      this.#waitsFor.get(id)?.add(need);
+      this.#feedsOf(need).add(id);
+    }
+    return needs;
   }
 
   #feedsOf(id: string): Set<string> {

@@ -1,12 +1,12 @@
 import { signGraph, type ResultCache } from './cache.ts';
 import {
   classOf,
-  declaredInputs,
   hiddenInputs,
   inputsOf,
   maybeLink,
   type Graph,
 } from '../validation/graph.ts';
+import { declaredInputs, nestInputs } from '../nodes/dynamic-inputs.ts';
 import { toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 import type { QueuedPrompt } from './queue.ts';
@@ -50,14 +50,42 @@ export class PreparedGraph {
     return cache.get(this.signatures.get(id)) !== undefined;
   }
 
-  /** The values of a node's declared inputs: literals as JavaScript values, links resolved from the cache. */
+  /**
+   * The values of a node's declared inputs by name: literals as JavaScript values, links resolved from the cache. A link to
+   * a node that has not run gives undefined.
+   */
   gatherInputs(id: string, cache: ResultCache): Record<string, unknown> {
-    const inputs = inputsOf(this.#node(id));
-    const values = declaredInputs(this.describedNode(id).info).flatMap(({ name }) => {
-      const value = inputs?.get(name);
+    const { definition, info } = this.describedNode(id);
+    const inputs = inputsOf(this.#node(id)) ?? new Map<string, PyValue>();
+    const names = definition.acceptsAllInputs
+      ? [...inputs.keys()]
+      : declaredInputs(info, inputs).map(({ name }) => name);
+    const values = names.flatMap((name) => {
+      const value = inputs.get(name);
       return value === undefined ? [] : [[name, this.#resolve(value, cache)] as const];
     });
     return Object.fromEntries(values);
+  }
+
+  /** Values of {@link gatherInputs}, with those of dynamic inputs in nested objects. */
+  nestInputs(id: string, values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+    const inputs = inputsOf(this.#node(id)) ?? new Map<string, PyValue>();
+    return nestInputs(this.describedNode(id).info, inputs, values);
+  }
+
+  /** Nodes that feed this one through the given inputs. */
+  sourcesOf(id: string, names: readonly string[]): string[] {
+    const inputs = inputsOf(this.#node(id));
+    return names.flatMap((name) => maybeLink(inputs?.get(name))?.from ?? []);
+  }
+
+  /** Names of linked inputs that the node may not need. Only its class can tell, when the others are known. */
+  lazyInputs(id: string): string[] {
+    const inputs = inputsOf(this.#node(id));
+    if (!inputs || !this.describedNode(id).definition.needs) return [];
+    return declaredInputs(this.describedNode(id).info, inputs)
+      .filter(({ name, options }) => options.lazy === true && maybeLink(inputs.get(name)))
+      .map(({ name }) => name);
   }
 
   /** The values of a node's hidden inputs, as error messages show them. */

@@ -10,6 +10,7 @@ import {
   type Catalogue,
 } from '../nodes/node.ts';
 import type { ResultCache } from './cache.ts';
+import { runOverLists } from './run-over-lists.ts';
 import { describeException, describeInputs } from '../python/exceptions.ts';
 import type { Graph } from '../validation/graph.ts';
 import type { NodeOutput, Outcome, StatusMessage } from './history.ts';
@@ -27,12 +28,16 @@ export interface ExecutorState {
   /** ComfyUI's interrupt flag: one for the whole process. Cleared when a prompt starts and when a node has seen it. */
   readonly interruption: { requested: boolean };
   readonly work: (ms: number) => Promise<void>;
+  readonly note: (text: string) => void;
   /** Throws when the executor has been killed. */
   readonly checkAlive: () => void;
 }
 
 /** Why a prompt stopped before all its nodes were done. */
 type StopReason = 'interrupted' | 'failed';
+
+/** Names of lazy inputs that a node turns out to need. */
+type Needs = readonly string[];
 
 class Interrupted extends Error {}
 
@@ -77,6 +82,7 @@ export class PromptRun {
       graph: this.#prepared.graph,
       isCached: (id) => this.#isCached(id),
       isOutput: (id) => this.#prepared.describedNode(id).info.output_node,
+      lazyInputs: (id) => this.#prepared.lazyInputs(id),
     });
     while (!plan.isDone) {
       const id = plan.next();
@@ -85,14 +91,15 @@ export class PromptRun {
         return;
       }
       const stop = await this.#runNode(id);
-      if (stop) return stop;
-      plan.done(id);
+      if (typeof stop === 'string') return stop;
+      if (stop) plan.require(id, this.#prepared.sourcesOf(id, stop));
+      else plan.done(id);
     }
     this.#record('execution_success', {});
     return undefined;
   }
 
-  async #runNode(id: string): Promise<StopReason | undefined> {
+  async #runNode(id: string): Promise<StopReason | Needs | undefined> {
     if (this.#isCached(id)) {
       this.#reuse(id);
       return;
@@ -101,8 +108,7 @@ export class PromptRun {
     this.#state.events.progressState(this.#progress);
     this.#state.events.executing(this.#prompt.promptId, id);
     try {
-      await this.#execute(id);
-      return undefined;
+      return await this.#execute(id);
     } catch (error) {
       this.#state.checkAlive();
       if (error instanceof ProcessCrash) throw error;
@@ -110,21 +116,30 @@ export class PromptRun {
     }
   }
 
-  async #execute(id: string): Promise<void> {
+  /** Returns the inputs that must be known first, if there are any. */
+  async #execute(id: string): Promise<Needs | undefined> {
     // ComfyUI serves HTTP in another thread, so an interrupt can arrive between any two nodes.
     await nextTurn();
     this.#throwIfInterrupted();
     const { cache } = this.#state;
     const inputs = this.#prepared.gatherInputs(id, cache);
-    const blocker = Object.values(inputs).find(isBlocker);
-    const result = blocker
-      ? this.#block(id, blocker)
-      : await this.#prepared.describedNode(id).definition.execute(inputs, this.#contextOf(id));
+    const { definition, info } = this.#prepared.describedNode(id);
+    const needs = definition.needs?.(inputs).filter((name) => inputs[name] === undefined) ?? [];
+    if (needs.length > 0) return needs;
+    const result = await runOverLists(info, inputs, (values) => this.#runOnce(id, values));
     this.#state.checkAlive();
     const shown = result.ui && this.#show(id, result.ui);
     cache.set(this.#prepared.signatures.get(id), { outputs: result.outputs ?? [], shown });
     this.#executed.push(id);
     this.#finish(id);
+    return undefined;
+  }
+
+  async #runOnce(id: string, values: Readonly<Record<string, unknown>>): Promise<NodeResult> {
+    const blocker = Object.values(values).find(isBlocker);
+    if (blocker) return this.#block(id, blocker);
+    const { definition } = this.#prepared.describedNode(id);
+    return definition.execute(this.#prepared.nestInputs(id, values), this.#contextOf(id));
   }
 
   /** A bug of ComfyUI 0.8.0: without a client, the outputs of cached nodes are missing from the history. */
@@ -178,6 +193,7 @@ export class PromptRun {
       extraPnginfo: pnginfo && JsonText.parse(writeJson(pnginfo)),
       progress: (value, max, preview) => this.#step(id, { value, max, preview }),
       work: (ms) => this.#state.work(ms),
+      note: (text) => this.#state.note(text),
     };
   }
 

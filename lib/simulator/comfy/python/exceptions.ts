@@ -1,4 +1,5 @@
-import type { ImageBatch } from '../nodes/node.ts';
+import { ValueList, type ImageBatch } from '../nodes/node.ts';
+import { PyFloat } from './python-json.ts';
 import { pyStr, fromPlain } from './python-text.ts';
 
 /**
@@ -16,14 +17,19 @@ export function describeException(error: Error) {
 
 const OUT_OF_MEMORY = '(simulated) The GPU has too little memory; try a smaller batch_size.';
 
-/** Inputs of the failed node, each as a list of one value. Values other than scalars are shown as Python prints them. */
+/** Inputs of the failed node, each as a list, of one value as a rule. Values other than scalars are shown as Python prints them. */
 export function describeInputs(inputs: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, [show(value)]]));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => [
+      name,
+      value instanceof ValueList ? value.items.map(show) : [show(value)],
+    ]),
+  );
 }
 
 function show(value: unknown): unknown {
   if (value === undefined) return null;
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || value instanceof PyFloat) return value;
   if ('frames' in value) return tensorText(value as ImageBatch);
   return Array.isArray(value) ? pyStr(fromPlain(value)) : '<simulated object>';
 }

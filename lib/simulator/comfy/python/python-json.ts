@@ -14,6 +14,10 @@ export class PyFloat {
   constructor(value: number) {
     this.value = value;
   }
+
+  valueOf(): number {
+    return this.value;
+  }
 }
 
 /** JSON text that is copied into a larger document unchanged. */

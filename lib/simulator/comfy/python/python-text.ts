@@ -145,6 +145,7 @@ export function fromPlain(value: unknown): PyValue {
       return value;
     case 'object':
       if (value === null) return null;
+      if (value instanceof PyFloat) return value;
       if (typeof value.valueOf() !== 'object') return fromPlain(value.valueOf());
       if (value instanceof Map) return value as Map<string, PyValue>;
       if (Array.isArray(value)) return value.map(fromPlain);

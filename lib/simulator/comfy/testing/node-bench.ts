@@ -36,6 +36,7 @@ export async function startNodeBench(
       return Promise.resolve();
     },
     work: () => Promise.resolve(),
+    note: () => undefined,
     ...facts,
   };
   const run = async (name: string, inputs: object) =>

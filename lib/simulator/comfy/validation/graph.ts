@@ -1,4 +1,4 @@
-import type { InputSpec, NodeInfo } from '../nodes/node.ts';
+import type { NodeInfo } from '../nodes/node.ts';
 import { PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
 
 /** The workflow of a prompt: nodes by id, in document order. Each node is a dict with `class_type` and `inputs`. */
@@ -25,28 +25,6 @@ export function classOf(node: PyDict): string {
 export function inputsOf(node: PyDict): PyDict | undefined {
   const inputs = node.get('inputs');
   return inputs instanceof Map ? inputs : undefined;
-}
-
-export interface DeclaredInput {
-  readonly name: string;
-  readonly required: boolean;
-  readonly type: string | readonly unknown[];
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-/** Required inputs first, in the order of their declaration. */
-export function declaredInputs(info: NodeInfo): DeclaredInput[] {
-  const declare = (specs: Readonly<Record<string, InputSpec>>, required: boolean) =>
-    Object.entries(specs).map(([name, [type, options = {}]]) => ({
-      name,
-      required,
-      type,
-      options,
-    }));
-  return [
-    ...declare(info.input.required ?? {}, true),
-    ...declare(info.input.optional ?? {}, false),
-  ];
 }
 
 /** Names and kinds of hidden inputs: `PROMPT`, `EXTRA_PNGINFO`, `UNIQUE_ID`. */

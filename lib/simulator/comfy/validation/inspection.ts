@@ -1,6 +1,7 @@
 import type { DescribedNode, NodeDefinition, NodeHost, NodeInfo } from '../nodes/node.ts';
 import { TRACEBACK } from '../python/exceptions.ts';
-import { classOf, declaredInputs, type DeclaredInput, type Graph } from './graph.ts';
+import { declaredInputs, type DeclaredInput } from '../nodes/dynamic-inputs.ts';
+import { classOf, type Graph } from './graph.ts';
 import { PyFloat, toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 import {
@@ -103,7 +104,7 @@ export class Inspection {
     this.#findings.set(id, { valid: false, errors: [] });
     const errors: Complaint[] = [];
     let valid = true;
-    for (const input of declaredInputs(info)) {
+    for (const input of declaredInputs(info, inputs)) {
       const upstream = await this.#inspectInput(input, inputs, definition, errors);
       valid &&= upstream;
     }
@@ -120,7 +121,7 @@ export class Inspection {
   ): Promise<boolean> {
     const value = inputs.get(input.name);
     if (value === undefined) {
-      if (input.required) errors.push(missingInput(input.name));
+      if (input.required) errors.push(missingInput(input));
       return true;
     }
     if (Array.isArray(value)) return this.#inspectLink(input, value, errors);
@@ -229,7 +230,7 @@ function innerException(input: DeclaredInput, link: PyValue[], error: Error): Co
 }
 
 function literalInputs(info: NodeInfo, inputs: PyDict): Record<string, unknown> {
-  const literals = declaredInputs(info).flatMap(({ name }) => {
+  const literals = declaredInputs(info, inputs).flatMap(({ name }) => {
     const value = inputs.get(name);
     return value === undefined || Array.isArray(value) ? [] : [[name, toPlain(value)] as const];
   });

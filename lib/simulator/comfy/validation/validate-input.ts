@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DeclaredInput } from './graph.ts';
+import type { DeclaredInput } from '../nodes/dynamic-inputs.ts';
 import type { PyDict, PyValue } from '../python/python-json.ts';
 import {
   fromPlain,
@@ -33,11 +33,11 @@ export function inputConfig(input: DeclaredInput): unknown[] {
   return [input.type, input.options];
 }
 
-export function missingInput(name: string): Complaint {
+export function missingInput({ name, label }: DeclaredInput): Complaint {
   return {
     type: 'required_input_missing',
     message: 'Required input is missing',
-    details: name,
+    details: label,
     extra_info: { input_name: name },
   };
 }
@@ -66,12 +66,18 @@ export function typeMismatch(input: DeclaredInput, received: unknown, link: PyVa
   };
 }
 
-/** Types are compatible when equal, when one is `*`, or when lists of types (`INT,FLOAT`) overlap. */
+/**
+ * Types are compatible when equal, when one is `*` or follows another input (only the editor checks that), or when lists of
+ * types (`INT,FLOAT`) overlap.
+ */
 export function typesFit(received: unknown, declared: unknown): boolean {
-  if (received === '*' || declared === '*' || isDeepStrictEqual(received, declared)) return true;
+  if (isDeepStrictEqual(received, declared)) return true;
+  if ([received, declared].some((type) => type === '*' || type === 'COMFY_MATCHTYPE_V3')) return true;
+  if (Array.isArray(received) && declared === 'COMBO') return true;
   if (typeof received !== 'string' || typeof declared !== 'string') return false;
   const types = (list: string) => list.split(',').map((type) => type.trim());
-  return types(received).some((type) => types(declared).includes(type));
+  const [from, to] = [types(received), types(declared)];
+  return from.includes('*') || to.includes('*') || from.some((type) => to.includes(type));
 }
 
 /**
