@@ -156,8 +156,19 @@ test('an input without a link gets the one that cg-use-everywhere lists', () => 
     type: 'IMAGE',
   });
   const extra = { ue_links: [broadcast(3), broadcast(4)] };
-  const nodes = [image(1), image(2), save(3, null), save(4, 1)];
-  const converted = convert(nodes, [[1, 2, 0, 4, 0, 'IMAGE']], { extra });
+  const everywhere = {
+    id: 9,
+    type: 'Anything Everywhere',
+    inputs: [slot('anything', '*', 2)],
+    outputs: [],
+  };
+  const nodes = [image(1), image(2), save(3, null), save(4, 1), everywhere];
+  const links = [
+    [1, 2, 0, 4, 0, 'IMAGE'],
+    [2, 1, 0, 9, 0, 'IMAGE'],
+  ];
+  const converted = convert(nodes, links, { extra });
+  expect(Object.keys(converted)).toEqual(['1', '2', '3', '4']); // the pack is not installed
   expect(converted['3']?.inputs.images).toEqual(['1', 0]);
   expect(converted['4']?.inputs.images).toEqual(['2', 0]);
 });

@@ -10,8 +10,8 @@ import { promotedValues, type NodeReader } from './promoted-values.ts';
 import { rollPrompt } from './prompt-text.ts';
 import { savedValues, type WidgetValues } from './saved-values.ts';
 import { createEnter, unfold, type PlacedNode } from './subgraphs.ts';
-import { NAMES_FILES, replaceText } from './text-replacements.ts';
-import { isVirtual } from './virtual-nodes.ts';
+import { namesFiles, replaceText } from './text-replacements.ts';
+import { BROADCASTS, isVirtual } from './virtual-nodes.ts';
 
 /**
  * Conversion of a workflow from the editor's format to the API format. The real editor decides what is right: for the same
@@ -51,7 +51,12 @@ export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
   const file = readEditorFile(sent);
   const reader = createReader(file, infos);
   const found = [...unfold({ graph: file.graph, prefix: '' }, reader.enter)];
-  const placed = found.filter((one) => infos.has(one.node.type) || !isRemark(one));
+  const hasBroadcasts = sent.get('extra')?.get('ue_links') !== undefined;
+  const placed = found.filter(
+    (one) =>
+      infos.has(one.node.type) ||
+      !(isRemark(one) || (hasBroadcasts && BROADCASTS.has(one.node.type))),
+  );
   const problems = [...unknownClasses(placed, infos), ...misfits(placed, reader)];
   if (problems.length > 0) throw unconvertible(problems);
 
@@ -124,9 +129,7 @@ function sentValues(node: EditorNode, file: EditorFile, reader: NodeReader): Wid
     const text = value?.asString();
     if (text === undefined) continue;
     let sent = hasOption(input, 'dynamicPrompts') ? rollPrompt(text) : text;
-    if (input.name === 'filename_prefix' && NAMES_FILES.has(node.type)) {
-      sent = replaceText(sent, file, reader);
-    }
+    if (namesFiles(node.type, input.name)) sent = replaceText(sent, file, reader);
     if (sent !== text) values.set(input.name, JsonText.of(sent));
   }
   return values;

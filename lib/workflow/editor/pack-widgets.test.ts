@@ -31,6 +31,7 @@ const infos = withClasses({
       optional: { format: [['None'], { formats: { None: {} } }] },
     },
   },
+  'Display Any (rgthree)': { input: { required: { source: ['*', {}] } } },
   'Seed (rgthree)': { input: { required: { seed: ['INT', { default: 0, min: -9, max: 9 }] } } },
   ToPipe: {
     input: {
@@ -123,6 +124,10 @@ test('a seed of -1 becomes a random number where the page of the pack does so', 
   const { seed } = inputsOf('Seed (rgthree)', { widgets_values: [-1] }) ?? {};
   expect(seed).toEqual(expect.any(Number));
   expect(seed).not.toBe(-1);
+});
+
+test('what a node showed of the last run is not sent', () => {
+  expect(inputsOf('Display Any (rgthree)', { widgets_values: ['old'] })).toEqual({ output: '' });
 });
 
 test('a menu that only inserts text has its first choice', () => {

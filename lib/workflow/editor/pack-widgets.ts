@@ -13,6 +13,8 @@ export interface ExtraWidget {
   readonly after?: string;
   /** Its value if the file has none. */
   readonly value: JsonText;
+  /** It always has this value: it shows something of the last run. */
+  readonly isFixed?: boolean;
 }
 
 const EMPTY = JsonText.of('');
@@ -26,7 +28,8 @@ export const EXTRA_WIDGETS: ReadonlyMap<string, readonly ExtraWidget[]> = new Ma
     ],
     Preview3D: [{ name: 'image', value: EMPTY }],
     SaveGLB: [{ name: 'image', value: EMPTY }],
-    'Display Any (rgthree)': [{ name: 'output', value: EMPTY }],
+    'Display Any (rgthree)': [{ name: 'output', value: EMPTY, isFixed: true }],
+    'Display Int (rgthree)': [{ name: 'output', value: EMPTY, isFixed: true }],
     'Power Primitive (rgthree)': [
       { name: 'type', value: JsonText.of('STRING') },
       { name: 'value', value: EMPTY },
@@ -158,8 +161,13 @@ export function previewOf({ type, nodeId }: EditorNode): JsonText | undefined {
     : undefined;
 }
 
-/** Combos of the Impact pack that only insert text elsewhere. They always have their first choice. */
-export const MENUS: ReadonlySet<string> = new Set(['Select to add LoRA', 'Select to add Wildcard']);
+/** Combos that only insert text elsewhere. They always have their first choice. */
+export function isMenu(type: string, name: string): boolean {
+  return MENUS.has(name) || (type === 'PromptBuilder //Inspire' && name === 'preset');
+}
+
+/** Names of such combos in Impact, Inspire and Easy-Use. */
+const MENUS: ReadonlySet<string> = new Set(['Select to add LoRA', 'Select to add Wildcard']);
 
 /** Numbers that stand for a random seed: the page of the pack replaces them before it submits the workflow. */
 export function isRandomSeed(type: string, name: string, value: JsonText): boolean {

@@ -2,7 +2,7 @@ import type { JsonText } from '../../json.ts';
 import { hasOption, listsChoice, type InputInfo, type NodeInfo } from '../node-info.ts';
 import { DYNAMIC_COMBO, DYNAMIC_GROUP, hasChosenOption } from './dynamic-inputs.ts';
 import type { EditorNode } from './editor-file.ts';
-import { FORMER_ORDER, MENUS, OWN_WIDGETS, previewOf, renewNames } from './pack-widgets.ts';
+import { FORMER_ORDER, isMenu, OWN_WIDGETS, previewOf, renewNames } from './pack-widgets.ts';
 import {
   defaultOf,
   UNSAVED_TYPES,
@@ -110,9 +110,9 @@ function fill(
   for (let step = widgets.next(); !step.done;) {
     const widget = step.value;
     const taken = take(widget);
-    const isPreview = preview && widget.kind === 'input' && widget.name === 'image';
-    const isMenu = widget.kind === 'input' && MENUS.has(widget.name);
-    const saved = taken?.kind === 'null' || isPreview || isMenu ? undefined : taken;
+    const isPreview = preview !== undefined && widget.kind === 'input' && widget.name === 'image';
+    const isIgnored = isPreview || taken?.kind === 'null' || isFixed(widget, node);
+    const saved = isIgnored ? undefined : taken;
     const fit = saved ? fitOf(widget, saved, node) : 'fits';
     if (fit === 'misfit') misfits++;
     if (fit === 'odd') oddities++;
@@ -121,6 +121,12 @@ function fill(
     step = widgets.next(value);
   }
   return { values, misfits, oddities };
+}
+
+/** Whether the value is always the default, whatever is saved. */
+function isFixed(widget: Widget, { type }: EditorNode): boolean {
+  if (widget.kind === 'extra') return widget.extra.isFixed === true;
+  return widget.kind === 'input' && isMenu(type, widget.name);
 }
 
 function defaultValue(widget: Widget): JsonText | undefined {

@@ -40,11 +40,14 @@ test('a date is written in the given format', () => {
   expect(prefixOf('%date:hhmmss%')).toMatch(/^\d{6}$/);
 });
 
-test('only the savers of ComfyUI itself have their names replaced', () => {
+test('only savers that are known to do so have their names replaced', () => {
   const infos = withClasses({
+    VHS_VideoCombine: { input: { required: { filename_prefix: ['STRING', {}] } }, output: [] },
     MySaver: { input: { required: { filename_prefix: ['STRING', {}] } }, output: [] },
   });
   const saver = { id: 3, type: 'MySaver', outputs: [], widgets_values: ['%EmptyImage.width%'] };
-  const converted = convert([image(1), saver], [], {}, infos);
+  const video = { ...saver, id: 4, type: 'VHS_VideoCombine' };
+  const converted = convert([image(1), saver, video], [], {}, infos);
+  expect(converted['4']?.inputs.filename_prefix).toBe('64');
   expect(converted['3']?.inputs.filename_prefix).toBe('%EmptyImage.width%');
 });

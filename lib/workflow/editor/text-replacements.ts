@@ -2,12 +2,18 @@ import type { EditorFile, EditorNode } from './editor-file.ts';
 import type { NodeReader } from './promoted-values.ts';
 
 /**
- * `%Node title.widget%` and `%date:yyyy-MM-dd%` in the file names of ComfyUI's own savers. The editor replaces them before
+ * `%Node title.widget%` and `%date:yyyy-MM-dd%` in the file names of savers. The editor replaces them before
  * it submits a prompt; ComfyUI itself knows only `%width%`, `%year%` and the like.
  */
 
-/** Classes whose `filename_prefix` is replaced. They have no name by which others refer to them. */
-export const NAMES_FILES: ReadonlySet<string> = new Set([
+/** Whether the editor, or the page of the node's pack, replaces the text of this input. */
+export function namesFiles(type: string, input: string): boolean {
+  if (EASY_USE.has(type)) return input === 'filename_prefix' || input === 'save_prefix';
+  return input === 'filename_prefix' && (CORE_SAVERS.has(type) || PACK_SAVERS.has(type));
+}
+
+/** ComfyUI's own savers. They have no name by which others refer to them. */
+const CORE_SAVERS: ReadonlySet<string> = new Set([
   'CLIPSave',
   'LoraSave',
   'ModelSave',
@@ -28,6 +34,28 @@ export const NAMES_FILES: ReadonlySet<string> = new Set([
   'SaveVideo',
   'SaveWEBM',
   'VAESave',
+]);
+
+/** Savers of KJNodes and VideoHelperSuite. */
+const PACK_SAVERS: ReadonlySet<string> = new Set([
+  'DecodeAndSaveVideo',
+  'LoraExtractKJ',
+  'ModelSaveKJ',
+  'SaveImageKJ',
+  'SaveImageWithAlpha',
+  'SaveStringKJ',
+  'VHS_VideoCombine',
+]);
+
+const EASY_USE: ReadonlySet<string> = new Set([
+  'easy detailerFix',
+  'easy fullkSampler',
+  'easy imageSave',
+  'easy kSampler',
+  'easy kSamplerDownscaleUnet',
+  'easy kSamplerInpainting',
+  'easy kSamplerSDTurbo',
+  'easy kSamplerTiled',
 ]);
 
 /** Replaces what can be replaced. A node or widget that does not exist leaves the text as it is. */
@@ -61,7 +89,7 @@ function findNode(name: string, { graph, subgraphs }: EditorFile, reader: NodeRe
 /** The name that the editor offers for search and replace. It is the class until the user changes it. */
 function nameOf({ type, properties }: EditorNode, { infoOf }: NodeReader): string | undefined {
   const own = properties?.get('Node name for S&R')?.asString();
-  return own ?? (infoOf(type) && !NAMES_FILES.has(type) ? type : undefined);
+  return own ?? (infoOf(type) && !CORE_SAVERS.has(type) ? type : undefined);
 }
 
 function widgetText(node: EditorNode, widget: string, reader: NodeReader): string | undefined {

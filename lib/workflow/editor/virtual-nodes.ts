@@ -38,6 +38,17 @@ const GIVES_NOTHING: ReadonlySet<string> = new Set([
   'Random Unmuter (rgthree)',
 ]);
 
+/**
+ * Nodes of cg-use-everywhere. ComfyUI runs them as nodes that do nothing; their work is the links in the file. If the pack is
+ * not installed, these links are enough.
+ */
+export const BROADCASTS: ReadonlySet<string> = new Set([
+  'Anything Everywhere',
+  'Anything Everywhere3',
+  'Anything Everywhere?',
+  'Prompts Everywhere',
+]);
+
 export function isVirtual(type: string): boolean {
   return [PASSES_ON, GIVES_VALUE, READS_NAME, WRITES_NAME, GIVES_NOTHING].some((types) =>
     types.has(type),
