@@ -1,6 +1,7 @@
 import type { EndpointInputPayload } from 'runpod-sdk';
 import { z } from 'zod';
 import { isError, WorkerError } from '../errors.ts';
+import { under } from '../http/base-url.ts';
 import type { JsonText } from '../json.ts';
 import { connectionProblem } from './requests.ts';
 
@@ -45,7 +46,7 @@ export function parseEndpoint(text: string): EndpointAddress {
   if (/^[\w-]+$/.test(text)) return { endpointId: text, isRunpod: true };
   const url = maybeHttpUrl(text);
   if (!url) throw notAnEndpoint(text);
-  const path = url.pathname.replace(/\/(?:run|runsync)?\/*$/, '');
+  const path = under(url.pathname, '').replace(/\/(?:run|runsync)$/, '');
   const [, prefix = '', endpointId] = /^(.*?\/v2)(?:\/([^/]+))?$/.exec(path) ?? [];
   if (prefix === '' && path !== '') throw notAnEndpoint(text);
   return {

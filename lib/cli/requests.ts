@@ -1,6 +1,8 @@
 import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
+import { under } from '../http/base-url.ts';
 import { redactUrl } from '../http/redact.ts';
+import { USER_AGENT } from '../version.ts';
 
 /**
  * Resolves when ComfyUI answers. Waits only a few seconds, because a person is waiting.
@@ -22,7 +24,7 @@ export async function findComfy(
 async function problemOf(url: string, signal: AbortSignal): Promise<string | undefined> {
   try {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-    const response = await fetch(url, { signal: inTime });
+    const response = await fetch(under(url, '/'), { signal: inTime, headers: HEADERS });
     await response.body?.cancel();
     return response.ok ? undefined : `it answered ${response.status} ${response.statusText}`;
   } catch (error) {
@@ -54,15 +56,10 @@ export async function getJson(url: string, signal: AbortSignal): Promise<unknown
 /** Sends one request. The `Error` that it throws names the request and the reason. */
 export async function ask(url: string, signal: AbortSignal, method = 'GET'): Promise<Response> {
   try {
-    return await fetch(url, { method, signal, redirect: 'manual' });
+    return await fetch(url, { method, signal, headers: HEADERS, redirect: 'manual' });
   } catch (error) {
     throw new Error(`[${method}] ${redactUrl(url)}: ${connectionProblem(error)}`, { cause: error });
   }
-}
-
-/** A URL below a base URL that may have a path. */
-export function under(base: string, path: string): string {
-  return `${base.replace(/\/+$/, '')}${path}`;
 }
 
 /** Why a request of `fetch` failed: its error says only that, the cause has the reason. */
@@ -71,6 +68,7 @@ export function connectionProblem(error: unknown): string {
   return errnoOf(cause) ?? describeError(cause);
 }
 
+const HEADERS = { 'user-agent': USER_AGENT };
 const START_MS = 3000;
 const ANSWER_MS = 10_000;
 const POLL_MS = 250;

@@ -7,6 +7,7 @@ import { redactUrl } from '../http/redact.ts';
 import { retry, RETRY_POLICIES } from '../http/retry.ts';
 import { valueOf } from '../json-body.ts';
 import type { EncodedResult } from '../queues/queue.ts';
+import { USER_AGENT } from '../version.ts';
 
 const ImageSchema = z.object({ filename: z.string(), type: z.string(), data: z.string() });
 
@@ -110,7 +111,7 @@ class Refused extends Error {}
 
 async function fetchOnce(url: string, signal: AbortSignal): Promise<Buffer> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
-  const response = await fetch(url, { signal: inTime });
+  const response = await fetch(url, { signal: inTime, headers: { 'user-agent': USER_AGENT } });
   if (response.ok) return Buffer.from(await response.arrayBuffer());
   await response.body?.cancel();
   const { status, statusText } = response;

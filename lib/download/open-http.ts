@@ -2,7 +2,7 @@ import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import { answerFailure } from '../http/failure.ts';
-import { VERSION } from '../version.ts';
+import { USER_AGENT } from '../version.ts';
 import { authFor, authorize, type Credential } from './credentials.ts';
 import { disconnected, failed, refused } from './download-error.ts';
 
@@ -79,7 +79,7 @@ async function request(
       origin: authorized.url.origin,
       path: authorized.url.pathname + authorized.url.search,
       headers: {
-        'user-agent': `comfyui-worker/${VERSION}`,
+        'user-agent': USER_AGENT,
         accept: '*/*',
         'accept-encoding': 'identity',
         ...(etag === undefined ? {} : { range: `bytes=${offset}-`, 'if-range': etag }),

@@ -4,9 +4,11 @@ import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
 import { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
 import { isError, WorkerError } from '../errors.ts';
+import { under } from '../http/base-url.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
 import { RETRY_POLICIES } from '../http/retry.ts';
+import { USER_AGENT } from '../version.ts';
 import { withoutVariables } from './key.ts';
 import {
   HttpUrlSchema,
@@ -61,7 +63,7 @@ export async function openAzureBlobs(
     silenceMs = 60_000,
     allowPrivate,
   } = options;
-  const url = new URL(settings.url);
+  const url = new URL(under(settings.url, ''));
   const lookup = lookupFor(url, { field: 'input.output.azure.url', allowPrivate });
   const agentOptions = { keepAlive: true, ...(lookup && { lookup }) };
   const agent = url.protocol === 'https:' ? new SecureAgent(agentOptions) : new Agent(agentOptions);
@@ -75,7 +77,11 @@ export async function openAzureBlobs(
   const maxTries = RETRY_POLICIES.upload.retries + 1;
   const retryOptions = { maxTries, retryDelayInMs: retryDelayMs, tryTimeoutInMs: silenceMs };
   // The pipeline hands the agent through to the requests, although its type does not say so.
-  const pipeline = newPipeline(credential, { retryOptions, ...({ agent } as object) });
+  const pipeline = newPipeline(credential, {
+    retryOptions,
+    userAgentOptions: { userAgentPrefix: USER_AGENT },
+    ...({ agent } as object),
+  });
   const container = new ContainerClient(url.href, pipeline);
   return new AzureBlobs(container, {
     ...settings,

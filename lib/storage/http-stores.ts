@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { under } from '../http/base-url.ts';
 import { redactUrl } from '../http/redact.ts';
 import { Sender } from './sender.ts';
 import {
@@ -34,8 +35,7 @@ export class HttpFolder implements Storage {
 
   async put(file: StoredFile, signal: AbortSignal): Promise<string> {
     const { urlPrefix, headers } = this.#settings;
-    const url = new URL(urlPrefix);
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/${encodeURIComponent(file.uniqueName)}`;
+    const url = new URL(under(urlPrefix, `/${encodeURIComponent(file.uniqueName)}`));
     await this.#sender.put({ url, headers }, file, signal);
     return redactUrl(url);
   }

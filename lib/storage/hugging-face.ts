@@ -1,11 +1,13 @@
 import type { HubApiError } from '@huggingface/hub';
-import { fetch as undiciFetch, type Agent, type RequestInit } from 'undici';
+import { fetch as undiciFetch, Headers, type Agent, type RequestInit } from 'undici';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, isError } from '../errors.ts';
+import { under } from '../http/base-url.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { createPublicAgent } from '../http/public-address.ts';
 import { retry, RETRY_POLICIES } from '../http/retry.ts';
+import { USER_AGENT } from '../version.ts';
 import { withoutVariables } from './key.ts';
 import {
   HttpUrlSchema,
@@ -59,7 +61,7 @@ export class HuggingFaceRepo implements Destination {
     { allowPrivate, retryDelayMs = RETRY_POLICIES.upload.firstMs }: HuggingFaceOptions,
   ) {
     this.#settings = settings;
-    this.#hubUrl = (settings.hubUrl ?? 'https://huggingface.co').replace(/\/$/, '');
+    this.#hubUrl = under(settings.hubUrl ?? 'https://huggingface.co', '');
     this.#agent = createPublicAgent({
       allow: allowPrivate,
       headersTimeout: SILENCE_MS,
@@ -115,7 +117,9 @@ export class HuggingFaceRepo implements Destination {
   readonly #fetch = (url: string, init: RequestInit) => {
     const isStreamed = init.body instanceof Blob;
     const duplex = isStreamed ? ({ duplex: 'half' } as const) : {};
-    return undiciFetch(url, { ...init, dispatcher: this.#agent, ...duplex });
+    const headers = new Headers(init.headers);
+    headers.set('user-agent', USER_AGENT);
+    return undiciFetch(url, { ...init, headers, dispatcher: this.#agent, ...duplex });
   };
 
   #pathOf({ jobId, uniqueName }: StoredFile): string {

@@ -6,6 +6,7 @@ import { answerFailure, connectionFailure, type HttpFailure } from '../http/fail
 import { createPublicAgent } from '../http/public-address.ts';
 import { redactUrl, withoutUser } from '../http/redact.ts';
 import { retry, RETRY_POLICIES } from '../http/retry.ts';
+import { USER_AGENT } from '../version.ts';
 import type { StoreContext, StoredFile } from './storage.ts';
 
 interface SenderOptions extends Pick<StoreContext, 'allowPrivate'> {
@@ -118,7 +119,7 @@ export class Sender implements AsyncDisposable {
         method,
         origin: url.origin,
         path: url.pathname + url.search,
-        headers,
+        headers: { 'user-agent': USER_AGENT, ...headers },
         body: body(),
         headersTimeout: this.#silenceMs,
         bodyTimeout: this.#silenceMs,

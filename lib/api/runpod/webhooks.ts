@@ -6,6 +6,7 @@ import { createPublicAgent } from '../../http/public-address.ts';
 import { redactUrl } from '../../http/redact.ts';
 import { Backoff, RETRY_POLICIES } from '../../http/retry.ts';
 import type { Logger } from '../../log.ts';
+import { USER_AGENT } from '../../version.ts';
 import { pause, settlesWithin } from '../../waiting.ts';
 import type { StoredJob } from '../jobs/job-store.ts';
 import { toBuffers } from '../server/answers.ts';
@@ -13,7 +14,10 @@ import { webhookView } from './job-view.ts';
 
 export type WebhookOutcome = 'acknowledged' | 'given up' | 'refused';
 
-/** Posts ended jobs to the webhooks of their requests, as RunPod does: 200 acknowledges, anything else is retried twice. */
+/**
+ * Posts ended jobs to the webhooks of their requests, as RunPod does: a status of 200 to 299 acknowledges,
+ * anything else is retried twice. RunPod's documentation knows 200 only; receivers also answer 201, 202 and 204.
+ */
 export class Webhooks implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -76,7 +80,7 @@ export class Webhooks implements AsyncDisposable {
     }
   }
 
-  /** Redirects are not followed: any answer but 200 is no acknowledgement. */
+  /** Redirects are not followed: they are no acknowledgement. */
   async #postOnce(
     webhook: string,
     body: readonly Buffer[],
@@ -84,7 +88,7 @@ export class Webhooks implements AsyncDisposable {
     try {
       const answer = await request(webhook, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', 'user-agent': USER_AGENT },
         body: Buffer.concat(body),
         dispatcher: this.#agent,
       });
@@ -92,8 +96,9 @@ export class Webhooks implements AsyncDisposable {
       void answer.body
         .dump({ limit: DUMPED_BYTES, signal: AbortSignal.timeout(ANSWER_MS) })
         .catch(() => undefined);
-      if (answer.statusCode === 200) return undefined;
-      return { reason: `it answered ${answer.statusCode} instead of 200`, isFinal: false };
+      const { statusCode } = answer;
+      if (statusCode >= 200 && statusCode <= 299) return undefined;
+      return { reason: `it answered ${statusCode} instead of 200`, isFinal: false };
     } catch (error) {
       return { reason: describeError(error), isFinal: errnoOf(error) === 'EPRIVATE' };
     }

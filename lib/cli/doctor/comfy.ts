@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeError } from '../../errors.ts';
-import { getJson, under } from '../requests.ts';
+import { under } from '../../http/base-url.ts';
+import { getJson } from '../requests.ts';
 import { Findings, type Check } from './check.ts';
 
 const StatsSchema = z.object({

@@ -5,9 +5,11 @@ import { pipeline } from 'node:stream/promises';
 import { FormData, Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
+import { under } from '../../http/base-url.ts';
 import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../local/settings.ts';
+import { USER_AGENT } from '../../version.ts';
 import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
 
 /** A response whose body was read to its end, whatever its status. */
@@ -46,7 +48,7 @@ export class ComfyClient implements AsyncDisposable {
   ) {
     const { origin, pathname } = new URL(url);
     this.#origin = origin;
-    this.pathPrefix = pathname.replace(/\/$/, '');
+    this.pathPrefix = under(pathname, '');
     this.#clock = clock;
     this.#limits = limits;
     this.#pool = new Pool(origin, {
@@ -207,7 +209,10 @@ export class ComfyClient implements AsyncDisposable {
           method,
           path: this.pathPrefix + path,
           ...(body !== undefined && { body }),
-          ...(typeof body === 'string' && { headers: { 'content-type': 'application/json' } }),
+          headers: {
+            'user-agent': USER_AGENT,
+            ...(typeof body === 'string' && { 'content-type': 'application/json' }),
+          },
           ...(signal && { signal }),
         });
         return await read(response, url);

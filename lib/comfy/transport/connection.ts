@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts';
 import { WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ComfySettings } from '../local/settings.ts';
+import { USER_AGENT } from '../../version.ts';
 import { describeConnectionError, withTimeout, type TimeLimit } from './request-failure.ts';
 
 export interface ConnectionOptions {
@@ -37,6 +38,7 @@ export class Connection implements AsyncDisposable {
     this.#options = options;
     this.#lastFrameAt = options.clock.now();
     this.#socket = new WebSocket(`${options.url}?clientId=${this.clientId}`, {
+      headers: { 'user-agent': USER_AGENT },
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES,
       skipUTF8Validation: true,

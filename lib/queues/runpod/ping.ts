@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { USER_AGENT } from '../../version.ts';
 import { expandUrl, withQuery } from './wire.ts';
 
 /** Where pings go, as the environment says. The platform leaves something out when it wants no pings. */
@@ -45,7 +46,7 @@ export function sendPing(
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
   const request = send(withQuery(url, { ...parameters, runpod_version: version }), {
-    headers: { authorization: apiKey },
+    headers: { authorization: apiKey, 'user-agent': USER_AGENT },
     agent: false,
     signal: AbortSignal.timeout(timeoutMs),
   });

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { Agent, request, type Dispatcher } from 'undici';
 import { parseRetryAfter } from '../../http/retry.ts';
 import type { JsonBody } from '../../json-body.ts';
-import { VERSION } from '../../version.ts';
+import { USER_AGENT } from '../../version.ts';
 
 /** An answer of the platform, read to its end. */
 export interface Answer {
@@ -33,7 +33,7 @@ export class RunpodClient implements AsyncDisposable {
   readonly #postTimeoutMs: number;
 
   constructor({ apiKey, integration, postTimeoutMs = 60_000 }: RunpodClientOptions) {
-    const product = `comfyui-worker/${VERSION} (${type()} ${release()}; ${arch()})`;
+    const product = `${USER_AGENT} (${type()} ${release()}; ${arch()})`;
     const language = `Language/Node ${process.versions.node}`;
     const userAgent = [product, language, ...(integration ? [`Integration/${integration}`] : [])];
     this.#headers = { authorization: apiKey ?? '', 'user-agent': userAgent.join(' ') };

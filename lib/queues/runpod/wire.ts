@@ -1,3 +1,4 @@
+import { withoutDoubledSlashes } from '../../http/base-url.ts';
 import { measureJson, type JsonBody } from '../../json-body.ts';
 import type { JsonText } from '../../json.ts';
 import { VERSION } from '../../version.ts';
@@ -88,7 +89,8 @@ interface UrlValues {
 
 /**
  * Puts ids into a URL template of the platform: `$RUNPOD_POD_ID`, `$ID` and `$RUNPOD_GPU_TYPE_ID`, each as often as it
- * occurs. Real templates use either name for the worker, or are expanded already.
+ * occurs. Real templates use either name for the worker, or are expanded already. Slashes that a base URL has doubled are
+ * removed.
  */
 export function expandUrl(template: string, { podId, jobId, gpuTypeId }: UrlValues): string {
   const values: Record<string, string | undefined> = {
@@ -96,10 +98,13 @@ export function expandUrl(template: string, { podId, jobId, gpuTypeId }: UrlValu
     $RUNPOD_GPU_TYPE_ID: gpuTypeId,
     $ID: jobId ?? podId,
   };
-  return template.replace(/\$(?:RUNPOD_POD_ID|RUNPOD_GPU_TYPE_ID|ID)/g, (name) => {
-    const value = values[name];
-    return value === undefined ? name : encodeURIComponent(value.toWellFormed());
-  });
+  return withoutDoubledSlashes(template).replace(
+    /\$(?:RUNPOD_POD_ID|RUNPOD_GPU_TYPE_ID|ID)/g,
+    (name) => {
+      const value = values[name];
+      return value === undefined ? name : encodeURIComponent(value.toWellFormed());
+    },
+  );
 }
 
 /** Appends parameters, after `&` as the platform's own workers do, or after `?` when the URL has no query yet. */

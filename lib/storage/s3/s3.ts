@@ -4,6 +4,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import type { Clock } from '../../clock.ts';
 import { isError } from '../../errors.ts';
+import { USER_AGENT } from '../../version.ts';
 import { monthBucket, objectKey } from '../key.ts';
 import type { Storage, StoredFile } from '../storage.ts';
 import { MAX_ATTEMPTS, uploadFailed } from './errors.ts';
@@ -99,6 +100,7 @@ async function loadSdk(settings: BucketSettings, options: S3Options): Promise<Sd
     region,
     credentials: { accessKeyId, secretAccessKey },
     forcePathStyle: addressing === 'path',
+    customUserAgent: USER_AGENT,
     maxAttempts: MAX_ATTEMPTS,
     // Some stores refuse the checksums of newer SDKs, and never answer `Expect: 100-continue`.
     requestChecksumCalculation: 'WHEN_REQUIRED',

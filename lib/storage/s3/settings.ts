@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { Config } from '../../config.ts';
 import { WorkerError } from '../../errors.ts';
+import { under } from '../../http/base-url.ts';
 import { keyTemplateProblem } from '../key.ts';
 
 export interface BucketSettings {
@@ -79,7 +80,7 @@ export function placeOf(
     forcePath,
   }: { readonly bucket: string | undefined; readonly forcePath?: boolean | undefined },
 ): Pick<BucketSettings, 'endpoint' | 'addressing'> {
-  const path = endpoint.pathname.replace(/\/+$/, '');
+  const path = under(endpoint.pathname, '');
   const base = (host: string, prefix = path) => `${endpoint.protocol}//${host}${prefix}`;
   if (bucket === undefined) return { endpoint: base(endpoint.host), addressing: 'path' };
   if (endpoint.hostname.startsWith(`${bucket.toLowerCase()}.`)) {
