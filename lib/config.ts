@@ -164,7 +164,7 @@ export const VARIABLES = {
     'jobs',
     integer(0),
     1000,
-    'Milliseconds between two progress posts of a job, at least. 0 turns progress off.',
+    'Milliseconds between two progress posts of a job, at least. 0 turns progress off: for control planes that take every post for the result.',
   ),
   REFRESH_WORKER: variable(
     'jobs',

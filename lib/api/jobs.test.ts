@@ -162,7 +162,7 @@ test('cancelling a job that has ended changes nothing', async () => {
   expect(await api.status(jobId)).toEqual(ended);
 });
 
-test('purging removes queued jobs and leaves running jobs', async () => {
+test('purged jobs end as CANCELLED and are never started; running jobs are left alone', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });
   const [running, second, third] = [await api.run(1), await api.run(2), await api.run(3)];
@@ -170,10 +170,13 @@ test('purging removes queued jobs and leaves running jobs', async () => {
   const waiting = api.call(`/status-sync/${second}`);
   const { body } = await api.call('/v2/ep/purge-queue', { body: {} });
   expect(body).toEqual({ removed: 2, status: 'completed' });
-  expect((await waiting).status).toBe(404);
-  expect((await api.call(`/status/${third}`)).status).toBe(404);
+  expect((await waiting).body).toMatchObject({ id: second, status: 'CANCELLED' });
+  expect(await api.status(third)).toMatchObject({ id: third, status: 'CANCELLED' });
+  expect((await api.call('/v2/ep/purge-queue', { body: {} })).body).toMatchObject({ removed: 0 });
   await gate.finish(running, 'done');
   expect((await api.ended(running)).status).toBe('COMPLETED');
+  expect((await api.call('/health')).body).toMatchObject({ jobs: { inQueue: 0, inProgress: 0 } });
+  expect(gate.started.all).toHaveLength(1);
 });
 
 test('a failed job is tried again under its id and with its input; a completed one is not', async () => {

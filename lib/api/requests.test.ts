@@ -1,11 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import type { Job } from '../queues/queue.ts';
 import { Gate } from '../worker/test-worker.ts';
 import { startTestApi, until } from './test-api.ts';
 
 const echo = (job: Job) => ({ got: job.input.value() });
+const MB = 1024 * 1024;
 const kind = (job: Job) => ({ kind: job.input.kind });
 
 test.each([
@@ -18,6 +20,7 @@ test.each([
   ['{"input":null}', 'that is not null'],
   ['{"input":1,"webhook":"no url"}', 'webhook: '],
   ['{"input":1,"webhook":"ftp://x"}', 'webhook: '],
+  ['{"input":1,"webhookV2":"https://x/"}', 'webhookV2 is not supported'],
   ['{"input":1,"policy":{"executionTimeout":1}}', 'policy.executionTimeout: '],
   ['{"input":1,"policy":{"ttl":"long"}}', 'policy.ttl: '],
   ['{"input":1,"policy":7}', 'policy: '],
@@ -32,9 +35,8 @@ test('unknown fields, and empty ones, are ignored', async () => {
   await using api = await startTestApi({ handler: echo });
   const extras = { timeout: 5, webhook: '', policy: { executionTimeout: 0 }, s3Config: null };
   expect((await api.ended(await api.run(1, extras))).status).toBe('COMPLETED');
-  expect((await api.ended(await api.run(1, { policy: null, webhook: null }))).status).toBe(
-    'COMPLETED',
-  );
+  const unset = { policy: null, webhook: null, webhookV2: null };
+  expect((await api.ended(await api.run(1, unset))).status).toBe('COMPLETED');
 });
 
 test.each([
@@ -66,6 +68,43 @@ test('a byte order mark before the JSON is no reason to refuse it', async () => 
   expect((await api.call('/runsync', { text: '\uFEFF{"input":1}' })).status).toBe(200);
 });
 
+test('a compressed body is read, and its limit is that of its content', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const send = (text: string) =>
+    fetch(`${api.url}/runsync`, {
+      method: 'POST',
+      headers: { 'content-encoding': 'gzip' },
+      body: gzipSync(text),
+    });
+  const read = await send('{"input":"ä"}');
+  expect([read.status, await read.json()]).toMatchObject([200, { output: { got: 'ä' } }]);
+  const tooLarge = await send(`{"input":"${'x'.repeat(21 * MB)}"}`);
+  expect([tooLarge.status, await tooLarge.json()]).toEqual([
+    413,
+    { error: expect.stringContaining('The body is larger than') },
+  ]);
+});
+
+test('a body in UTF-16 and a form are 400 with what to send', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const form = new FormData();
+  form.append('input', '{}');
+  for (const body of [Buffer.from('{"input":1}', 'utf16le'), form]) {
+    const answer = await fetch(`${api.url}/run`, { method: 'POST', body });
+    expect([answer.status, await answer.json()]).toEqual([
+      400,
+      { error: expect.stringMatching(/^The body is .*send JSON/) },
+    ]);
+  }
+});
+
+test('a client whose base URL has slashes too many is served', async () => {
+  await using api = await startTestApi({ handler: echo });
+  const { body } = await api.call('//v2//ep/runsync', { body: { input: 1 } });
+  expect(body).toMatchObject({ status: 'COMPLETED' });
+  expect((await api.call('//v2/ep//health')).status).toBe(200);
+});
+
 test('the input reaches the handler character for character', async () => {
   const input = '{"12":{"seed":18446744073709551615, "weight":1.0,"e":1e3},\n "3":"\\u00e4/"}';
   await using api = await startTestApi({ handler: (job) => ({ text: job.input.text }) });
@@ -82,8 +121,6 @@ test('the policy and the bucket of a request reach the handler', async () => {
   expect(ended.output).toEqual({ s3: s3Config });
   expect(ended).not.toHaveProperty('s3Config');
 });
-
-const MB = 1024 * 1024;
 
 test.each([
   ['/run', 9, 200],

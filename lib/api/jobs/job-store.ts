@@ -22,7 +22,7 @@ export interface JobStore {
 
   /**
    * Waits until the job satisfies `isReady`, at most `ms`. Returns early when `signal` aborts or the store is closed.
-   * @throws WorkerError `api.job_unknown`, also when the job is purged or expires meanwhile.
+   * @throws WorkerError `api.job_unknown`, also when the job expires meanwhile.
    */
   watch(
     jobId: string,
@@ -48,7 +48,7 @@ export interface JobStore {
    */
   retry(jobId: string): Awaitable<StoredJob>;
 
-  /** Removes all jobs that have not started. @returns how many. */
+  /** Cancels all jobs that have not started. @returns how many. */
   purge(): Awaitable<number>;
 
   counts(): Awaitable<JobCounts>;
@@ -93,9 +93,9 @@ export interface JobPolicy {
  *     queued ──── taken ───► running ─── result ──► completed, failed
  *        │  ▲                   │ └── executionTimeout ──► timed_out
  *        │  └── retry, from failed and timed_out
- *        └── cancel ──► cancelled ◄── cancel
+ *        └── cancel, purge ──► cancelled ◄── cancel
  *
- * A job that has expired or was purged has no state: its record is gone.
+ * A job that has expired has no state: its record is gone.
  */
 export type JobStatus = 'queued' | 'running' | EndStatus;
 export type EndStatus = 'completed' | 'failed' | 'cancelled' | 'timed_out';

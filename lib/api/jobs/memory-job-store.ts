@@ -161,7 +161,7 @@ export class MemoryJobStore implements JobStore {
 
   purge(): number {
     const queued = this.#queued();
-    for (const entry of queued) this.#forget(entry);
+    for (const entry of queued) this.#stopJob(entry, { status: 'cancelled' });
     return queued.length;
   }
 

@@ -23,7 +23,7 @@ function addEndpointRoutes(plain: FastifyInstance, context: RunpodContext): void
     url: '/purge-queue',
     config: { operation: 'purge-queue' },
     schema: {
-      summary: 'Remove all jobs that nobody has begun',
+      summary: 'Cancel all jobs that have not started',
       response: { 200: PurgedSchema, ...errors() },
     },
     handler: async () => ({ removed: await store.purge(), status: 'completed' as const }),

@@ -54,6 +54,7 @@ export function parseRunRequest(body: string): RunRequest {
   const source = parseJson(body);
   const input = source.get('input');
   if (!input || input.kind === 'null') throw badRequest(missingInput(source));
+  refuseWebhookV2(source);
   const { webhook, policy } = parseOptions(source);
   const { executionTimeout, ttl = DAY_MS } = policy ?? {};
   return {
@@ -114,6 +115,12 @@ function missingInput(source: JsonText): string {
   }
   const keys = source.entries().map(([name]) => `"${shortened(name)}"`);
   return `Expected an "input" that is not null; the body has ${keys.slice(0, 20).join(', ') || 'no keys'}`;
+}
+
+/** Both SDKs of RunPod have this field, and nobody says what is posted there. Ignored, its receiver would wait for ever. */
+function refuseWebhookV2(source: JsonText): void {
+  if (unsetAsUndefined(source.get('webhookV2')?.value()) === undefined) return;
+  throw badRequest('webhookV2 is not supported: RunPod does not document it; send webhook instead');
 }
 
 /** SDKs send null, an empty string or 0 for options that are not set. */

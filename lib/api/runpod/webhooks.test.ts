@@ -69,7 +69,7 @@ test('a webhook that fails is sent three times, ten seconds apart, and no more',
 });
 
 test('a webhook that answers 200 at the second try is not sent again', async () => {
-  await using hook = await startHook([204, 200]);
+  await using hook = await startHook([503, 200]);
   const clock = new ManualClock();
   await using api = await startTestApi({ handler: echo, environment, clock });
   await api.run(1, { webhook: hook.url });
@@ -80,6 +80,35 @@ test('a webhook that answers 200 at the second try is not sent again', async () 
     (await api.call('/metrics')).text.includes('webhooks_total{outcome="acknowledged"} 1'),
   );
   expect(hook.received.all).toHaveLength(2);
+});
+
+test.each([200, 201, 202, 204])('a webhook that answers %i is not sent again', async (status) => {
+  await using hook = await startHook([status]);
+  const clock = new ManualClock();
+  await using api = await startTestApi({ handler: echo, environment, clock });
+  await api.run(1, { webhook: hook.url });
+  await until(async () =>
+    (await api.call('/metrics')).text.includes('webhooks_total{outcome="acknowledged"} 1'),
+  );
+  expect(hook.received.all).toHaveLength(1);
+});
+
+test('the webhook of a purged job is told that it was cancelled', async () => {
+  await using hook = await startHook();
+  const gate = new Gate();
+  await using api = await startTestApi({ handler: gate.handler, environment });
+  const running = await api.run(1);
+  const jobId = await api.run({ a: 1 }, { webhook: hook.url });
+  await gate.started.count(1);
+  await api.call('/purge-queue', { method: 'POST' });
+  await hook.received.count(1);
+  expect(JSON.parse(hook.received.all[0]?.text ?? '')).toEqual({
+    id: jobId,
+    status: 'CANCELLED',
+    input: { a: 1 },
+    webhook: hook.url,
+  });
+  await gate.finish(running);
 });
 
 test('many failing targets do not delay the webhook of another job', async () => {

@@ -39,7 +39,7 @@ export async function createServer(context: ServerContext): Promise<FastifyInsta
     forceCloseConnections: 'idle',
     requestTimeout: SLOWEST_REQUEST_MS,
     frameworkErrors: errorHandler(log),
-    routerOptions: { maxParamLength: 300, ignoreTrailingSlash: true },
+    routerOptions: { maxParamLength: 300, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
   });
   app.setErrorHandler(errorHandler(log));
   app.setNotFoundHandler(answerNotFound);
