@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Server, type IncomingMessage } from 'node:http';
 import { expect, test } from '@jest/globals';
@@ -24,16 +25,15 @@ interface Seen {
 /** Everything that servers of this process are asked, handshakes of websockets included. */
 function watchServers() {
   const seen: Seen[] = [];
-  const { emit } = Server.prototype;
   Server.prototype.emit = function (this: Server, event: string, ...args: unknown[]) {
     if (event === 'request' || event === 'upgrade') {
       const { method, url = '', headers } = args[0] as IncomingMessage;
       const { host = '', 'user-agent': userAgent } = headers;
       seen.push({ host, request: `${event === 'upgrade' ? event : method} ${url}`, userAgent });
     }
-    return Reflect.apply(emit, this, [event, ...args]) as boolean;
+    return EventEmitter.prototype.emit.call(this, event, ...args);
   };
-  return { seen, [Symbol.dispose]: () => void (Server.prototype.emit = emit) };
+  return { seen, [Symbol.dispose]: () => void Reflect.deleteProperty(Server.prototype, 'emit') };
 }
 
 /** All kinds of servers a worker talks to. */

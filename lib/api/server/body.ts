@@ -130,11 +130,11 @@ function toText(bytes: Buffer): string | Refused {
 /** Bodies that are no JSON in UTF-8, by their first bytes. */
 const KINDS: readonly { readonly begin: RegExp; readonly problem: string }[] = [
   {
-    begin: /^(?:\xff\xfe|\xfe\xff|\0|[^]\0)/, // eslint-disable-line no-control-regex -- every other byte of ASCII in UTF-16
+    begin: /^(?:\xff\xfe|\xfe\xff|\0|[^]\0)/, // every other byte of ASCII in UTF-16
     problem: 'The body is UTF-16; send JSON in UTF-8',
   },
   {
-    begin: /^\x1f\x8b/, // eslint-disable-line no-control-regex -- the mark of gzip
+    begin: /^\x1f\x8b/, // the mark of gzip
     problem: 'The body is compressed; send the header "Content-Encoding: gzip" with it',
   },
   {
