@@ -304,7 +304,7 @@ export const ERROR_KINDS = {
     owner: 'caller',
     retryable: false,
     meaning:
-      'The workflow is neither in API format (nodes with a `class_type`) nor in the format the editor saves.',
+      'What was sent is no workflow in either format, or a file that carries none. The message names it.',
     then: FAILS,
   },
   'workflow.unconvertible': {

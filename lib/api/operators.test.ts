@@ -68,6 +68,7 @@ test('openapi.json lists every operation once, with its parameters', async () =>
     '/status/{jobId}',
     '/stream/{jobId}',
     '/workflows',
+    '/workflows/convert',
   ]);
   expect(JSON.stringify(paths['/run']?.post?.requestBody)).toContain('executionTimeout');
   expect(components.securitySchemes).toHaveProperty('key');
