@@ -5,7 +5,11 @@ import { pictures } from './rigs/test-rig.ts';
 
 /** Files that hold a workflow, sent to the local API to be converted, and sent as jobs. */
 
-async function convert(rig: ApiRig, body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}) {
+async function convert(
+  rig: ApiRig,
+  body: string | Buffer<ArrayBuffer>,
+  headers: Record<string, string> = {},
+) {
   const url = `${rig.url}/workflows/convert`;
   const response = await fetch(url, { method: 'POST', body, headers });
   return { status: response.status, text: await response.text() };
