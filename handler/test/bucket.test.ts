@@ -52,6 +52,20 @@ test('an image the bucket refuses is returned as base64, with the reason', async
   expect(JSON.stringify(output)).not.toContain(setup.s3.secretAccessKey);
 });
 
+test('with BUCKET_PREFIX, objects keep their file names, also two of the same name', async () => {
+  await using setup = await startBucketRig({ BUCKET_PREFIX: 'comfy/results' });
+  const workflow = {
+    ...pictures(),
+    '3': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'other/T' } },
+  };
+  const { output } = await setup.rig.run({ workflow }, { id: 'job-7' });
+  const paths = output?.images?.map(({ data }) => new URL(data).pathname).sort();
+  expect(paths).toEqual([
+    '/pictures/comfy/results/job-7/1-T_00001_.png',
+    '/pictures/comfy/results/job-7/T_00001_.png',
+  ]);
+});
+
 test('an image the bucket refuses and that does not fit into the result fails the job', async () => {
   await using setup = await startBucketRig({ BUCKET_NAME: 'missing', RESULT_MAX_BYTES: '1024' });
   const { output, error } = await setup.rig.run({ workflow: pictures() });

@@ -10,8 +10,10 @@ const file = {
   index: 0,
   sha256: 'ab',
 };
-const keyOf = (template: string, changes: Partial<typeof file> = {}) =>
-  objectKey(template, { ...file, ...changes }, noon(2026, 3, 7));
+const keyOf = (template: string, changes: Partial<typeof file & { uniqueName: string }> = {}) => {
+  const changed = { ...file, ...changes };
+  return objectKey(template, { uniqueName: changed.filename, ...changed }, noon(2026, 3, 7));
+};
 
 const DEFAULT_TEMPLATE = '{job_id}/{random}{ext}';
 
@@ -46,6 +48,12 @@ test('a template can use every variable', () => {
   expect(keyOf('out/{date}/{year}-{month}-{day}/{index}-{name}{ext}-{filename}')).toBe(
     'out/2026-03-07/2026-03-07/0-ComfyUI_00001_.png-ComfyUI_00001_.png',
   );
+});
+
+test('two files of a job with the same name do not get the same key', () => {
+  const second = { uniqueName: '1-ComfyUI_00001_.png' };
+  expect(keyOf('{job_id}/{filename}', second)).toBe('job-1-u1/1-ComfyUI_00001_.png');
+  expect(keyOf('{job_id}/{name}{ext}', second)).toBe('job-1-u1/1-ComfyUI_00001_.png');
 });
 
 test('names in any script and with blanks are kept', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import type { StoredFile } from './storage.ts';
 
-type KeyedFile = Pick<StoredFile, 'jobId' | 'nodeId' | 'filename' | 'index'> & {
+type KeyedFile = Pick<StoredFile, 'jobId' | 'nodeId' | 'filename' | 'uniqueName' | 'index'> & {
   /** Hash of the content. */
   readonly sha256: string;
 };
@@ -70,7 +70,8 @@ function isVariable(name: string): name is Variable {
 }
 
 function variablesOf(file: KeyedFile, now: Date): Record<Variable, string> {
-  const { jobId, filename, index } = file;
+  // Two files of a job may have the same name, and must not get the same key.
+  const { jobId, uniqueName: filename, index } = file;
   const suffix = extname(filename);
   const year = String(now.getFullYear());
   const month = twoDigits(now.getMonth() + 1);

@@ -169,3 +169,31 @@ test.each([
 ])('%s is signed for %s', (endpoint, region) => {
   expect(regionOf(new URL(endpoint))).toBe(region);
 });
+
+test('AWS_DEFAULT_REGION is used when the endpoint names no region and BUCKET_REGION is not set', () => {
+  const regionAt = (endpoint: string, environment: Record<string, string>) =>
+    settings({ BUCKET_ENDPOINT_URL: endpoint, ...environment })?.region;
+  const own = { AWS_DEFAULT_REGION: 'eu-west-1' };
+  for (const silent of [
+    'https://s3.amazonaws.com',
+    'http://minio:9000',
+    'https://s3.wasabisys.com',
+  ])
+    expect(regionAt(silent, own)).toBe('eu-west-1');
+  expect(regionAt('http://minio:9000', { AWS_REGION: 'eu-west-2' })).toBe('eu-west-2');
+  expect(regionAt('http://minio:9000', { AWS_REGION: 'eu-west-2', ...own })).toBe('eu-west-1');
+  expect(regionAt('http://minio:9000', { BUCKET_REGION: 'eu-west-3', ...own })).toBe('eu-west-3');
+  expect(regionAt('https://s3.us-west-2.amazonaws.com', own)).toBe('us-west-2');
+  expect(regionAt('https://0123abcd.r2.cloudflarestorage.com', own)).toBe('auto');
+});
+
+test.each([
+  [{}, '{job_id}/{random}{ext}'],
+  [{ BUCKET_PREFIX: 'comfy' }, 'comfy/{job_id}/{filename}'],
+  [{ BUCKET_PREFIX: '/a/{b}/' }, '/a/_b_//{job_id}/{filename}'],
+  [{ BUCKET_KEY_TEMPLATE: '{random}' }, '{random}'],
+  [{ BUCKET_PREFIX: 'comfy', BUCKET_KEY_TEMPLATE: '{random}' }, '{random}'],
+])('with %j, object keys are %s', (environment, template) => {
+  const endpoint = { BUCKET_ENDPOINT_URL: 'https://s3.example' };
+  expect(settings({ ...endpoint, ...environment })?.keyTemplate).toBe(template);
+});

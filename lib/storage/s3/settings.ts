@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { Config } from '../../config.ts';
 import { WorkerError } from '../../errors.ts';
 import { under } from '../../http/base-url.ts';
-import { keyTemplateProblem } from '../key.ts';
+import { keyTemplateProblem, withoutVariables } from '../key.ts';
 
 export interface BucketSettings {
   /** Scheme, host and optionally a path, without the bucket and without a slash at the end. */
@@ -27,6 +27,9 @@ export type BucketConfig = Pick<
   | 'BUCKET_SECRET_ACCESS_KEY'
   | 'BUCKET_NAME'
   | 'BUCKET_REGION'
+  | 'AWS_DEFAULT_REGION'
+  | 'AWS_REGION'
+  | 'BUCKET_PREFIX'
   | 'BUCKET_KEY_TEMPLATE'
   | 'BUCKET_FORCE_PATH_STYLE'
   | 'BUCKET_URL_EXPIRES_S'
@@ -52,22 +55,32 @@ export function bucketSettings(config: BucketConfig): BucketSettings | undefined
     ...placeOf(endpoint, { bucket: config.BUCKET_NAME, forcePath: config.BUCKET_FORCE_PATH_STYLE }),
     owner: 'operator',
     bucket: config.BUCKET_NAME,
-    region: config.BUCKET_REGION ?? regionOf(endpoint),
+    region:
+      config.BUCKET_REGION ?? regionOf(endpoint, config.AWS_DEFAULT_REGION ?? config.AWS_REGION),
     accessKeyId: config.BUCKET_ACCESS_KEY_ID ?? '',
     secretAccessKey: config.BUCKET_SECRET_ACCESS_KEY ?? '',
-    keyTemplate: config.BUCKET_KEY_TEMPLATE,
+    keyTemplate: keyTemplateOf(config),
     urlExpiresS: config.BUCKET_URL_EXPIRES_S,
   };
 }
 
-/** Variables that are set but have no effect, because there is no endpoint. */
+/** An explicit template wins over a prefix. Without both, keys are those of the Python worker. */
+function keyTemplateOf({ BUCKET_KEY_TEMPLATE, BUCKET_PREFIX }: BucketConfig): string {
+  if (BUCKET_KEY_TEMPLATE !== undefined) return BUCKET_KEY_TEMPLATE;
+  if (BUCKET_PREFIX !== undefined) return `${withoutVariables(BUCKET_PREFIX)}/{job_id}/{filename}`;
+  return '{job_id}/{random}{ext}';
+}
+
+/** Variables that are set but have no effect: without an endpoint, or because another one wins. */
 export function ignoredBucketVariables(config: BucketConfig): string[] {
-  if (config.BUCKET_ENDPOINT_URL !== undefined) return [];
+  const hasBoth = config.BUCKET_PREFIX !== undefined && config.BUCKET_KEY_TEMPLATE !== undefined;
+  if (config.BUCKET_ENDPOINT_URL !== undefined) return hasBoth ? ['BUCKET_PREFIX'] : [];
   const named = [
     'BUCKET_ACCESS_KEY_ID',
     'BUCKET_SECRET_ACCESS_KEY',
     'BUCKET_NAME',
     'BUCKET_REGION',
+    'BUCKET_PREFIX',
   ] as const;
   return named.filter((name) => config[name] !== undefined);
 }
@@ -98,7 +111,7 @@ function problemsOf(config: BucketConfig, endpoint: URL): string[] {
     (name) => config[name] === undefined,
   );
   const { username, password, search, hash } = endpoint;
-  const template = keyTemplateProblem(config.BUCKET_KEY_TEMPLATE);
+  const template = keyTemplateProblem(keyTemplateOf(config));
   return [
     ...missing.map(
       (name) =>
@@ -139,18 +152,16 @@ function fitsHost(bucket: string): boolean {
 export const BUCKET_NAME = /^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/;
 
 /**
- * The region to sign for, read from the host name of an endpoint; `us-east-1` by default. Most stores refuse a wrong one
+ * The region to sign for, read from the host name of an endpoint, else `otherwise`. Most stores refuse a wrong one
  * (`AuthorizationHeaderMalformed`, `SignatureDoesNotMatch`).
  */
-export function regionOf(endpoint: URL): string {
+export function regionOf(endpoint: URL, otherwise = 'us-east-1'): string {
   for (const { host, region } of REGION_RULES) {
     const match = host.exec(endpoint.hostname);
-    if (match) return region ?? match.groups?.region ?? DEFAULT_REGION;
+    if (match) return region ?? match.groups?.region ?? otherwise;
   }
-  return DEFAULT_REGION;
+  return otherwise;
 }
-
-const DEFAULT_REGION = 'us-east-1';
 
 /**
  * The first match wins. `host` is matched from the end of the host name, because a bucket may come first; its group
@@ -162,7 +173,7 @@ const REGION_RULES: readonly { readonly host: RegExp; readonly region?: string }
     host: /(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?(?<region>[a-z]+(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$/,
   },
   // Hosts without a region: s3.amazonaws.com, s3-accelerate, s3-external-1.
-  { host: /\.amazonaws\.com$/, region: 'us-east-1' },
+  { host: /\.amazonaws\.com$/ },
   { host: /\.r2\.cloudflarestorage\.com$/, region: 'auto' },
   { host: /(?:^|\.)storage\.googleapis\.com$/, region: 'auto' },
   { host: /(?:^|\.)(?:fly\.storage\.tigris|t3\.storage)\.dev$/, region: 'auto' },

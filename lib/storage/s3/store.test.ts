@@ -91,6 +91,18 @@ test('a bucket without an endpoint is logged as a warning, without keys', async 
   expect(lines).not.toContain('hush');
 });
 
+test('a prefix beside a key template is logged as a warning', async () => {
+  const bucket = {
+    BUCKET_ENDPOINT_URL: 'http://127.0.0.1:9',
+    BUCKET_ACCESS_KEY_ID: 'id',
+    BUCKET_SECRET_ACCESS_KEY: 'secret',
+    BUCKET_PREFIX: 'comfy',
+  };
+  expect((await opened(bucket)).lines).toBe('');
+  const { lines } = await opened({ ...bucket, BUCKET_KEY_TEMPLATE: '{random}' });
+  expect(lines).toMatch(/"level":"WARN".*BUCKET_PREFIX has no effect/);
+});
+
 test('a bucket that is never used opens no connection', async () => {
   const { storage, lines } = await opened({
     BUCKET_ENDPOINT_URL: 'http://127.0.0.1:9',

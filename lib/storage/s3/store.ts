@@ -104,8 +104,12 @@ export function openWorkerBucket(
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Storage | undefined {
   const settings = bucketSettings(config);
-  if (settings) return new S3Storage(settings, { clock });
   const ignored = ignoredBucketVariables(config);
+  if (settings) {
+    if (ignored.length > 0)
+      log.warn({ ignored }, 'BUCKET_KEY_TEMPLATE is set, so BUCKET_PREFIX has no effect');
+    return new S3Storage(settings, { clock });
+  }
   if (ignored.length > 0) {
     log.warn(
       { ignored },
