@@ -36,7 +36,7 @@ export interface EditorNode {
   readonly promotedWidgets: readonly (readonly [innerId: string, widget: string])[];
 }
 
-export interface EditorSlot {
+interface EditorSlot {
   readonly name: string;
   readonly type: string;
   readonly linkId: string | undefined;

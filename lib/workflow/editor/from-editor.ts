@@ -57,12 +57,18 @@ export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
       infos.has(one.node.type) ||
       !(isRemark(one) || (hasBroadcasts && BROADCASTS.has(one.node.type))),
   );
-  const problems = [...unknownClasses(placed, infos), ...misfits(placed, reader)];
+  const unfit = new Set(misfits(placed, reader));
+  const needed = unfit.size > 0 ? neededNodes(placed, reader) : unfit;
+  const problems = [
+    ...unknownClasses(placed, infos),
+    ...[...unfit].filter((one) => needed.has(one)).map(misfitText),
+  ];
   if (problems.length > 0) throw unconvertible(problems);
 
-  const ids = new Set(placed.map(({ nodeId }) => nodeId));
+  const sentNodes = placed.filter((one) => !unfit.has(one));
+  const ids = new Set(sentNodes.map(({ nodeId }) => nodeId));
   return JsonText.parse(
-    objectText(placed.map((one) => [one.nodeId, nodeText(one, { ids, file, reader })])),
+    objectText(sentNodes.map((one) => [one.nodeId, nodeText(one, { ids, file, reader })])),
   );
 }
 
@@ -164,11 +170,30 @@ function unknownClasses(placed: readonly PlacedNode[], infos: NodeInfos): string
 }
 
 /** Nodes whose saved values fit no order of their widgets. They are not guessed: a shifted value gives a wrong picture. */
-function misfits(placed: readonly PlacedNode[], { infoOf, savedValuesOf }: NodeReader): string[] {
-  return placed
-    .filter(({ node }) => infoOf(node.type) && !savedValuesOf(node))
-    .map(({ nodeId, node }) => {
-      const label = nodeLabel({ nodeId, title: node.title, classType: node.type });
-      return `Node ${label}: its saved values do not fit the inputs of the installed class; open the file in ComfyUI, check them and save it again`;
-    });
+function misfits(placed: readonly PlacedNode[], reader: NodeReader): PlacedNode[] {
+  return placed.filter(({ node }) => reader.infoOf(node.type) && !reader.savedValuesOf(node));
+}
+
+function misfitText({ nodeId, node }: PlacedNode): string {
+  const label = nodeLabel({ nodeId, title: node.title, classType: node.type });
+  return `Node ${label}: its saved values do not fit the inputs of the installed class; open the file in ComfyUI, check them and save it again`;
+}
+
+/**
+ * The nodes that an output needs. ComfyUI looks at no others, so one of those can be left out. Without any output all nodes
+ * count.
+ */
+function neededNodes(placed: readonly PlacedNode[], reader: NodeReader): ReadonlySet<PlacedNode> {
+  const outputs = placed.filter(({ node }) => reader.infoOf(node.type)?.isOutput);
+  if (outputs.length === 0) return new Set(placed);
+  const byId = new Map(placed.map((one) => [one.nodeId, one]));
+  const needed = new Set(outputs);
+  for (const { scope, node } of needed) {
+    for (const slot of node.inputs.keys()) {
+      const source = traceInput({ scope, node, slot }, reader);
+      const origin = source?.kind === 'output' ? byId.get(source.nodeId) : undefined;
+      if (origin) needed.add(origin); // the loop comes to it, too
+    }
+  }
+  return needed;
 }

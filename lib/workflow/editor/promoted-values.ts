@@ -1,5 +1,5 @@
 import type { JsonText } from '../../json.ts';
-import type { NodeInfo } from '../node-info.ts';
+import type { InputInfo, NodeInfo } from '../node-info.ts';
 import { SUBGRAPH_INPUT, unconvertible, type EditorGraph, type EditorNode } from './editor-file.ts';
 import { inputFit, isControlWord, type WidgetValues } from './saved-values.ts';
 import type { Enter, Scope } from './subgraphs.ts';
@@ -29,7 +29,7 @@ export function promotedValue(
   return (
     host.node.namedValues?.get(name) ??
     valueFromAround(host, name) ??
-    notNull(heldValues(host.node, graph, reader).get(position)) ??
+    notNull(heldValues(scope, host.node, reader).get(position)) ??
     ownValue(scope, inner, reader)
   );
 }
@@ -94,10 +94,11 @@ function hasValuePerPromotedWidget({ promotedWidgets }: EditorNode, values: read
 
 /** The saved values of an instance by the position of the subgraph's input. */
 function heldValues(
+  scope: Scope,
   instance: EditorNode,
-  graph: EditorGraph,
-  { infoOf }: NodeReader,
+  reader: NodeReader,
 ): ReadonlyMap<number, JsonText> {
+  const { graph } = scope;
   const values = instance.values?.items() ?? [];
   const widgets = graph.inputs.flatMap(({ name }, position) => {
     const inner = innerWidget(graph, position);
@@ -122,30 +123,39 @@ function heldValues(
     isWidget ? widgets.filter((widget) => widget.name === name) : [],
   );
   const words = values.filter((value) => !isControlWord(value));
+  const isLeftOver = widgets.length < words.length; // of widgets that the subgraph no longer has
   for (const [order, saved] of [
     [widgets, values],
     [widgets, words],
     [bySlot, values],
     [bySlot, words],
   ] as const) {
-    const pairs = order.map(({ position, inner }, index) => ({
-      position,
-      inner,
-      value: saved[index],
-    }));
+    const pairs = order.map((widget, index) => ({ ...widget, value: saved[index] }));
     const fits = pairs.every(({ inner, value }) => {
-      const input = infoOf(inner.node.type)?.inputs.find(({ name }) => name === inner.widget);
       const held = notNull(value);
-      return !input || !held || inputFit(input, held) !== 'misfit';
+      const input = held && innerInput(scope, inner, reader);
+      return !held || !input || inputFit(input, held) !== 'misfit';
     });
-    const isComplete = order.length >= saved.length;
-    if (fits && isComplete) {
+    if (fits && (isLeftOver || order.length >= saved.length)) {
       return new Map(pairs.flatMap(({ position, value }) => (value ? [[position, value]] : [])));
     }
   }
   throw unconvertible([
     `Node ${instance.nodeId}: the values of the subgraph do not fit the widgets within it`,
   ]);
+}
+
+/** The input behind a widget, also several subgraphs deeper. Undefined if the class does not declare it by this name. */
+function innerInput(
+  scope: Scope,
+  { node, widget }: InnerWidget,
+  reader: NodeReader,
+): InputInfo | undefined {
+  const inside = reader.enter(node, scope);
+  if (!inside) return reader.infoOf(node.type)?.inputs.find(({ name }) => name === widget);
+  const position = inside.graph.inputs.findIndex(({ name }) => name === widget);
+  const inner = innerWidget(inside.graph, position);
+  return inner && innerInput(inside, inner, reader);
 }
 
 function notNull(value: JsonText | undefined): JsonText | undefined {

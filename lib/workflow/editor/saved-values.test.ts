@@ -1,7 +1,16 @@
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../json.ts';
 import { fromEditor } from './from-editor.ts';
-import { convert, file, image, slot, widgetSlot, type Fields, type Node } from './test-editor.ts';
+import {
+  convert,
+  file,
+  image,
+  save,
+  slot,
+  widgetSlot,
+  type Fields,
+  type Node,
+} from './test-editor.ts';
 import { recordedInfos, withClasses } from '../test-infos.ts';
 import { rollPrompt } from './prompt-text.ts';
 
@@ -82,6 +91,12 @@ test.each([
   expect(() => convert([sampler({ widgets_values: saved })])).toThrow(
     /• Node 3 \(KSampler\): its saved values do not fit the inputs of the installed class/,
   );
+});
+
+test('a node whose values do not fit is left out if no output needs it', () => {
+  const odd = sampler({ inputs: [], widgets_values: ['Sample', 18] });
+  const links = [[1, 1, 0, 4, 0, 'IMAGE']];
+  expect(Object.keys(convert([image(1), odd, save(4, 1)], links))).toEqual(['1', '4']);
 });
 
 test('values that had a place when forced inputs were widgets are skipped', () => {

@@ -26,11 +26,11 @@ export type SavedValues = WidgetValues | undefined;
 export function savedValues(node: EditorNode, info: NodeInfo): SavedValues {
   const { type, namedValues, values } = node;
   const saved = values?.items() ?? [];
-  const own = OWN_WIDGETS.get(type);
-  if (own)
-    return new Map(
-      own(namedValues ? namedValues.entries().map(([, value]) => value) : saved, node),
-    );
+  const readOwn = OWN_WIDGETS.get(type);
+  if (readOwn) {
+    const own = namedValues?.entries().map(([, value]) => value) ?? saved;
+    return new Map(readOwn(own, node));
+  }
   if (namedValues?.kind === 'object') return byName(node, info, namedValues.entries());
   if (values?.kind === 'object') return byName(node, info, values.entries());
   const names = FORMER_ORDER.get(type);
@@ -73,7 +73,6 @@ const ATTEMPTS: readonly (WidgetListOptions & { readonly onlyControlWords?: bool
  * Values of a wrong type that ComfyUI converts do not prove that an order is wrong. They are kept if there is exactly one
  * value for each widget, and no other order fits better.
  */
-
 function byPosition(node: EditorNode, info: NodeInfo, saved: readonly JsonText[]): SavedValues {
   let odd: SavedValues;
   const hasForced = info.inputs.some((input) => hasOption(input, 'forceInput'));
