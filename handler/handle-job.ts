@@ -1,6 +1,7 @@
 import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
+import { isWorkerError } from '../lib/errors.ts';
 import { JsonText, objectText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
@@ -204,7 +205,9 @@ async function orCutShort(
   try {
     return { outcome: await prompt };
   } catch (error) {
-    if (signal.aborted || made.size === 0) throw error;
+    // `output.strict` asks for everything or nothing.
+    const isPartlyAccepted = isWorkerError(error, 'comfy.partly_accepted');
+    if (signal.aborted || isPartlyAccepted || made.size === 0) throw error;
     const members = [...made].map(([nodeId, output]) => [nodeId, output.text] as const);
     const outputs = JsonText.parse(objectText(members));
     return { outcome: { ...GIVEN_UP, outputs }, cutShort: error };
