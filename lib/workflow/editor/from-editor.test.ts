@@ -50,6 +50,21 @@ test('a primitive node gives its value, even through a reroute', () => {
   expect(converted['1']?.inputs.width).toBe(99);
 });
 
+test('a primitive node gives nothing to an input without a widget, as in the editor', () => {
+  const infos = withClasses({
+    Frame: { input: { required: { frame: ['INT', { forceInput: true }] } }, output: ['IMAGE'] },
+  });
+  const nodes = [
+    { id: 5, type: 'PrimitiveNode', widgets_values: [99, 'fixed'], outputs: [{ type: 'INT' }] },
+    { id: 1, type: 'Frame', inputs: [widgetSlot('frame', 'INT', 1), widgetSlot('old', 'INT', 2)] },
+  ];
+  const links = [
+    [1, 5, 0, 1, 0, 'INT'],
+    [2, 5, 0, 1, 1, 'INT'],
+  ];
+  expect(convert(nodes, links, {}, infos)['1']?.inputs).toEqual({});
+});
+
 test('reroutes and Set/Get nodes are bridged, notes are dropped', () => {
   const nodes = [
     image(1),

@@ -101,16 +101,17 @@ function nodeText({ node, scope }: PlacedNode, { ids, file, reader }: Conversion
   const promoted = scope.host ? promotedValues(scope.host.node, node.nodeId) : [];
   for (const [name, value] of promoted) if (values.has(name)) values.set(name, value);
 
-  const declared = reader.infoOf(node.type)?.inputs ?? [];
-  const forced = new Set(
-    declared.filter((one) => hasOption(one, 'forceInput')).map((one) => one.name),
+  const widgets = (reader.infoOf(node.type)?.inputs ?? []).filter(
+    (one) => !hasOption(one, 'forceInput'),
   );
+  const names = new Set([...values.keys(), ...widgets.map((one) => one.name)]);
   const inputs = new Map(Array.from(values, ([name, value]) => [name, valueText(value)]));
   for (const [slot, { name }] of node.inputs.entries()) {
     const source = traceInput({ scope, node, slot }, reader);
     if (!source) continue;
     if (source.kind === 'value') {
-      if (!(source.isPrimitive && forced.has(name))) inputs.set(name, valueText(source.value));
+      // A primitive node sets a widget. An input without one gets nothing from it.
+      if (!source.isPrimitive || names.has(name)) inputs.set(name, valueText(source.value));
     } else if (source.kind === 'output' && ids.has(source.nodeId)) {
       inputs.set(name, JSON.stringify([source.nodeId, source.output]));
     } else inputs.delete(name);
