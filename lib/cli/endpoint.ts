@@ -2,8 +2,8 @@ import type { EndpointInputPayload } from 'runpod-sdk';
 import { z } from 'zod';
 import { isError, WorkerError } from '../errors.ts';
 import { under } from '../http/base-url.ts';
+import { shortReason } from '../http/failure.ts';
 import type { JsonText } from '../json.ts';
-import { connectionProblem } from './requests.ts';
 
 /** A job as `/status` answers it. */
 const JobViewSchema = z
@@ -144,7 +144,7 @@ const ResponseSchema = z.object({
 function toEndpointError(url: string, { error, bytes }: { error: unknown; bytes: number }) {
   const response: unknown = isError(error) && 'response' in error ? error.response : undefined;
   const { data: refusal } = ResponseSchema.safeParse(response);
-  if (!refusal) return unreachable(url, connectionProblem(error), error);
+  if (!refusal) return unreachable(url, shortReason(error), error);
   const { status, data } = refusal;
   const what = `${status}${quote(data)}${adviceFor(status, bytes)}`;
   if (LOCKED_OUT.has(status) || status >= 500 || status === 429)

@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts';
-import { describeError, errnoOf, isError, WorkerError } from '../errors.ts';
+import { WorkerError } from '../errors.ts';
 import { under } from '../http/base-url.ts';
+import { shortReason } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
 import { USER_AGENT } from '../version.ts';
 
@@ -29,7 +30,7 @@ async function problemOf(url: string, signal: AbortSignal): Promise<string | und
     return response.ok ? undefined : `it answered ${response.status} ${response.statusText}`;
   } catch (error) {
     signal.throwIfAborted();
-    return connectionProblem(error);
+    return shortReason(error);
   }
 }
 
@@ -58,14 +59,8 @@ export async function ask(url: string, signal: AbortSignal, method = 'GET'): Pro
   try {
     return await fetch(url, { method, signal, headers: HEADERS, redirect: 'manual' });
   } catch (error) {
-    throw new Error(`[${method}] ${redactUrl(url)}: ${connectionProblem(error)}`, { cause: error });
+    throw new Error(`[${method}] ${redactUrl(url)}: ${shortReason(error)}`, { cause: error });
   }
-}
-
-/** Why a request of `fetch` failed: its error says only that, the cause has the reason. */
-export function connectionProblem(error: unknown): string {
-  const cause = isError(error) && error.cause !== undefined ? error.cause : error;
-  return errnoOf(cause) ?? describeError(cause);
 }
 
 const HEADERS = { 'user-agent': USER_AGENT };

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { answerFailure, connectionFailure, readStart } from './failure.ts';
+import { answerFailure, connectionFailure, readStart, shortReason } from './failure.ts';
 
 const failed = (code: string, message = 'x') => Object.assign(new Error(message), { code });
 const upload = { host: 'h.example', purpose: 'upload' } as const;
@@ -24,6 +24,14 @@ test('a private host is not retried, and the reason does not have its address', 
   expect(connectionFailure(error, { ...upload, purpose: 'download' }).reason).toMatch(
     /DOWNLOAD_ALLOW_PRIVATE$/,
   );
+});
+
+test('the reason of a failed fetch is that of its cause', () => {
+  expect(shortReason(new TypeError('fetch failed', { cause: failed('ECONNREFUSED') }))).toBe(
+    'ECONNREFUSED',
+  );
+  expect(shortReason(new TypeError('fetch failed', { cause: new Error('odd') }))).toBe('odd');
+  expect(shortReason(new Error('odd'))).toBe('odd');
 });
 
 test('an error without a code is described, and the reasons of the caller win', () => {

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Readable } from 'node:stream';
-import { describeError, errnoOf } from '../errors.ts';
+import { describeError, errnoOf, isError } from '../errors.ts';
 import { NOT_PUBLIC } from './public-address.ts';
 import { parseRetryAfter } from './retry.ts';
 
@@ -35,9 +35,15 @@ export function connectionFailure(
     return { reason: `there is no host called ${host}`, isTransient: false };
   const known = reasons[code] ?? CONNECTION_REASONS[code];
   return {
-    reason: known ?? `the connection failed (${code || describeError(error)})`,
+    reason: known ?? `the connection failed (${shortReason(error)})`,
     isTransient: code !== 'UND_ERR_INVALID_ARG',
   };
+}
+
+/** The code of a failed connection; without one, the message. Errors of `fetch` say only that it failed: their cause has the reason. */
+export function shortReason(error: unknown): string {
+  const cause = isError(error) && error.cause !== undefined ? error.cause : error;
+  return errnoOf(cause) ?? describeError(cause);
 }
 
 const CONNECTION_REASONS: Readonly<Record<string, string>> = {
@@ -57,6 +63,7 @@ export const NEVER_CONNECTED: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
 /** An answer as undici gives it. */

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import type { Cancel, Clock } from '../../clock.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../../errors.ts';
+import { NEVER_CONNECTED } from '../../http/failure.ts';
 import { retry, RETRY_POLICIES } from '../../http/retry.ts';
 
 /**
@@ -51,18 +52,9 @@ export function isTimeout(error: unknown): boolean {
 
 /** Whether no connection was made, so that the request has certainly not arrived. */
 export function isNotConnected(error: unknown): boolean {
-  return NOT_CONNECTED.has(errnoOf(error) ?? '');
+  const code = errnoOf(error) ?? '';
+  return NEVER_CONNECTED.has(code) || code === 'UND_ERR_DESTROYED';
 }
-
-const NOT_CONNECTED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_DESTROYED',
-]);
 
 const TIMEOUTS = new Set([
   'UND_ERR_HEADERS_TIMEOUT',

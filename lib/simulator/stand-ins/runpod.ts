@@ -34,7 +34,7 @@ type Matches = (request: RecordedRequest) => boolean;
  * client routes run, runsync, status, status-sync, cancel and health as npm `runpod-sdk` uses them.
  *
  * Approximate: how long polls are held, response bodies to posts, and cancelling. Left out: job expiry, execution
- * timeouts, reassigning the jobs of a silent worker, webhooks, and reading streams.
+ * timeouts, reassigning the jobs of a silent worker, webhooks, and streams.
  */
 export interface RunpodSimulator extends AsyncDisposable {
   readonly url: string;
@@ -52,7 +52,7 @@ export interface RunpodSimulator extends AsyncDisposable {
   /** Cancels a job. The worker that has it learns of it through its stop channel. */
   stopJob(jobId: string): void;
 
-  /** Requests in order of arrival. Takes include both kinds; posts are results, progress and chunks. */
+  /** Requests in order of arrival. Takes include both kinds; posts are results and progress. */
   readonly takes: readonly RecordedRequest[];
   readonly posts: readonly RecordedRequest[];
   readonly pings: readonly RecordedRequest[];
@@ -121,7 +121,6 @@ class Simulator implements RunpodSimulator {
     return {
       RUNPOD_WEBHOOK_GET_JOB: `${base}/job-take/$ID?${gpu}`,
       RUNPOD_WEBHOOK_POST_OUTPUT: `${base}/job-done/$RUNPOD_POD_ID/$ID?${gpu}`,
-      RUNPOD_WEBHOOK_POST_STREAM: `${base}/job-stream/$RUNPOD_POD_ID/$ID?${gpu}`,
       RUNPOD_WEBHOOK_PING: `${base}/ping/$RUNPOD_POD_ID?${gpu}`,
       RUNPOD_PING_INTERVAL: String(this.#options.pingIntervalMs),
       RUNPOD_AI_API_KEY: this.#apiKey,
@@ -235,7 +234,7 @@ class Simulator implements RunpodSimulator {
     if (route.startsWith('job-take')) return this.takes;
     if (route === 'job-stop') return this.stops;
     if (route === 'ping') return this.pings;
-    return route === 'job-done' || route === 'job-stream' ? this.posts : undefined;
+    return route === 'job-done' ? this.posts : undefined;
   }
 
   /** True if a fault answered the request, so that the route must not. */

@@ -164,7 +164,11 @@ function addElements(
 }
 
 /** Rows with the same inputs. Their number is not sent; a row exists when one of its inputs was sent. */
-function addRows(path: readonly string[], { min = 0, template }: Specs, expansion: Expansion): void {
+function addRows(
+  path: readonly string[],
+  { min = 0, template }: Specs,
+  expansion: Expansion,
+): void {
   const rowOf = (row: number) => [...path, String(row)];
   const isSent = (row: number) =>
     Object.values(template as Groups).some((specs) =>

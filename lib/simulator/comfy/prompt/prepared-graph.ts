@@ -1,11 +1,5 @@
 import { signGraph, type ResultCache } from './cache.ts';
-import {
-  classOf,
-  hiddenInputs,
-  inputsOf,
-  maybeLink,
-  type Graph,
-} from '../validation/graph.ts';
+import { classOf, hiddenInputs, inputsOf, maybeLink, type Graph } from '../validation/graph.ts';
 import { declaredInputs, nestInputs } from '../nodes/dynamic-inputs.ts';
 import { toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';

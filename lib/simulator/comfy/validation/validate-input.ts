@@ -72,7 +72,8 @@ export function typeMismatch(input: DeclaredInput, received: unknown, link: PyVa
  */
 export function typesFit(received: unknown, declared: unknown): boolean {
   if (isDeepStrictEqual(received, declared)) return true;
-  if ([received, declared].some((type) => type === '*' || type === 'COMFY_MATCHTYPE_V3')) return true;
+  if ([received, declared].some((type) => type === '*' || type === 'COMFY_MATCHTYPE_V3'))
+    return true;
   if (Array.isArray(received) && declared === 'COMBO') return true;
   if (typeof received !== 'string' || typeof declared !== 'string') return false;
   const types = (list: string) => list.split(',').map((type) => type.trim());

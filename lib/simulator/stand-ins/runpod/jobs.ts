@@ -16,7 +16,7 @@ export interface SimulatedJob {
   /** The latest progress; later the result's output. */
   readonly output?: unknown;
   readonly error?: unknown;
-  /** Everything posted for it, in order: progress, chunks, results. */
+  /** Everything posted for it, in order: progress and results. */
   readonly posts: readonly RecordedRequest[];
 }
 
@@ -134,12 +134,6 @@ export class Jobs {
     }
     if (body.status === 'IN_PROGRESS') this.#progress(job, request, body);
     else this.#done(job, request, body, digest);
-  }
-
-  /** Handles a chunk posted to job-stream. */
-  stream(jobId: string, request: RecordedRequest): void {
-    const job = this.#postedFor(jobId, request);
-    if (job?.digest) this.#violated('progress after the result', jobId, request);
   }
 
   #keep(jobId: string): KeptJob {

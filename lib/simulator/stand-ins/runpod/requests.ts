@@ -13,7 +13,6 @@ const ROUTES = [
   'job-take-batch',
   'job-stop',
   'job-done',
-  'job-stream',
   'ping',
   'run',
   'runsync',

@@ -11,7 +11,6 @@ const WORKER_ROUTES: Partial<Record<Route, Answer>> = {
   'job-take-batch': answerTake,
   'job-stop': answerStop,
   'job-done': answerPost,
-  'job-stream': answerPost,
   ping: (_platform, { reply }) => void reply.json('{}'),
 };
 
@@ -59,14 +58,11 @@ function answerStop(platform: Platform, { request, reply }: Exchange): void {
   holdFor(platform.stopHoldMs, reply, platform.stops.listen(request.ids[0] ?? '', give));
 }
 
-/** Accepts a result, progress or chunk with any content type. */
+/** Accepts a result or progress with any content type. */
 function answerPost(platform: Platform, { request, record, reply }: Exchange): void {
   const jobId = request.ids[1] ?? '';
-  if (request.route === 'job-stream') platform.jobs.stream(jobId, record);
-  else {
-    const digest = createHash('sha256').update(request.bodyText).digest('base64');
-    platform.jobs.post(jobId, record, request.body, digest);
-  }
+  const digest = createHash('sha256').update(request.bodyText).digest('base64');
+  platform.jobs.post(jobId, record, request.body, digest);
   reply.json('{}');
 }
 
