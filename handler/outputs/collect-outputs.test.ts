@@ -33,7 +33,7 @@ test('previews are skipped without a problem, even those without a filename', ()
 test('outputs without files are not a problem', () => {
   for (const outputs of [
     '{"1":{"images":[]}}',
-    '{"1":{"gifs":[{"filename":"a.mp4"}]}}',
+    '{"1":{"other":[{"filename":"a.mp4"}]}}',
     '{"1":null}',
   ]) {
     expect(collect(outputs)).toEqual({ records: [], texts: [], problems: [] });
@@ -54,6 +54,20 @@ test('one malformed entry costs only itself', () => {
     'Skipping image in node 7 due to missing filename: "x"',
     'Skipping image in node 7 due to missing filename: {"filename":""}',
     'Skipping image in node 7 due to missing filename: {"filename":5}',
+  ]);
+});
+
+test('videos under gifs and videos are saved files unless they say otherwise, and one without a name is reported', () => {
+  const { records, problems } = collect(
+    '{"5":{"gifs":[{"filename":"a.mp4"},{"type":"temp"},{"filename":"b.mp4","type":"temp"},{"format":"video/webm"}],"videos":[{"filename":"c.webm","subfolder":"s","type":"output"},{"filename":""}]}}',
+  );
+  expect(records).toEqual([
+    { nodeId: '5', key: 'gifs', filename: 'a.mp4', subfolder: '', type: 'output' },
+    { nodeId: '5', key: 'videos', filename: 'c.webm', subfolder: 's', type: 'output' },
+  ]);
+  expect(problems).toEqual([
+    'Skipping video in node 5 due to missing filename: {"format":"video/webm"}',
+    'Skipping video in node 5 due to missing filename: {"filename":""}',
   ]);
 });
 

@@ -88,7 +88,7 @@ export function collectOutputs(
 
 /**
  * The files of one node: first its `images`, then files under other keys. A file listed twice is returned once. An entry
- * of `images` without a filename is a problem; other keys may hold anything, so entries without one are skipped.
+ * of `images`, `gifs` or `videos` without a filename is a problem; other keys may hold anything, so entries without one are skipped.
  */
 export function recordsOf(
   nodeId: string,
@@ -113,10 +113,12 @@ export function recordsOf(
   const seen = new Set(records.map(fileKey));
   for (const [key, value] of output.entries()) {
     if (key === 'images') continue;
+    const isVideo = VIDEO_KEYS.has(key);
+    if (isVideo) problems.push(...namelessVideos(nodeId, value, choice));
     for (const entry of objectsWithFilename(value, FILE_NESTING)) {
       const filename = entry.get('filename')?.asString();
       const subfolder = entry.get('subfolder')?.asString() ?? '';
-      const type = entry.get('type')?.asString() ?? '';
+      const type = entry.get('type')?.asString() ?? (isVideo ? 'output' : '');
       if (!filename || !FOLDERS.has(type) || (type === 'temp' && !includeTemp)) continue;
       const record = { nodeId, key, filename, subfolder, type };
       if (!seen.has(fileKey(record))) records.push(record);
@@ -124,6 +126,19 @@ export function recordsOf(
     }
   }
   return { records, problems };
+}
+
+/** Keys that nodes list videos under, as the Python worker reads them. A file there is saved unless it says otherwise. */
+export const VIDEO_KEYS: ReadonlySet<string> = new Set(['gifs', 'videos']);
+
+function namelessVideos(nodeId: string, videos: JsonText, { includeTemp }: OutputChoice): string[] {
+  const nameless = videos.items().filter((entry) => {
+    const isSkipped = entry.get('type')?.asString() === 'temp' && !includeTemp;
+    return entry.kind === 'object' && !entry.get('filename')?.asString() && !isSkipped;
+  });
+  return nameless.map(
+    ({ text }) => `Skipping video in node ${nodeId} due to missing filename: ${shorten(text)}`,
+  );
 }
 
 /** All strings in a node's output, also those in lists. Strings inside objects describe files or views. */

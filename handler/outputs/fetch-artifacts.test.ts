@@ -63,7 +63,7 @@ test('a missing file is a problem with its name, and the others are fetched', as
   expect(artifacts.map(({ filename }) => filename)).toEqual(['kept.gif']);
   expect(problems).toEqual([
     expect.stringMatching(
-      /^Failed to fetch image data for gone\.gif from \/view endpoint\. Cause: 404 Client Error/,
+      /^Failed to fetch video data for gone\.gif from \/view endpoint\. Cause: 404 Client Error/,
     ),
   ]);
 });

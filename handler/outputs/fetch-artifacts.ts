@@ -5,7 +5,7 @@ import type { JsonText } from '../../lib/json.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { Artifact, OutputRecord } from './artifact.ts';
-import { fileKey, recordsOf, type OutputChoice } from './collect-outputs.ts';
+import { fileKey, recordsOf, VIDEO_KEYS, type OutputChoice } from './collect-outputs.ts';
 
 export interface FetchedArtifacts {
   readonly artifacts: readonly Artifact[];
@@ -61,7 +61,8 @@ export class ArtifactFetcher implements AsyncDisposable {
         return { ...record, content, mediaType: await mediaTypeOfFile(content, filename) };
       } catch (error) {
         // Clients match on this text.
-        return `Failed to fetch image data for ${filename} from /view endpoint. Cause: ${describeError(error)}`;
+        const what = VIDEO_KEYS.has(record.key) ? 'video' : 'image';
+        return `Failed to fetch ${what} data for ${filename} from /view endpoint. Cause: ${describeError(error)}`;
       }
     };
     const fetched = await Promise.all(records.map(fetchOne));

@@ -1,7 +1,7 @@
 import type { Base64 } from '../../lib/json-body.ts';
 import type { OutputOptions } from '../request/output-options.ts';
 import type { Artifact, DeliveredFile } from './artifact.ts';
-import type { OutputText } from './collect-outputs.ts';
+import { VIDEO_KEYS, type OutputText } from './collect-outputs.ts';
 import type { FileDetails } from './describe-files.ts';
 
 /** The key of the result that a file is listed under. */
@@ -41,8 +41,9 @@ export function groupOutputs(
 }
 
 /**
- * Clients look in `images` for everything ComfyUI lists there, also for a video. Files under other keys are never put
- * into `images`, where clients of the Python worker would not expect them, unless everything is grouped by media type.
+ * Clients look in `images` for everything ComfyUI lists there, also for a video, and in `videos` for everything under
+ * `gifs` and `videos`. Files under other keys are never put into `images`, where clients of the Python worker would not
+ * expect them, unless everything is grouped by media type.
  */
 export function groupOf(
   { key, mediaType }: Pick<Artifact, 'key' | 'mediaType'>,
@@ -51,10 +52,9 @@ export function groupOf(
   const group = GROUP_OF_MEDIUM.get(mediaType.slice(0, mediaType.indexOf('/'))) ?? 'files';
   if (groupBy === 'mediaType') return group;
   if (key === 'images') return 'images';
+  if (VIDEO_KEYS.has(key)) return 'videos';
   if (group !== 'images') return group;
-  // VideoHelperSuite lists its videos under `gifs`, also those it wrote as an animated image.
-  const isAnimation = key === 'gifs' || mediaType === 'image/gif' || mediaType === 'image/apng';
-  return isAnimation ? 'videos' : 'files';
+  return mediaType === 'image/gif' || mediaType === 'image/apng' ? 'videos' : 'files';
 }
 
 const GROUP_OF_MEDIUM: ReadonlyMap<string, Group> = new Map([

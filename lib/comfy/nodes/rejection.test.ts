@@ -229,3 +229,31 @@ test('for thousands of wrong nodes of one class, ComfyUI is asked about that cla
   expect(lines.split('\n')).toHaveLength(1 + 2 * ids.length);
   expect(asked).toBe(1);
 });
+
+test('missing model files are named in the text of older and in the text of newer Python workers', async () => {
+  const missing = (name: string, file: string) => ({
+    type: 'value_not_in_list',
+    extra_info: { input_name: name, received_value: file, input_config: [['a.safetensors'], {}] },
+  });
+  const node_errors = {
+    4: { class_type: 'CheckpointLoaderSimple', errors: [missing('ckpt_name', 'x.safetensors')] },
+    5: { class_type: 'LoraLoader', errors: [missing('lora_name', 'y.safetensors')] },
+    6: { class_type: 'KSampler', errors: [missing('sampler_name', 'z')] },
+  };
+  expect(await text(JSON.stringify({ error: failed, node_errors }))).toBe(
+    [
+      'Workflow validation failed:',
+      '• Node 4 (CheckpointLoaderSimple): ckpt_name "x.safetensors" is not installed; available: a.safetensors',
+      '• Node 5 (LoraLoader): lora_name "y.safetensors" is not installed; available: a.safetensors',
+      '• Node 6 (KSampler): sampler_name "z" is not one of its choices; available: a.safetensors',
+      '',
+      'Workflow validation failed — the following referenced files are not available on this worker:',
+      '• x.safetensors (ckpt_name of node 4, CheckpointLoaderSimple)',
+      '• y.safetensors (lora_name of node 5, LoraLoader)',
+      '',
+      'Add these files to the worker, or use files that it has.',
+      '',
+      'No checkpoint models appear to be available. Please check your model installation.',
+    ].join('\n'),
+  );
+});

@@ -25,7 +25,29 @@ export async function rejectionText(body: string, context: ProblemContext): Prom
     ([, entry]) => /not.in.list/.test(entry.text) && entry.text.includes('ckpt_name'),
   );
   const ending = isCheckpointMissing ? `\n\n${await installedCheckpoints(context)}` : '';
-  return `${headline}:\n${problems.map((problem) => `• ${problem}`).join('\n')}${ending}`;
+  return `${headline}:\n${bullets(problems)}${missingFilesText(nodeErrors)}${ending}`;
+}
+
+const bullets = (lines: readonly string[]) => lines.map((line) => `• ${line}`).join('\n');
+
+/**
+ * The text of newer Python workers for files that loaders name and the worker does not have. It comes behind the text of
+ * older ones, because clients match on that as well. Empty if no file is missing.
+ */
+function missingFilesText(nodeErrors: JsonText | undefined): string {
+  const files = (nodeErrors?.entries() ?? []).flatMap(([nodeId, entry]) => {
+    const classType = shown(entry.get('class_type'));
+    const errors = FILE_LOADERS.has(classType) ? (entry.get('errors')?.items() ?? []) : [];
+    return errors
+      .filter((error) => error.get('type')?.value() === 'value_not_in_list')
+      .map((error) => {
+        const extra = error.get('extra_info');
+        const [file, input] = [extra?.get('received_value'), extra?.get('input_name')].map(shown);
+        return `${file} (${input} of node ${nodeId}, ${classType})`;
+      });
+  });
+  if (files.length === 0) return '';
+  return `\n\n${FILES_NOT_AVAILABLE}\n${bullets(files)}\n\nAdd these files to the worker, or use files that it has.`;
 }
 
 function headlineOf(error: JsonText | undefined): string {
@@ -45,5 +67,20 @@ async function installedCheckpoints({ nodeInfo }: ProblemContext): Promise<strin
 }
 
 const VALIDATION_FAILED = 'Workflow validation failed';
+const FILES_NOT_AVAILABLE =
+  'Workflow validation failed — the following referenced files are not available on this worker:';
+/** The loaders that newer Python workers look at. */
+const FILE_LOADERS: ReadonlySet<string> = new Set([
+  'CheckpointLoaderSimple',
+  'LoraLoader',
+  'VAELoader',
+  'DualCLIPLoader',
+  'TripleCLIPLoader',
+  'UNETLoader',
+  'UnetLoaderGGUF',
+  'Hy3DModelLoader',
+  'UpscaleModelLoader',
+  'LoadImage',
+]);
 const OUTPUTS_FAILED = 'prompt_outputs_failed_validation';
 const USUAL_CAUSE = 'This usually means a required model or parameter is not available.';
