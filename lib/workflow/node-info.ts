@@ -28,17 +28,21 @@ export interface NodeInfo {
 
 /** Reads the description of one class. */
 export function readNodeInfo(entry: JsonText): NodeInfo {
-  const input = entry.get('input');
   return {
-    inputs: [
-      ...readInputs(input?.get('required'), true),
-      ...readInputs(input?.get('optional'), false),
-    ],
+    inputs: readInputGroups(entry.get('input')),
     outputs: entry.get('output')?.items() ?? [],
     isOutput: entry.get('output_node')?.value() === true,
     displayName: entry.get('display_name')?.asString(),
     module: entry.get('python_module')?.asString(),
   };
+}
+
+/** Reads all declared inputs: the required ones, then the optional ones. */
+export function readInputGroups(groups: JsonText | undefined): InputInfo[] {
+  return [
+    ...readInputs(groups?.get('required'), true),
+    ...readInputs(groups?.get('optional'), false),
+  ];
 }
 
 /** Reads one group of declared inputs, by name: the `required` or the `optional` ones. */

@@ -1,5 +1,5 @@
 import type { JsonText } from '../../json.ts';
-import { readInputs, type InputInfo, type NodeInfo } from '../node-info.ts';
+import { readInputGroups, type InputInfo, type NodeInfo } from '../node-info.ts';
 
 /** An input that ComfyUI expects of a certain node. */
 export interface ExpectedInput extends InputInfo {
@@ -34,11 +34,10 @@ function expand(input: InputInfo, position: Position): ExpectedInput[] {
   const { path, isNested, sent } = position;
   if (!input.isDynamic) return [{ ...input, name: path, isNested }];
   const own = { ...input, name: path, isNested };
-  const within = (group: JsonText | undefined) =>
-    [
-      ...readInputs(group?.get('required'), true),
-      ...readInputs(group?.get('optional'), false),
-    ].flatMap((inner) => expand(inner, { path: `${path}.${inner.name}`, isNested: true, sent }));
+  const within = (groups: JsonText | undefined) =>
+    readInputGroups(groups).flatMap((inner) =>
+      expand(inner, { path: `${path}.${inner.name}`, isNested: true, sent }),
+    );
   const value = sent.get(path);
   switch (input.type) {
     case 'COMFY_DYNAMICCOMBO_V3': {
@@ -70,11 +69,7 @@ function elements({ options }: InputInfo): InputInfo[] {
     listed ??
     Array.from({ length: Math.min(number('max'), MAX_ELEMENTS) }, (_, at) => `${prefix}${at}`)
   ).slice(0, MAX_ELEMENTS);
-  const input = template?.get('input');
-  const [element] = [
-    ...readInputs(input?.get('required'), true),
-    ...readInputs(input?.get('optional'), false),
-  ];
+  const [element] = readInputGroups(template?.get('input'));
   if (!element) return [];
   return names.map((name, at) => {
     return { ...element, name, isRequired: element.isRequired && at < number('min') };

@@ -1,5 +1,5 @@
 import { JsonText } from '../../json.ts';
-import { readInputs, type InputInfo } from '../node-info.ts';
+import { readInputGroups, readInputs, type InputInfo } from '../node-info.ts';
 
 /**
  * Inputs whose names and number depend on values (`comfy_api/latest/_io.py`). ComfyUI takes their values under names with
@@ -10,7 +10,6 @@ import { readInputs, type InputInfo } from '../node-info.ts';
 export const DYNAMIC_COMBO = 'COMFY_DYNAMICCOMBO_V3';
 /** A list of rows with the same inputs. The value is the number of rows, which itself is not sent to ComfyUI. */
 export const DYNAMIC_GROUP = 'COMFY_DYNAMICGROUP_V3';
-
 /** A list of inputs that grows when its last one is linked. It has no value of its own. */
 export const AUTOGROW = 'COMFY_AUTOGROW_V3';
 
@@ -29,10 +28,10 @@ export function dependentInputs(
   switch (type) {
     case DYNAMIC_COMBO: {
       const chosen = chosenOption(options, value);
-      return chosen ? [{ inputs: allInputs(chosen.get('inputs')), prefix: `${name}.` }] : [];
+      return chosen ? [{ inputs: readInputGroups(chosen.get('inputs')), prefix: `${name}.` }] : [];
     }
     case DYNAMIC_GROUP: {
-      const inputs = allInputs(options?.get('template'));
+      const inputs = readInputGroups(options?.get('template'));
       const count = Math.min(rowCount(options, value), MAX_ROWS);
       return Array.from({ length: count }, (_, row) => ({ inputs, prefix: `${name}.${row}.` }));
     }
@@ -51,7 +50,7 @@ export function grownInputs(
   slots: readonly string[],
 ): InputInfo[] {
   const template = options?.get('template');
-  const [input] = allInputs(template?.get('input'));
+  const [input] = readInputGroups(template?.get('input'));
   if (!input) return [];
   const saved = slots
     .filter((slot) => slot.startsWith(`${name}.`))
@@ -106,11 +105,4 @@ export function hasChosenOption({ options }: InputInfo, value: JsonText): boolea
 function chosenOption(options: JsonText | undefined, value: JsonText | undefined) {
   const choices = options?.get('options')?.items() ?? [];
   return choices.find((choice) => choice.get('key')?.value() === value?.value());
-}
-
-function allInputs(groups: JsonText | undefined): InputInfo[] {
-  return [
-    ...readInputs(groups?.get('required'), true),
-    ...readInputs(groups?.get('optional'), false),
-  ];
 }
