@@ -17,7 +17,7 @@ import { chooseOutputs, collectOutputs, type OutputChoice } from './outputs/coll
 import type { Converter } from './outputs/convert.ts';
 import { describeFiles } from './outputs/describe-files.ts';
 import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
-import { groupOutputs } from './outputs/group-outputs.ts';
+import { groupOutputs, withoutEmpty } from './outputs/group-outputs.ts';
 import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
 import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
@@ -93,7 +93,8 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const { comfy } = line;
   const { signal } = scope;
   const input = parseInput(job.input);
-  await using delivery = await planDelivery({ job, input }, line);
+  input.notes.forEach(scope.note);
+  await using delivery = await planDelivery({ job, input, note: scope.note }, line);
   await comfy.waitUntilReady(signal);
   scope.endPhase('ready');
 
@@ -119,6 +120,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const details = wantsDetails ? await describeFiles(files, { choice, ...delivering }) : [];
   const outputs = groupOutputs(files, texts, { groupBy, details });
   const extras = {
+    ...(wantsDetails && withoutEmpty({ notes: scope.notes })),
     ...(randomized && { randomized }),
     ...(line.simulated && { simulated: true as const }),
   };

@@ -36,6 +36,8 @@ export class JobScope implements AsyncDisposable {
   readonly signal: AbortSignal;
   /** Problems that do not fail the job, in the order they happened. Each step adds its own. */
   readonly problems: string[] = [];
+  /** What the caller may want to know of how the job was read. Listed in the result if the caller asks for details. */
+  readonly notes: string[] = [];
   readonly #timings: Partial<Record<Phase, number>> = {};
   readonly #stopped: AbortSignal;
   readonly #late = new AbortController();
@@ -77,6 +79,13 @@ export class JobScope implements AsyncDisposable {
   get timings(): Timings {
     return this.#timings;
   }
+
+  /** Adds to {@link notes}, each text once, and to the log. */
+  readonly note = (text: string): void => {
+    if (this.notes.includes(text)) return;
+    this.notes.push(text);
+    this.log.info({ note: text }, 'A note on the job');
+  };
 
   /** Ends a phase; the next one begins now. @returns how long it took, in milliseconds. */
   endPhase(phase: Phase): number {

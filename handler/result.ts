@@ -9,6 +9,8 @@ import type { OutputOptions } from './request/output-options.ts';
 
 /** Members of the result beside the outputs. */
 interface Extras extends Partial<RunDetails> {
+  /** Corrected file names, files nobody uses, options that were ignored. */
+  readonly notes?: readonly string[];
   /** The values that replaced `"randomize"` in overrides, by `node id.input`. */
   readonly randomized?: Readonly<Record<string, string>>;
   /** ComfyUI is the embedded simulation. */

@@ -3,12 +3,15 @@ import type { Job } from '../../lib/queues/queue.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import type { Destination, Storage, Store, StoreSettings } from '../../lib/storage/storage.ts';
 import { STORES } from '../../lib/storage/stores.ts';
+import { ignored, isPlaceholder } from '../request/empty-options.ts';
 import { describeIssue, type JobInput } from '../request/job-input.ts';
 
 /** The parts of a job that say where its files go. */
 export interface DeliveryRequest {
   readonly job: Pick<Job, 'source'>;
   readonly input: Pick<JobInput, 'output' | 's3Config'>;
+  /** Gets a line for each setting that is ignored. */
+  readonly note?: (text: string) => void;
 }
 
 /** The worker, as far as deliveries depend on it. */
@@ -68,8 +71,13 @@ export async function planDelivery(
 }
 
 /** The settings a job sends, by store. */
-function storeSettingsOf({ job, input }: DeliveryRequest): ReadonlyMap<Store, unknown> {
-  const sent = { ...input.output, s3: input.s3Config ?? s3ConfigBeside(job), volume: undefined };
+function storeSettingsOf(request: DeliveryRequest): ReadonlyMap<Store, unknown> {
+  const { input } = request;
+  const sent = {
+    ...input.output,
+    s3: input.s3Config ?? s3ConfigBeside(request),
+    volume: undefined,
+  };
   return new Map(
     STORES.flatMap((store) => {
       const settings = sent[store.name as keyof typeof sent];
@@ -95,10 +103,13 @@ function storesFor(
   }
 }
 
-/** RunPod accepts `s3Config` beside `input` and hands it to the worker. Clients send an empty one for none. */
-function s3ConfigBeside({ source }: DeliveryRequest['job']): JobInput['s3Config'] {
-  const sent = source.get('s3Config')?.value();
-  if (typeof sent !== 'object' || sent === null || Object.keys(sent).length === 0) return undefined;
+/** RunPod accepts `s3Config` beside `input` and hands it to the worker. Clients send an empty one, or an example, for none. */
+function s3ConfigBeside({ job, note }: DeliveryRequest): JobInput['s3Config'] {
+  const sent = job.source.get('s3Config')?.value();
+  if (isPlaceholder(sent)) {
+    if (sent !== undefined && sent !== null) note?.(ignored('s3Config'));
+    return undefined;
+  }
   const parsed = s3Store.schema.safeParse(sent);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `s3Config${describeIssue(issue)}`);

@@ -108,7 +108,8 @@ test('overrides and metadata keep their text', () => {
 });
 
 test.each([
-  ['"files":{}', 'input.files: '],
+  ['"files":"a.png"', 'input.files: '],
+  ['"files":{"name":"a"}', 'input.files: '],
   ['"files":[{"name":"a"}]', 'input.files[0]: must have either "data" or "url"'],
   [
     '"files":[{"name":"../a","url":"https://a.b/c"}]',
@@ -129,7 +130,8 @@ test.each([
   ['"output":{"delivery":"fax"}', 'input.output.delivery: invalid option: expected one of "auto"'],
   ['"output":{"convert":{"qualty":3}}', 'input.output.convert: unrecognized key: "qualty"'],
   ['"strict":"yes"', 'input.strict: '],
-  ['"overrides":[]', 'input.overrides: '],
+  ['"overrides":["6.text"]', 'input.overrides: '],
+  ['"output":["images"]', 'input.output: '],
 ])('%s is refused: %s', (field, message) => {
   const failure = failureOf(`{"workflow":{},${field}}`);
   expect(failure.slice(0, message.length)).toBe(message);
@@ -173,4 +175,57 @@ test('something else as input is named', () => {
     `${NO_WORKFLOW}; the input is a file of the editor's node templates`,
   );
   expect(failureOf('{"prompt":"a cat"}')).toBe(NO_WORKFLOW);
+});
+
+test.each([
+  '"overrides":[]',
+  '"overrides":""',
+  '"output":[]',
+  '"output":{}',
+  '"output":null',
+  '"output":{"groupBy":null,"convert":{"format":null,"quality":null},"nodes":null,"azure":null}',
+  '"files":{}',
+  '"files":[{"name":"a","data":"AAAA","url":null,"subfolder":null,"type":null,"original_ref":null}]',
+  '"credentials":{}',
+  '"params":[]',
+  '"strict":""',
+  '"extra_pnginfo":[]',
+  '"s3Config":null',
+])('an option that says nothing does not fail a job: %s', (field) => {
+  const { notes, s3Config, overrides } = parse(`{"workflow":{},${field}}`);
+  expect({ notes, s3Config, overrides }).toEqual({ notes: [] });
+});
+
+const text = '"string"';
+test.each([
+  '[]',
+  '{}',
+  '""',
+  '{"accessId":"","accessSecret":"","bucketName":"","endpointUrl":""}',
+  '{"accessId":null,"accessSecret":null}',
+  `{"accessId":${text},"accessSecret":${text},"bucketName":${text},"endpointUrl":${text},"objectPath":${text}}`,
+])('an s3Config that is empty, or the example of an API console, counts as absent: %s', (sent) => {
+  const { s3Config, notes } = parse(`{"workflow":{},"s3Config":${sent}}`);
+  expect(s3Config).toBeUndefined();
+  expect(notes).toEqual(['input.s3Config is empty or an example, and counts as not given']);
+});
+
+test('an s3Config that is partly filled in is refused', () => {
+  const sent = '{"accessId":"key","accessSecret":"","bucketName":"string","endpointUrl":null}';
+  const failure = failureOf(`{"workflow":{},"s3Config":${sent}}`);
+  expect(failure.split('\n').map((line) => line.split(':')[0])).toEqual([
+    'input.s3Config.accessSecret',
+    'input.s3Config.endpointUrl',
+  ]);
+});
+
+test('a store in output that is an example counts as absent', () => {
+  const { output, notes } = parse(
+    '{"workflow":{},"output":{"details":true,"azure":{"url":"string"},"put":[]}}',
+  );
+  expect(output).toEqual({ details: true });
+  expect(notes).toEqual([
+    'input.output.azure is empty or an example, and counts as not given',
+    'input.output.put is empty or an example, and counts as not given',
+  ]);
 });

@@ -4,6 +4,7 @@ import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
 import { formatOf, recognise } from '../../lib/workflow/recognise.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
+import { withoutEmptyOptions } from './empty-options.ts';
 import { InputFileSchema, type InputFile } from './input-file.ts';
 import { OutputOptionsSchema, type OutputOptions } from './output-options.ts';
 
@@ -66,6 +67,8 @@ export interface JobInput {
   readonly s3Config?: z.infer<typeof s3Store.schema>;
   readonly apiKey?: JsonText;
   readonly extraPnginfo?: JsonText;
+  /** What was ignored, for the caller to know. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -75,7 +78,11 @@ export interface JobInput {
  */
 export function parseInput(sent: JsonText): JobInput {
   const input = unwrapped(asObject(sent));
-  const parsed = JobInputSchema.safeParse(input.value());
+  const notes: string[] = [];
+  const options = withoutEmptyOptions(input.value() as Record<string, unknown>, (text) =>
+    notes.push(text),
+  );
+  const parsed = JobInputSchema.safeParse(options);
   if (!parsed.success) throw toInputError(parsed.error);
   const { images, files, credentials, output, strict, s3Config } = parsed.data;
   return {
@@ -85,6 +92,7 @@ export function parseInput(sent: JsonText): JobInput {
     credentials: credentials ?? [],
     output: output ?? {},
     strict: strict ?? false,
+    notes,
     ...(s3Config ? { s3Config } : {}),
     ...maybe('overrides', input.get('overrides')),
     ...maybe('apiKey', input.get('api_key_comfy_org')),
