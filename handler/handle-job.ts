@@ -154,7 +154,9 @@ async function runWorkflow(
   const { signal, log } = scope;
   using staged = await stageInputs(input, workflow, { ...line, jobFolder, scope });
   log.info({ files: staged.count, ms: scope.endPhase('staged') }, 'Inputs staged');
-  if (line.preflight) await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict });
+  const { missingFiles } = staged;
+  if (line.preflight)
+    await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict, missingFiles });
 
   await using fetcher = new ArtifactFetcher({ ...line, choice, scope });
   const letNextJobRun = () => {

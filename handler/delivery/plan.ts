@@ -3,7 +3,7 @@ import type { Job } from '../../lib/queues/queue.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import type { Destination, Storage, Store, StoreSettings } from '../../lib/storage/storage.ts';
 import { STORES } from '../../lib/storage/stores.ts';
-import { ignored, isPlaceholder } from '../request/empty-options.ts';
+import { isMeantDestination } from '../request/empty-options.ts';
 import { describeIssue, type JobInput } from '../request/job-input.ts';
 
 /** The parts of a job that say where its files go. */
@@ -106,10 +106,7 @@ function storesFor(
 /** RunPod accepts `s3Config` beside `input` and hands it to the worker. Clients send an empty one, or an example, for none. */
 function s3ConfigBeside({ job, note }: DeliveryRequest): JobInput['s3Config'] {
   const sent = job.source.get('s3Config')?.value();
-  if (isPlaceholder(sent)) {
-    if (sent !== undefined && sent !== null) note?.(ignored('s3Config'));
-    return undefined;
-  }
+  if (!isMeantDestination(sent, { name: 's3Config', note })) return undefined;
   const parsed = s3Store.schema.safeParse(sent);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `s3Config${describeIssue(issue)}`);

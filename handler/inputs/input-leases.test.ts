@@ -50,8 +50,8 @@ test('the same bytes are waited for until they are stored, and not stored again'
   const second = leases.acquire(use({ 'in.png': 'red', 'b.png': 'blue' }, 'in.png'), never);
   expect(await isHeld(second)).toBe(false);
   first.markStored();
-  expect([...(await second).present]).toEqual(['in.png']);
-  expect([...first.present]).toEqual([]);
+  expect([...(await second).present.keys()]).toEqual(['in.png']);
+  expect(first.present.size).toBe(0);
 });
 
 test('the same bytes are stored by the next job when the first upload failed', async () => {
@@ -83,4 +83,12 @@ test('a stopped job leaves the queue, and the next one is admitted', async () =>
   await expect(second).rejects.toThrow('stopped');
   expect(await isHeld(third)).toBe(true);
   first.release();
+});
+
+test('a job whose file another job has stored learns the path that ComfyUI gave it', async () => {
+  const leases = new InputLeases();
+  const first = await leases.acquire(use({ 'in.png': 'red' }), never);
+  const second = leases.acquire(use({ 'in.png': 'red' }), never);
+  first.markStored(new Map([['in.png', 'in (1).png']]));
+  expect([...(await second).present]).toEqual([['in.png', 'in (1).png']]);
 });

@@ -8,10 +8,16 @@ export interface InputUse {
 
 /** Held from before the upload until the prompt has ended. */
 export interface InputLease {
-  /** Files that need no upload: another job that still holds its lease has stored the same bytes. */
-  readonly present: ReadonlySet<string>;
-  /** To be called when all files are stored. Jobs that bring the same bytes wait for it. */
-  markStored(): void;
+  /**
+   * Files that need no upload, because another job that still holds its lease has stored the same bytes. Each with the
+   * path that ComfyUI gave it.
+   */
+  readonly present: ReadonlyMap<string, string>;
+  /**
+   * To be called when all files are stored. Jobs that bring the same bytes wait for it. `storedPaths` are those that
+   * ComfyUI gave the files; a file that is missing there has the path that was asked for.
+   */
+  markStored(storedPaths?: ReadonlyMap<string, string>): void;
   release(): void;
 }
 
@@ -40,6 +46,7 @@ export class InputLeases {
       const waiter: Waiter = {
         use,
         isStored: false,
+        storedPaths: new Map(),
         admit: () => {
           signal.removeEventListener('abort', onAbort);
           resolve(this.#hold(use));
@@ -58,13 +65,18 @@ export class InputLeases {
   }
 
   #hold(use: InputUse): InputLease {
-    const present = new Set([...this.#held].flatMap((other) => sharedNames(use, other.use)));
-    const claim = { use, isStored: false };
+    const present = new Map(
+      [...this.#held].flatMap(({ use: other, storedPaths }) =>
+        sharedNames(use, other).map((name) => [name, storedPaths.get(name) ?? name] as const),
+      ),
+    );
+    const claim: Claim = { use, isStored: false, storedPaths: new Map() };
     this.#held.add(claim);
     return {
       present,
-      markStored: () => {
+      markStored: (storedPaths = new Map()) => {
         claim.isStored = true;
+        claim.storedPaths = storedPaths;
         this.#admitWaiting();
       },
       release: () => {
@@ -89,6 +101,7 @@ interface Claim {
   readonly use: InputUse;
   /** All its files are stored. */
   isStored: boolean;
+  storedPaths: ReadonlyMap<string, string>;
 }
 
 interface Waiter extends Claim {

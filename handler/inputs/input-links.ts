@@ -1,13 +1,13 @@
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { JsonText } from '../../lib/json.ts';
-import { readGraph } from '../../lib/workflow/graph.ts';
-import { hasOption, readNodeInfo } from '../../lib/workflow/node-info.ts';
+import { declarationOf } from '../../lib/workflow/check/dynamic-inputs.ts';
+import { readGraph, type GraphNode } from '../../lib/workflow/graph.ts';
 
 /** The kind a file should have; `file` means any kind. */
 export type ExpectedKind = 'image' | 'video' | 'audio' | 'file';
 
 /** How a loader node refers to a file: by its name in the input folder, or by its path on disk. */
-interface Loader {
+export interface Loader {
   readonly expected: ExpectedKind;
   readonly by: 'name' | 'path';
   /** The folder within the input folder that the loader reads from. */
@@ -56,9 +56,16 @@ const UPLOAD_OPTIONS: readonly (readonly [option: string, loader: Loader])[] = [
   ['file_upload', byName('file')],
 ];
 
-type UrlInput = Pick<InputLink, 'nodeId' | 'classType' | 'inputName' | 'url'>;
-
-const keyOf = ({ classType, inputName }: UrlInput): string => `${classType}.${inputName}`;
+/** How a class loads the file that an input names; undefined if it is not known to load one. */
+export function loaderOf(
+  classType: string | undefined,
+  inputName: string,
+  declaration?: JsonText,
+): Loader | undefined {
+  const options = declaration?.items()[1];
+  const uploads = UPLOAD_OPTIONS.find(([option]) => options?.get(option)?.value() === true);
+  return LOADERS[`${classType}.${inputName}`] ?? uploads?.[1];
+}
 
 /**
  * The URLs in a workflow that stand for input files, in the workflow's order. A URL at any other input is left alone:
@@ -69,18 +76,21 @@ export async function findLinks(
   comfy: Pick<ComfyBackend, 'describeNodes'>,
   signal: AbortSignal,
 ): Promise<InputLink[]> {
-  const found: UrlInput[] = [];
-  for (const { nodeId, classType = '', inputs } of readGraph(workflow).values()) {
-    for (const [inputName, value] of inputs ?? []) {
+  const found: { readonly node: GraphNode; readonly inputName: string; readonly url: string }[] =
+    [];
+  for (const node of readGraph(workflow).values()) {
+    for (const [inputName, value] of node.inputs ?? []) {
       const url = value.asString()?.trim();
-      if (url !== undefined && isUrl(url)) found.push({ nodeId, classType, inputName, url });
+      if (url !== undefined && isUrl(url)) found.push({ node, inputName, url });
     }
   }
-  const unknown = found.filter((input) => !LOADERS[keyOf(input)]);
-  const uploads = unknown.length > 0 ? await findUploads(unknown, comfy, signal) : undefined;
-  return found.flatMap((input) => {
-    const loader = LOADERS[keyOf(input)] ?? uploads?.get(keyOf(input));
-    return loader ? [{ ...input, ...loader }] : [];
+  const unknown = found.filter(({ node, inputName }) => !loaderOf(node.classType, inputName));
+  const classTypes = unknown.map(({ node }) => node.classType ?? '');
+  const infos = unknown.length > 0 ? await comfy.describeNodes(classTypes, { signal }) : undefined;
+  return found.flatMap(({ node, inputName, url }) => {
+    const { nodeId, classType = '' } = node;
+    const loader = loaderOf(classType, inputName, declarationOf(node, inputName, infos));
+    return loader ? [{ nodeId, classType, inputName, url, ...loader }] : [];
   });
 }
 
@@ -92,22 +102,4 @@ export function replaceLink(
 ): JsonText {
   const input = workflow.get(nodeId)?.get('inputs')?.get(inputName);
   return input ? workflow.replacing(input, JSON.stringify(value)) : workflow;
-}
-
-/** The inputs for which the editor shows an upload button. */
-async function findUploads(
-  inputs: readonly UrlInput[],
-  comfy: Pick<ComfyBackend, 'describeNodes'>,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, Loader>> {
-  const classTypes = inputs.map(({ classType }) => classType);
-  const infos = await comfy.describeNodes(classTypes, { signal });
-  const loaders = new Map<string, Loader>();
-  for (const input of inputs) {
-    const info = infos?.get(input.classType);
-    const spec = info && readNodeInfo(info).inputs.find(({ name }) => name === input.inputName);
-    const upload = spec && UPLOAD_OPTIONS.find(([option]) => hasOption(spec, option));
-    if (upload) loaders.set(keyOf(input), upload[1]);
-  }
-  return loaders;
 }

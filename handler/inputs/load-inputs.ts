@@ -7,6 +7,7 @@ import type { Downloader } from '../../lib/download/downloader.ts';
 import { describeError } from '../../lib/errors.ts';
 import { mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
+import { storedName } from './input-names.ts';
 import { problemOfName, type InputFile } from '../request/input-file.ts';
 import type { InputImage } from '../request/job-input.ts';
 import { checkInput, decodeContent, type ImageLimits, type InputContent } from './input-content.ts';
@@ -58,10 +59,12 @@ export function requestedImage({ name, image, url }: InputImage): RequestedInput
     const kind = Array.isArray(sent) ? 'an array' : `a ${typeof sent}`;
     return unexpected(`Expected ${expectation}, got ${sent === null ? 'null' : kind}`);
   }
-  const request = { label, name, subfolder: '', expected: 'image' } as const;
+  const request = { label, ...storedName(name), expected: 'image' } as const;
   if (!byUrl && !isUrl(sent)) return { ...request, source: { kind: 'base64', text: sent } };
-  const problem = problemOfName(name);
-  if (problem !== undefined) return unexpected(`The name ${problem}`);
+  const steps = [...request.subfolder.split('/').filter((step) => step !== ''), request.name];
+  const problem = steps.map(problemOfName).find((found) => found !== undefined);
+  const subject = steps.length > 1 ? 'Each step of the name' : 'The name';
+  if (problem !== undefined) return unexpected(`${subject} ${problem}`);
   return { ...request, source: { kind: 'url', url: sent } };
 }
 

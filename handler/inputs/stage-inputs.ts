@@ -1,5 +1,5 @@
 import { openAsBlob } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
@@ -10,6 +10,7 @@ import type { JobInput } from '../request/job-input.ts';
 import type { ImageLimits } from './input-content.ts';
 import type { InputLeases, InputUse } from './input-leases.ts';
 import { findLinks, replaceLink } from './input-links.ts';
+import { followStoredNames, matchNames, type MatchedNames } from './match-names.ts';
 import {
   loadInputs,
   requestedFile,
@@ -20,7 +21,7 @@ import {
 } from './load-inputs.ts';
 
 export interface StagingOptions {
-  readonly comfy: Pick<ComfyBackend, 'storeInput' | 'inputFolder' | 'describeNodes'>;
+  readonly comfy: Pick<ComfyBackend, 'storeInput' | 'inputFolder' | 'describeNodes' | 'hasFile'>;
   readonly leases: InputLeases;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
@@ -33,8 +34,10 @@ export interface StagingOptions {
 
 /** Disposing it releases the lease. */
 export interface StagedInputs extends Disposable {
-  /** The workflow, with the URLs of input files replaced by their names in ComfyUI. */
+  /** The workflow, with URLs and misspelt names of files replaced by the names ComfyUI knows. */
   readonly workflow: JsonText;
+  /** By node: files that ComfyUI does not have and that were not sent. */
+  readonly missingFiles: MatchedNames['missingFiles'];
   /** Files stored. */
   readonly count: number;
   /** Lets other jobs overwrite the files. To be called when the prompt has ended. */
@@ -64,22 +67,32 @@ export async function stageInputs(
   const inputs = await loadInputs(requests, { ...options, credentials, strict, limit });
   signal.throwIfAborted();
 
-  const stagedWorkflow = await replaceLinks(workflow, inputs, { comfy, signal });
-  const use = useOf(inputs, stagedWorkflow);
+  const linked = await replaceLinks(workflow, inputs, { comfy, signal });
+  const loaded = inputs.filter((one) => 'content' in one);
+  const sent = loaded.map(({ label, path, link }) => ({ path, label: link ? undefined : label }));
+  const { missingFiles, loaders, ...matched } = await matchNames(linked, sent, { comfy, scope });
+  const use = useOf(inputs, matched.workflow);
+  noteUnused(loaded, use, scope);
   const lease = await leases.acquire(use, signal);
   try {
     await jobFolder.claimInputs([...use.writes.keys()]);
     const missing = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
-    const details = await uploadInputs(missing, { comfy, limit, signal });
+    const storedPaths = new Map(lease.present);
+    const details = await uploadInputs(missing, { comfy, limit, signal, storedPaths });
     if (details.length > 0) {
       const files =
         input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
       throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
     }
-    lease.markStored();
+    lease.markStored(storedPaths);
     const releaseLease = () => lease.release();
-    const { length: count } = inputs;
-    return { workflow: stagedWorkflow, count, releaseLease, [Symbol.dispose]: releaseLease };
+    return {
+      workflow: followStoredNames(matched.workflow, loaders, storedPaths),
+      missingFiles,
+      count: inputs.length,
+      releaseLease,
+      [Symbol.dispose]: releaseLease,
+    };
   } catch (error) {
     lease.release();
     throw error;
@@ -102,6 +115,26 @@ async function replaceLinks(
   }
   return replaced;
 }
+
+/** Nodes may read files by any text, or by their folder. So a file that no text names is worth a note, and never an error. */
+function noteUnused(
+  inputs: readonly LoadedInput[],
+  { texts }: InputUse,
+  { note }: Pick<JobScope, 'note'>,
+): void {
+  const isNamed = (name: string) => name !== '' && texts.some((text) => text.includes(name));
+  const unused = inputs.filter(
+    ({ label, name, subfolder, link }) => !link && ![label, name, subfolder].some(isNamed),
+  );
+  if (unused.length === 0) return;
+  const labels = [...new Set(unused.map(({ label }) => label))];
+  const rest = labels.length > MAX_LABELS ? ` and ${labels.length - MAX_LABELS} more` : '';
+  note(
+    `No node names these files that were sent: ${labels.slice(0, MAX_LABELS).join(', ')}${rest}`,
+  );
+}
+
+const MAX_LABELS = 10;
 
 /** The files a job writes and may read in the input folder. */
 function useOf(inputs: readonly (LoadedInput | InputProblem)[], workflow: JsonText): InputUse {
@@ -131,6 +164,8 @@ async function uploadInputs(
     readonly comfy: StagingOptions['comfy'];
     readonly limit: LimitFunction;
     readonly signal: AbortSignal;
+    /** Gets the path under which ComfyUI has stored each file, by the requested one. */
+    readonly storedPaths: Map<string, string>;
   },
 ): Promise<string[]> {
   const uploads = new Map<string, { digest: string; problem: Promise<string | undefined> }>();
@@ -155,14 +190,20 @@ async function uploadInputs(
 
 /** @returns the problem, in words that clients match on. */
 async function uploadInput(
-  { name, subfolder, content, maskOf, label }: LoadedInput,
-  { comfy, signal }: { readonly comfy: StagingOptions['comfy']; readonly signal: AbortSignal },
+  { name, subfolder, path, content, maskOf, label }: LoadedInput,
+  options: {
+    readonly comfy: StagingOptions['comfy'];
+    readonly signal: AbortSignal;
+    readonly storedPaths: Map<string, string>;
+  },
 ): Promise<string | undefined> {
+  const { comfy, signal, storedPaths } = options;
   try {
     const { at, mediaType } = content;
     const blob = typeof at === 'string' ? await openAsBlob(at) : new Blob([at]);
     const file = { name, subfolder, mediaType, content: blob };
-    await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
+    const stored = await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
+    storedPaths.set(path, posix.join(stored.subfolder, stored.name));
     return undefined;
   } catch (error) {
     const isTimeout =

@@ -6,58 +6,62 @@ import { STORE_FIELDS } from '../../lib/storage/stores.ts';
  */
 
 /** Options for which an empty value counts as absent. `workflow` and `images` have rules of their own. */
-const OPTIONS = [
+const OPTIONS: ReadonlySet<string> = new Set([
   'params',
   'files',
   'overrides',
   'credentials',
   'output',
   'strict',
-  's3Config',
   'extra_pnginfo',
-] as const;
+]);
 
 /** Options whose members may be null for "not given". In `params` and `overrides` null is a value. */
 const WITH_NULLS: ReadonlySet<string> = new Set(['files', 'credentials', 'output', 's3Config']);
 
-/** The input without the options that say nothing. `note` gets a line for each one that a person may have meant. */
+/** The input without the options that say nothing. `note` gets a line for each destination that is left out. */
 export function withoutEmptyOptions(
   input: Readonly<Record<string, unknown>>,
   note: (text: string) => void,
 ): Record<string, unknown> {
-  const kept: Record<string, unknown> = { ...input };
-  for (const name of OPTIONS) {
-    if (WITH_NULLS.has(name)) kept[name] = withoutNulls(kept[name]);
-    if (isEmpty(kept[name])) delete kept[name];
-  }
-  if (isPlaceholder(input.s3Config)) {
-    delete kept.s3Config;
-    if ((input.s3Config ?? undefined) !== undefined) note(ignored('input.s3Config'));
-  }
-  if (isRecord(kept.output)) {
-    const output = { ...kept.output };
-    for (const name of Object.keys(STORE_FIELDS).filter(
-      (field) => field in output && isPlaceholder(output[field]),
-    )) {
-      delete output[name];
-      note(ignored(`input.output.${name}`));
-    }
-    kept.output = output;
-  }
-  return kept;
+  const isMeant = ([name, value]: [string, unknown]) => {
+    if (name !== 's3Config') return !OPTIONS.has(name) || !isEmpty(value);
+    return isMeantDestination(value, { name: 'input.s3Config', note });
+  };
+  const kept = Object.entries(input).filter(isMeant);
+  return Object.fromEntries(
+    kept.map(([name, value]) => {
+      const plain = WITH_NULLS.has(name) ? withoutNulls(value) : value;
+      if (name !== 'output' || !isRecord(plain)) return [name, plain];
+      const members = Object.entries(plain).filter(
+        ([member, settings]) =>
+          !Object.hasOwn(STORE_FIELDS, member) ||
+          isMeantDestination(settings, { name: `input.output.${member}`, note }),
+      );
+      return [name, Object.fromEntries(members)];
+    }),
+  );
+}
+
+/** Whether the settings of a destination are meant. Others are noted, unless they are null. */
+export function isMeantDestination(
+  settings: unknown,
+  { name, note }: { readonly name: string; readonly note?: ((text: string) => void) | undefined },
+): boolean {
+  if (!isPlaceholder(settings)) return true;
+  const isSent = settings !== undefined && settings !== null;
+  if (isSent) note?.(`${name} is empty or an example, and counts as not given`);
+  return false;
 }
 
 /** Whether a destination names none: it is empty, or each of its members is empty or the text `string` of API consoles. */
-export function isPlaceholder(value: unknown): boolean {
+function isPlaceholder(value: unknown): boolean {
   if (isEmpty(value)) return true;
   return (
     isRecord(value) &&
     Object.values(value).every((member) => isEmpty(member) || member === 'string')
   );
 }
-
-export const ignored = (option: string): string =>
-  `${option} is empty or an example, and counts as not given`;
 
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true;

@@ -309,6 +309,20 @@ test('RESULT_MAX_BYTES allows <- the result is too large', async () => {
   );
 });
 
+test('Timeout uploading a.png <- ComfyUI does not answer an upload in time', async () => {
+  await using slow = await startRig({ environment: { COMFY_REQUEST_TIMEOUT_S: '1' } });
+  const end = slow.comfy.faults.failAnswers({
+    request: 'POST /upload/image',
+    how: 'delay',
+    delayMs: 60_000,
+    times: 9,
+  });
+  const { error, output } = await slow.run(image({}));
+  end();
+  expect(error).toBe('Failed to upload one or more input images');
+  expect(output?.details).toEqual(['Timeout uploading a.png']);
+});
+
 test('Invalid image file <- a workflow loads an image nobody sent', async () => {
   expect((await rig.run({ workflow: loading('nope.png') })).error).toMatch(
     /^Workflow validation failed:\n• Node 1 \(LoadImage\): .*nope\.png/,

@@ -166,7 +166,7 @@ test('all files that cannot be loaded are reported at once, in the order they we
   expect(output?.details).toEqual([
     'Error decoding base64 for bad.png: Character "!" at position 1 of 3 is not base64',
     `Error downloading none.png: [GET] ${server.url}/none: 404 Not Found`,
-    'Unexpected error uploading ../x.png: The name must be a name, not a path; folders go into "subfolder"',
+    'Unexpected error uploading ../x.png: Each step of the name must not be ".."',
     'Unexpected error uploading seven.png: Expected url to be a URL, got a number',
     expect.stringMatching(
       /^Error downloading away\.bin: \[GET\] http:\/\/169\.254\.169\.254.* not on the public internet/,

@@ -65,8 +65,8 @@ interface Problem extends NodesContext {
 
 /**
  * The text for each type of error. ComfyUI makes them in `execution.py`, `validate_inputs` and `validate_prompt`, except
- * for `output_out_of_range`, which comes only from the worker's own preflight (`lib/workflow/check`). The preflight also
- * makes `missing_node_type`.
+ * for `output_out_of_range` and `input_file_missing`, which come only from the worker itself (`lib/workflow/check`,
+ * `handler/inputs/match-names.ts`). The preflight also makes `missing_node_type`.
  */
 const TEXTS: Readonly<Record<string, (problem: Problem) => string | Promise<string>>> = {
   required_input_missing: (problem) => `required input ${inputName(problem)} is missing`,
@@ -86,6 +86,7 @@ const TEXTS: Readonly<Record<string, (problem: Problem) => string | Promise<stri
   dependency_cycle: cycle,
   missing_node_type: notInstalled,
   output_out_of_range: noSuchOutput,
+  input_file_missing: fileMissing,
 };
 
 async function problemText(problem: Problem): Promise<string> {
@@ -128,6 +129,14 @@ function refusedByNode(problem: Problem): string {
   const details = shown(problem.error.get('details'));
   const text = details.startsWith(`${name} - `) ? details.slice(name.length + 3) : details;
   return `${name}: ${withoutPaths(shorten(text), NO_MARK)}`;
+}
+
+/** ComfyUI's own words, with the files that the caller may have meant. */
+function fileMissing(problem: Problem): string {
+  const [noun, value, known] = ['noun', 'received_value', 'known'].map((key) =>
+    shown(extraInfo(problem, key)),
+  );
+  return `${inputName(problem)}: Invalid ${noun} file: ${shorten(value ?? '')}; ${known}`;
 }
 
 /** ComfyUI raised while it checked the node, most often because of a link to a node that does not exist. */

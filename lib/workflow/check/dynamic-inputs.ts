@@ -1,5 +1,12 @@
 import type { JsonText } from '../../json.ts';
-import { readInputGroups, type InputInfo, type NodeInfo } from '../node-info.ts';
+import type { GraphNode } from '../graph.ts';
+import {
+  readInputGroups,
+  readNodeInfo,
+  type InputInfo,
+  type NodeInfo,
+  type NodeInfos,
+} from '../node-info.ts';
 
 /** An input that ComfyUI expects of a certain node. */
 export interface ExpectedInput extends InputInfo {
@@ -21,6 +28,20 @@ export function expectedInputs(
   sent: ReadonlyMap<string, JsonText>,
 ): ExpectedInput[] {
   return inputs.flatMap((input) => expand(input, { path: input.name, isNested: false, sent }));
+}
+
+/** How the class of a node declares an input, as `[type, options]`. Undefined if it does not, or is not known. */
+export function declarationOf(
+  { classType = '', inputs = new Map() }: Pick<GraphNode, 'classType' | 'inputs'>,
+  inputName: string,
+  infos: NodeInfos | undefined,
+): JsonText | undefined {
+  const info = infos?.get(classType);
+  const declared = info?.get('input');
+  if (!info || !inputName.includes('.'))
+    return declared?.get('required')?.get(inputName) ?? declared?.get('optional')?.get(inputName);
+  return expectedInputs(readNodeInfo(info), inputs).find(({ name }) => name === inputName)
+    ?.declaration;
 }
 
 interface Position {
