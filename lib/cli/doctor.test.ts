@@ -57,7 +57,7 @@ test('a worker that has everything is healthy, and no job is taken to find that 
   const { code, healthy, bad, of } = await hospital.examine();
   expect(bad).toEqual([]);
   expect({ code, healthy }).toEqual({ code: 0, healthy: true });
-  expect(of('ComfyUI')[0]?.message).toMatch(/^0\.8\.0, simulated at http/);
+  expect(of('ComfyUI')[0]?.message).toMatch(/^0\.33\.0, simulated at http/);
   expect(of('Models')[0]?.message).toContain('1 checkpoints');
   expect(of('Models')[0]?.message).toContain('2 LoRAs');
   expect(of('Bucket')[1]?.message).toContain('same bytes');

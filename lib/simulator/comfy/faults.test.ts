@@ -8,6 +8,7 @@ import {
   samplerGraph,
   submit,
   textGraph,
+  idFor,
 } from './testing/probe-client.ts';
 import { PROBE_NODES } from './testing/probe-nodes.ts';
 import { startComfySimulator } from './simulator.ts';
@@ -163,9 +164,9 @@ test('a delayed history entry appears when the fault ends, after the end of the 
 test('an answer to POST /prompt can be lost while the prompt runs', async () => {
   await using comfy = await start({ speed: Infinity });
   comfy.faults.failAnswers({ request: 'POST /prompt', how: 'lose' });
-  await expect(submit(comfy, textGraph('x'), { prompt_id: 'p' })).rejects.toThrow();
-  await comfy.waitFor({ type: 'history', promptId: 'p' });
-  await submit(comfy, textGraph('x'), { prompt_id: 'q' });
+  await expect(submit(comfy, textGraph('x'), { prompt_id: idFor('p') })).rejects.toThrow();
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
+  await submit(comfy, textGraph('x'), { prompt_id: idFor('q') });
 });
 
 test('a path can answer with an error, with or without handling the request', async () => {
@@ -175,16 +176,16 @@ test('a path can answer with an error, with or without handling the request', as
   for (let at = 0; at < 3; at++) statuses.push((await fetch(`${comfy.url}/api/queue`)).status);
   expect(statuses).toEqual([500, 500, 200]);
   comfy.faults.failAnswers({ request: 'POST /prompt', how: 'break', status: 502 });
-  const body = { prompt: textGraph('x'), prompt_id: 'p' };
+  const body = { prompt: textGraph('x'), prompt_id: idFor('p') };
   expect((await post(comfy, '/prompt', body)).status).toBe(502);
-  await comfy.waitFor({ type: 'history', promptId: 'p' });
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
 });
 
 test('an answer can be delayed', async () => {
   await using comfy = await start({ speed: Infinity });
   comfy.faults.failAnswers({ request: 'POST /prompt', how: 'delay', delayMs: 50 });
-  const answer = submit(comfy, textGraph('x'), { prompt_id: 'p' }).then(() => 'answered');
-  const ended = comfy.waitFor({ type: 'ended', promptId: 'p' }).then(() => 'ended');
+  const answer = submit(comfy, textGraph('x'), { prompt_id: idFor('p') }).then(() => 'answered');
+  const ended = comfy.waitFor({ type: 'ended', promptId: idFor('p') }).then(() => 'ended');
   expect(await Promise.race([answer, ended])).toBe('ended');
   expect(await answer).toBe('answered');
 });

@@ -7,7 +7,9 @@ import { History, type Outcome } from './prompt/history.ts';
 import { PromptEvents } from './prompt/prompt-events.ts';
 import { PromptQueue, type QueuedPrompt } from './prompt/queue.ts';
 import { serverFeatures, SocketTable, type ServerFeatures } from './server/sockets.ts';
+import { ServerLog } from './server/server-log.ts';
 import type { Catalogue } from './nodes/node.ts';
+import type { Profile } from './profile.ts';
 
 export interface ProcessOptions {
   readonly catalogue: Catalogue;
@@ -17,6 +19,10 @@ export interface ProcessOptions {
   readonly previews: boolean;
   readonly historyCapacity: number;
   readonly maxUploadBytes: number | undefined;
+  /** The editor's build. */
+  readonly frontEndRoot: string | undefined;
+  /** The JSON of subgraph blueprints by name. */
+  readonly blueprints: ReadonlyMap<string, string>;
   readonly logger?: Logger | undefined;
   readonly log: EventLog;
   readonly faults: Faults;
@@ -35,6 +41,7 @@ export class ComfyProcess {
   readonly history: History;
   readonly features: ServerFeatures;
   readonly sockets: SocketTable;
+  readonly serverLog: ServerLog;
   readonly events: PromptEvents;
   readonly executor: Executor;
   readonly #options: ProcessOptions;
@@ -45,8 +52,9 @@ export class ComfyProcess {
   constructor(options: ProcessOptions) {
     const { catalogue, speed, previews, log, logger } = options;
     this.#options = options;
-    this.features = serverFeatures(options.maxUploadBytes);
+    this.features = serverFeatures(this.profile, options.maxUploadBytes);
     this.sockets = new SocketTable(this.features);
+    this.serverLog = new ServerLog(this.sockets, this.profile);
     this.history = new History(options.historyCapacity);
     this.events = new PromptEvents(this.sockets, log, { previews });
     this.queue = new PromptQueue(() => this.events.status(this.queue.remaining));
@@ -63,6 +71,18 @@ export class ComfyProcess {
 
   get catalogue(): Catalogue {
     return this.#options.catalogue;
+  }
+
+  get profile(): Profile {
+    return this.#options.catalogue.profile;
+  }
+
+  get frontEndRoot(): string | undefined {
+    return this.#options.frontEndRoot;
+  }
+
+  get blueprints(): ReadonlyMap<string, string> {
+    return this.#options.blueprints;
   }
 
   orderOutputs(ids: readonly string[]): readonly string[] {

@@ -7,6 +7,7 @@ import {
   samplerGraph,
   submit,
   textGraph,
+  idFor,
 } from './testing/probe-client.ts';
 import { PROBE_NODES } from './testing/probe-nodes.ts';
 import { startComfySimulator } from './simulator.ts';
@@ -108,22 +109,25 @@ test('prompts run in order of number, then id', async () => {
     ['x', { number: -1e9 }],
   ];
   for (const [id, fields] of texts) {
-    await submit(comfy, textGraph(id), { prompt_id: id, ...fields });
+    await submit(comfy, textGraph(id), { prompt_id: idFor(id), ...fields });
   }
   await post(comfy, '/interrupt', { prompt_id: first });
-  await comfy.waitFor({ type: 'history', promptId: 'n' });
-  expect(comfy.prompts.map(({ promptId }) => promptId)).toEqual([first, 'x', 'b', 'a', 'n']);
+  await comfy.waitFor({ type: 'history', promptId: idFor('n') });
+  expect(comfy.prompts.map(({ promptId }) => promptId)).toEqual([
+    first,
+    ...['x', 'b', 'a', 'n'].map(idFor),
+  ]);
 });
 
 test('of two prompts with one id and number, the second is answered 500 and still runs', async () => {
   await using comfy = await start();
   const first = await submit(comfy, samplerGraph({ steps: 500, stepMs: 10 }));
-  const twin = { prompt: textGraph('x'), prompt_id: 'twin', number: 5 };
+  const twin = { prompt: textGraph('x'), prompt_id: idFor('t'), number: 5 };
   expect((await post(comfy, '/prompt', twin)).status).toBe(200);
   expect((await post(comfy, '/prompt', twin)).status).toBe(500);
   await post(comfy, '/interrupt', { prompt_id: first });
-  await comfy.waitFor({ type: 'ended', promptId: 'twin' });
-  await comfy.waitFor({ type: 'ended', promptId: 'twin' }, { next: true });
+  await comfy.waitFor({ type: 'ended', promptId: idFor('t') });
+  await comfy.waitFor({ type: 'ended', promptId: idFor('t') }, { next: true });
 });
 
 test('interrupting an idle server does not affect the next prompt', async () => {
@@ -210,10 +214,14 @@ test('a graph is returned exactly as sent: order of nodes, large integers, float
   const sent =
     '{"10": {"class_type": "ProbeValue", "inputs": {"value": 18446744073709551615, "x": 1.0}}, ' +
     '"9": {"class_type": "ProbeText", "inputs": {"text": "caf\\u00e9"}}}';
-  const response = await post(comfy, '/prompt', `{"prompt": ${sent}, "prompt_id": "p"}`);
+  const response = await post(
+    comfy,
+    '/prompt',
+    `{"prompt": ${sent}, "prompt_id": "${idFor('p')}"}`,
+  );
   expect(response.status).toBe(200);
-  await comfy.waitFor({ type: 'history', promptId: 'p' });
-  const text = await (await fetch(`${comfy.url}/history/p`)).text();
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
+  const text = await (await fetch(`${comfy.url}/history/${idFor('p')}`)).text();
   expect(text).toContain(sent);
   expect(text).toContain('"10": {"text": ["bigint 18446744073709551615"]}');
 });
@@ -238,26 +246,27 @@ test('a cached output node that shows nothing is announced with null', async () 
 
 test('API keys are neither in the queue nor in the history', async () => {
   await using comfy = await start({ speed: Infinity });
-  const fields = { prompt_id: 'p', extra_data: { api_key_comfy_org: 'secret', keep: 1 } };
+  const fields = { prompt_id: idFor('p'), extra_data: { api_key_comfy_org: 'secret', keep: 1 } };
   await submit(comfy, textGraph('x'), fields);
-  await comfy.waitFor({ type: 'history', promptId: 'p' });
-  const text = await (await fetch(`${comfy.url}/history/p`)).text();
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
+  const text = await (await fetch(`${comfy.url}/history/${idFor('p')}`)).text();
   expect(text).toContain('"keep": 1');
   expect(text).not.toContain('secret');
 });
 
 test('the history keeps the last entries and lists them in order', async () => {
   await using comfy = await start({ speed: Infinity, historyCapacity: 3 });
-  for (const id of ['a', 'b', 'c', 'd']) await submit(comfy, textGraph(id), { prompt_id: id });
-  await comfy.waitFor({ type: 'history', promptId: 'd' });
+  for (const id of ['a', 'b', 'c', 'd'])
+    await submit(comfy, textGraph(id), { prompt_id: idFor(id) });
+  await comfy.waitFor({ type: 'history', promptId: idFor('d') });
   const ids = async (query: string) =>
     Object.keys((await get(comfy, `/history${query}`)) as object);
-  expect(await ids('')).toEqual(['b', 'c', 'd']);
-  expect(await ids('?max_items=2')).toEqual(['c', 'd']);
-  expect(await ids('?max_items=1&offset=0')).toEqual(['b']);
+  expect(await ids('')).toEqual(['b', 'c', 'd'].map(idFor));
+  expect(await ids('?max_items=2')).toEqual(['c', 'd'].map(idFor));
+  expect(await ids('?max_items=1&offset=0')).toEqual(['b'].map(idFor));
   expect(await ids('?max_items=0')).toEqual([]);
-  await post(comfy, '/history', { delete: ['c', 'unknown'] });
-  expect(await ids('')).toEqual(['b', 'd']);
+  await post(comfy, '/history', { delete: [idFor('c'), 'unknown'] });
+  expect(await ids('')).toEqual(['b', 'd'].map(idFor));
   expect((await fetch(`${comfy.url}/history?max_items=x`)).status).toBe(500);
 });
 

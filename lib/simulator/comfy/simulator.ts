@@ -6,6 +6,7 @@ import { openFolders, wipeTemp, type OpenedFolders } from './folders.ts';
 import type { Folders, NodeDefinition } from './nodes/node.ts';
 import { NODES } from './nodes/registry.ts';
 import { ComfyProcess } from './process.ts';
+import { profileOf, type ComfyVersion } from './profile.ts';
 import { ComfyServer } from './server/server.ts';
 
 export interface SimulatorOptions {
@@ -29,6 +30,12 @@ export interface SimulatorOptions {
   readonly maxUploadBytes?: number;
   /** ComfyUI starts output nodes in random order; this function decides it. Default: document order. */
   readonly orderOutputs?: (ids: readonly string[]) => readonly string[];
+  /** The ComfyUI version whose protocol is spoken. Default: the newest. */
+  readonly version?: ComfyVersion;
+  /** Folder with the build of ComfyUI's editor, served at `/`. */
+  readonly frontEndRoot?: string;
+  /** The JSON of subgraph blueprints by name, for `/global_subgraphs`. Default: none. */
+  readonly blueprints?: ReadonlyMap<string, string>;
   readonly log?: Logger;
 }
 
@@ -44,7 +51,7 @@ export interface ComfySimulator extends AsyncDisposable {
   waitFor(match: EventMatch, options?: WaitOptions): Promise<SimulatorEvent>;
 }
 
-/** Starts the embedded ComfyUI: the protocol of ComfyUI 0.8.0 over real sockets, and nodes that really run. */
+/** Starts the embedded ComfyUI: the protocol of ComfyUI over real sockets, and nodes that really run. */
 export async function startComfySimulator(options: SimulatorOptions = {}): Promise<ComfySimulator> {
   const { speed = 1 } = options;
   if (!(speed > 0)) throw new RangeError(`Expected speed to be above 0, got ${speed}`);
@@ -124,9 +131,12 @@ class Simulator implements ComfySimulator {
       catalogue: {
         nodes: nodes ? new Map([...NODES, ...nodes]) : NODES,
         host: { folders: this.folders, models },
+        profile: profileOf(rest.version),
       },
       orderOutputs: rest.orderOutputs ?? ((ids) => ids),
       maxUploadBytes: rest.maxUploadBytes,
+      frontEndRoot: rest.frontEndRoot,
+      blueprints: rest.blueprints ?? new Map(),
       historyCapacity: rest.historyCapacity ?? 10_000,
       speed,
       previews,

@@ -6,7 +6,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import mime from 'mime';
-import type { Folders, NodeDefinition, NodeHost } from './node.ts';
+import { fromPlain, pyTypeName, PythonError } from '../python/python-text.ts';
+import type { Folders, InputCheck, NodeDefinition, NodeHost } from './node.ts';
 
 /** Names of the files directly in the input folder, sorted. */
 export async function listInputFiles({ folders }: NodeHost): Promise<string[]> {
@@ -44,15 +45,18 @@ export function inputFile(name: string, folders: Folders): string {
 }
 
 /** ComfyUI's error for a missing file. `input` is the input's name, `noun` ComfyUI's word for the file. */
-export function checkInputFile(
-  input: string,
-  noun: MediaKind | 'latent',
-): NonNullable<NodeDefinition['validate']> {
-  return async ({ [input]: name }, { folders }) => {
-    if (typeof name !== 'string') return {}; // a link: known only when the node runs
-    const path = locateInputFile(name, folders);
-    const found = path !== undefined && (await maybeStat(path)) !== undefined;
-    return found ? {} : { [input]: `Invalid ${noun} file: ${name}` };
+export function checkInputFile(input: string, noun: MediaKind | 'latent'): InputCheck {
+  return {
+    inputs: [input],
+    check: async ({ [input]: name }, { folders }) => {
+      if (typeof name !== 'string') {
+        const type = pyTypeName(fromPlain(name));
+        throw new PythonError('AttributeError', `'${type}' object has no attribute 'endswith'`);
+      }
+      const path = locateInputFile(name, folders);
+      const found = path !== undefined && (await maybeStat(path)) !== undefined;
+      return found ? undefined : `Invalid ${noun} file: ${name}`;
+    },
   };
 }
 

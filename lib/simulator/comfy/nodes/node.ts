@@ -1,3 +1,4 @@
+import type { Profile } from '../profile.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 
 /** Node classes of the embedded ComfyUI: their entry in `/object_info` and their behaviour. */
@@ -76,17 +77,28 @@ export interface NodeDefinition {
     inputs: Readonly<Record<string, unknown>>,
     context: NodeContext,
   ): NodeResult | Promise<NodeResult>;
-  /** ComfyUI's VALIDATE_INPUTS: returns error texts by input name. Replaces the check of a combo's choices. */
-  validate?(
-    inputs: Readonly<Record<string, unknown>>,
-    host: NodeHost,
-  ): Promise<Record<string, string>> | Record<string, string>;
+  /** ComfyUI's VALIDATE_INPUTS. */
+  readonly validate?: InputCheck;
   /** Names of the inputs the node needs, of those that are lazy. Lazy inputs whose nodes have not run are undefined. */
   needs?(inputs: Readonly<Record<string, unknown>>): readonly string[];
   /** The node also receives inputs that its class does not declare. */
   readonly acceptsAllInputs?: true;
   /** ComfyUI's IS_CHANGED: the node runs again when the returned text differs from the last run. */
   fingerprint?(inputs: Readonly<Record<string, unknown>>, host: NodeHost): Promise<string> | string;
+}
+
+/** A check of its own for some inputs of a class. It replaces the check of their bounds and choices. */
+export interface InputCheck {
+  /** The parameters of ComfyUI's function. A prompt without one of them ends in a Python TypeError. */
+  readonly inputs: readonly string[];
+  /**
+   * Returns an error text, or undefined. Links arrive as null.
+   * @throws PythonError where ComfyUI's function raises, e.g. because a file name is a number.
+   */
+  check(
+    inputs: Readonly<Record<string, unknown>>,
+    host: NodeHost,
+  ): Promise<string | undefined> | string | undefined;
 }
 
 /** A batch of images of one size: RGB or RGBA, 8 bits per channel, rows from the top left. */
@@ -104,6 +116,7 @@ export type NodeClasses = Pick<ReadonlyMap<string, NodeDefinition>, 'has' | 'get
 export interface Catalogue {
   readonly nodes: NodeClasses;
   readonly host: NodeHost;
+  readonly profile: Profile;
 }
 
 /** A node class with its current description. Choices change while the server runs. */
@@ -115,12 +128,12 @@ export interface DescribedNode {
 /** @throws PythonError for an unknown class. */
 export async function describeClasses(
   names: Iterable<string>,
-  { nodes, host }: Catalogue,
+  { nodes, host, profile }: Catalogue,
 ): Promise<Map<string, DescribedNode>> {
   const described = [...names].map(async (name): Promise<[string, DescribedNode]> => {
     const definition = nodes.get(name);
     if (!definition) throw new PythonError('KeyError', pyRepr(name));
-    return [name, { definition, info: await definition.info(host) }];
+    return [name, { definition, info: profile.describe(await definition.info(host)) }];
   });
   return new Map(await Promise.all(described));
 }

@@ -4,7 +4,7 @@
  */
 
 import { mkdir, readdir } from 'node:fs/promises';
-import { basename, dirname, join, normalize, resolve, sep } from 'node:path';
+import { basename, dirname, normalize, resolve, sep } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { PythonError } from '../python/python-text.ts';
 import { JsonText } from '../../../json.ts';
@@ -89,15 +89,8 @@ function refuseEscape(folder: string, outputFolder: string): void {
       '**** ERROR: Saving image outside the output folder is not allowed.',
       ` full_output_folder: ${folder}`,
       `         output_dir: ${outputFolder}`,
-      `         commonpath: ${commonFolder(folder, outputFolder)}`,
     ].join('\n'),
   );
-}
-
-function commonFolder(one: string, other: string): string {
-  const parts = other.split(sep);
-  const differs = one.split(sep).findIndex((part, at) => part !== parts[at]);
-  return join(sep, ...parts.slice(0, differs < 0 ? parts.length : differs));
 }
 
 /** Metadata for saved files: a note that the file is simulated, the workflow, and the caller's `extra_pnginfo`. */

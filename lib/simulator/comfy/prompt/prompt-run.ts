@@ -142,14 +142,13 @@ export class PromptRun {
     return definition.execute(this.#prepared.nestInputs(id, values), this.#contextOf(id));
   }
 
-  /** A bug of ComfyUI 0.8.0: without a client, the outputs of cached nodes are missing from the history. */
+  /** A bug of ComfyUI before 0.28: without a client, the outputs of cached nodes are missing from the history. */
   #reuse(id: string): undefined {
-    const { cache, events } = this.#state;
+    const { cache, events, catalogue } = this.#state;
     const shown = cache.get(this.#prepared.signatures.get(id))?.shown;
-    if (events.hasClient) {
-      events.executed(this.#prompt.promptId, id, shown?.ui ?? null);
-      if (shown) this.#outputs.set(id, shown);
-    }
+    if (events.hasClient) events.executed(this.#prompt.promptId, id, shown?.ui ?? null);
+    const isLost = !events.hasClient && catalogue.profile.losesCachedOutputs;
+    if (shown && !isLost) this.#outputs.set(id, shown);
     this.#finish(id);
   }
 

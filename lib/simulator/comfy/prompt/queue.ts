@@ -77,13 +77,14 @@ export class PromptQueue {
     this.#onChange();
   }
 
-  /** Like ComfyUI, clears the queue to delete its only prompt, which sends `status` twice. */
-  delete(promptId: string): void {
+  /** Returns whether the prompt was pending. Like ComfyUI, sends `status` twice if it was the only one. */
+  delete(promptId: string): boolean {
     const prompt = this.pending.find((one) => one.promptId === promptId);
-    if (!prompt) return;
+    if (!prompt) return false;
     if (this.pending.length === 1) this.clear();
     else this.#heap.remove(prompt);
     this.#onChange();
+    return true;
   }
 
   /** Asks the executor to clear its cache before the next prompt. */

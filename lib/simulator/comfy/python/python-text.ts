@@ -59,7 +59,7 @@ export function pyInt(value: PyValue): number | bigint {
   if (value instanceof PyFloat) return truncated(value.value);
   if (typeof value !== 'string') {
     const expected = "int() argument must be a string, a bytes-like object or a real number, not '";
-    throw new PythonError('TypeError', `${expected}${typeName(value)}'`);
+    throw new PythonError('TypeError', `${expected}${pyTypeName(value)}'`);
   }
   const digits = value.trim();
   if (!/^[+-]?\d+(?:_\d+)*$/.test(digits)) {
@@ -85,7 +85,7 @@ export function pyFloat(value: PyValue): PyFloat {
   if (typeof value === 'string') return parsedFloat(value);
   if (value === null || typeof value === 'object') {
     const expected = "float() argument must be a string or a real number, not '";
-    throw new PythonError('TypeError', `${expected}${typeName(value)}'`);
+    throw new PythonError('TypeError', `${expected}${pyTypeName(value)}'`);
   }
   return new PyFloat(Number(value));
 }
@@ -111,10 +111,13 @@ export function pyBool(value: PyValue): boolean {
   return Boolean(value);
 }
 
-function typeName(value: PyValue): string {
+/** `type(value).__name__`. */
+export function pyTypeName(value: PyValue): string {
   if (value === null) return 'NoneType';
   if (Array.isArray(value)) return 'list';
-  return value instanceof Map ? 'dict' : typeof value;
+  if (value instanceof Map) return 'dict';
+  if (value instanceof PyFloat) return 'float';
+  return { string: 'str', boolean: 'bool' }[typeof value as string] ?? 'int';
 }
 
 /** Python's `a == b`: `1 == 1.0 == True`, containers by content. */

@@ -11,8 +11,10 @@ import type { ViewFault } from '../faults.ts';
 export interface Exchange {
   readonly comfy: ComfyProcess;
   readonly query: URLSearchParams;
-  /** The value of `:id` in the path; empty if the route has none. */
+  /** The value of the first `:id` in the path; empty if the route has none. */
   readonly id: string;
+  /** The values of all `:id` segments. */
+  readonly ids: readonly string[];
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Reads the whole body. The body can be read only once, with this or with `stream`. */
   readonly body: () => Promise<Buffer>;

@@ -117,7 +117,10 @@ test.each([
   ['bytes=-2', 206, '89', 'bytes 8-9/10'],
   ['bytes=5-99', 206, '56789', 'bytes 5-9/10'],
   ['bytes=20-', 416, '', 'bytes */10'],
-  ['lines=1-2', 200, '0123456789', null],
+  ['bytes=5-2', 416, '', 'bytes */10'],
+  ['bytes=-', 416, '', 'bytes */10'],
+  ['bytes=0-1,3-4', 416, '', 'bytes */10'],
+  ['lines=1-2', 416, '', 'bytes */10'],
 ])('the range %s is answered with %d', async (range, status, text, contentRange) => {
   await using comfy = await startComfySimulator();
   await writeFile(join(comfy.folders.output, 'a.txt'), '0123456789');

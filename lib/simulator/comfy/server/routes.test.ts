@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { get, post, samplerGraph, submit, textGraph } from '../testing/probe-client.ts';
+import { get, post, samplerGraph, submit, textGraph, idFor } from '../testing/probe-client.ts';
 import { PROBE_NODES } from '../testing/probe-nodes.ts';
 import { startComfySimulator } from '../simulator.ts';
 
@@ -87,8 +87,8 @@ test('under a name that is not loopback, every origin is allowed', async () => {
   expect(status).toBe(200);
 });
 
-test('a prompt id of another type becomes the text Python makes of it', async () => {
-  await using comfy = await start();
+test('before 0.33, a prompt id of another type becomes the text Python makes of it', async () => {
+  await using comfy = await start({ version: '0.8.0' });
   const ids = [];
   for (const prompt_id of [null, 7, 'x']) {
     ids.push(await submit(comfy, textGraph('x'), { prompt_id }));
@@ -96,13 +96,26 @@ test('a prompt id of another type becomes the text Python makes of it', async ()
   expect(ids).toEqual(['None', '7', 'x']);
 });
 
+test.each([7, 'x', idFor('a').toUpperCase().replace('8000', 'A000'), {}])(
+  'the prompt id %j is refused; null gets a new one',
+  async (prompt_id) => {
+    await using comfy = await start();
+    const refused = await post(comfy, '/prompt', { prompt: textGraph('x'), prompt_id });
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ error: { type: 'invalid_prompt_id' } });
+    expect(await submit(comfy, textGraph('x'), { prompt_id: null })).toMatch(/^[0-9a-f-]{36}$/);
+  },
+);
+
 test('only the targeted outputs run', async () => {
   await using comfy = await start();
   const graph = { ...textGraph('a'), 2: textGraph('b')[1] };
-  const fields = { prompt_id: 'p', partial_execution_targets: ['2', 'unknown'] };
+  const fields = { prompt_id: idFor('p'), partial_execution_targets: ['2', 'unknown'] };
   await submit(comfy, graph, fields);
-  await comfy.waitFor({ type: 'history', promptId: 'p' });
-  expect(await get(comfy, '/history/p')).toMatchObject({ p: { outputs: { 2: { text: ['b'] } } } });
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
+  expect(await get(comfy, `/history/${idFor('p')}`)).toMatchObject({
+    [idFor('p')]: { outputs: { 2: { text: ['b'] } } },
+  });
   const none = await post(comfy, '/prompt', { prompt: graph, partial_execution_targets: [] });
   expect(await none.json()).toMatchObject({ error: { type: 'prompt_no_outputs' } });
 });
@@ -111,7 +124,7 @@ test('jobs are listed while pending, running and ended', async () => {
   await using comfy = await start({ speed: 1 });
   const running = await submit(comfy, samplerGraph({ steps: 500, stepMs: 10 }));
   const extra_data = { extra_pnginfo: { workflow: { id: 'w' } } };
-  const waiting = await submit(comfy, textGraph('x'), { prompt_id: 'waiting', extra_data });
+  const waiting = await submit(comfy, textGraph('x'), { prompt_id: idFor('w'), extra_data });
   await comfy.waitFor({ type: 'execution_start', promptId: running });
   expect(await get(comfy, `/api/jobs/${running}`)).toMatchObject({ status: 'in_progress' });
   expect(await get(comfy, `/api/jobs/${waiting}`)).toMatchObject({
@@ -121,7 +134,7 @@ test('jobs are listed while pending, running and ended', async () => {
   await post(comfy, '/interrupt', { prompt_id: running });
   await comfy.waitFor({ type: 'history', promptId: waiting });
   const failed = (await get(comfy, `/api/jobs/${running}`)) as Record<string, unknown>;
-  expect(failed).toMatchObject({ status: 'failed', outputs_count: 0 });
+  expect(failed).toMatchObject({ status: 'cancelled', outputs_count: 0 });
   expect(failed).not.toHaveProperty('execution_error');
   expect(await get(comfy, `/api/jobs/${waiting}`)).toMatchObject({
     status: 'completed',
@@ -164,7 +177,7 @@ test('models are listed by folder, embeddings without their extension', async ()
 test('every answer says that it is simulated', async () => {
   await using comfy = await start();
   expect(await get(comfy, '/system_stats')).toMatchObject({
-    system: { comfyui_version: '0.8.0', simulated: true },
+    system: { comfyui_version: '0.33.0', simulated: true },
   });
   const { headers } = await fetch(`${comfy.url}/queue`);
   expect(headers.get('x-simulated')).toBe('comfyui-worker');

@@ -1,249 +1,166 @@
-import { dirname, join } from 'node:path';
-import { freemem, totalmem } from 'node:os';
-import { empty, internalError, json, text, type Answer, type Exchange } from './answers.ts';
-import { promptTuple, type HistoryEntry } from '../prompt/history.ts';
-import { findJob, listJobs } from './jobs.ts';
-import type { ComfyProcess } from '../process.ts';
-import { readJson, type PyDict, type PyValue } from '../python/python-json.ts';
-import { pyBool, pyInt } from '../python/python-text.ts';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { empty, json, text, type Answer, type Exchange } from './answers.ts';
+import * as editor from './editor-files.ts';
+import * as facts from './facts.ts';
+import * as jobs from './jobs.ts';
+import * as queue from './queue-routes.ts';
 import { submitPrompt } from './submit.ts';
 import { uploadImage, uploadMask } from './uploads.ts';
-import { describeClasses } from '../nodes/node.ts';
+import * as user from './user-data.ts';
+import { pyBool } from '../python/python-text.ts';
+import { NODE_REPLACEMENTS } from '../validation/node-replacements.ts';
+import type { Folders } from '../nodes/node.ts';
+import type { Profile } from '../profile.ts';
 import { viewFile } from './view.ts';
 
 type Handle = (exchange: Exchange) => Answer | Promise<Answer>;
 
 interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** `:id` is one segment. */
   readonly path: string;
-  /** Exists only under `/api`. */
-  readonly apiOnly?: true;
-  /** Does not exist under `/api`. */
-  readonly bareOnly?: true;
   readonly handle: Handle;
+  /** Exists only under `/api` (`api`), or only without it (`bare`). */
+  readonly only?: 'api' | 'bare';
+  /** Exists only in versions with this behaviour. */
+  readonly since?: 'cancelsJobs' | 'replacesNodes';
 }
 
 /** Nearly every path also exists under `/api`. HEAD works wherever GET does. */
 const ROUTES: readonly Route[] = [
-  { method: 'GET', path: '/', handle: () => page() },
-  { method: 'GET', path: '/prompt', handle: ({ comfy }) => json(execInfo(comfy)) },
+  { method: 'GET', path: '/', handle: editor.rootPage },
+  { method: 'GET', path: '/prompt', handle: queue.execInfo },
+  { method: 'POST', path: '/prompt', handle: submitPrompt },
+  { method: 'GET', path: '/queue', handle: queue.listQueue },
+  { method: 'POST', path: '/queue', handle: queue.changeQueue },
+  { method: 'POST', path: '/interrupt', handle: queue.interrupt },
+  { method: 'POST', path: '/free', handle: queue.free },
+  { method: 'GET', path: '/history', handle: queue.listHistory },
+  { method: 'POST', path: '/history', handle: queue.changeHistory },
+  { method: 'GET', path: '/history/:id', handle: queue.findHistory },
+  { method: 'GET', path: '/jobs', only: 'api', handle: jobs.listJobs },
+  { method: 'GET', path: '/jobs/:id', only: 'api', handle: jobs.findJob },
   {
     method: 'POST',
-    path: '/prompt',
-    handle: async ({ comfy, body }) => submitPrompt(await body(), comfy),
+    path: '/jobs/cancel',
+    only: 'api',
+    since: 'cancelsJobs',
+    handle: jobs.cancelMany,
   },
-  { method: 'GET', path: '/queue', handle: ({ comfy }) => json(listQueue(comfy)) },
-  { method: 'POST', path: '/queue', handle: changeQueue },
-  { method: 'POST', path: '/interrupt', handle: interrupt },
-  { method: 'POST', path: '/free', handle: free },
-  { method: 'GET', path: '/history', handle: listHistory },
-  { method: 'POST', path: '/history', handle: changeHistory },
-  { method: 'GET', path: '/history/:id', handle: ({ comfy, id }) => json(findHistory(comfy, id)) },
-  { method: 'GET', path: '/jobs', apiOnly: true, handle: listJobs },
-  { method: 'GET', path: '/jobs/:id', apiOnly: true, handle: findJob },
+  {
+    method: 'POST',
+    path: '/jobs/:id/cancel',
+    only: 'api',
+    since: 'cancelsJobs',
+    handle: jobs.cancelOne,
+  },
   { method: 'POST', path: '/upload/image', handle: uploadImage },
   { method: 'POST', path: '/upload/mask', handle: uploadMask },
   { method: 'GET', path: '/view', handle: viewFile },
-  { method: 'GET', path: '/object_info', handle: objectInfo },
-  { method: 'GET', path: '/object_info/:id', handle: objectInfo },
-  { method: 'GET', path: '/system_stats', handle: () => json(systemStats()) },
+  { method: 'GET', path: '/view_metadata/:id', handle: facts.viewMetadata },
+  { method: 'GET', path: '/object_info', handle: facts.objectInfo },
+  { method: 'GET', path: '/object_info/:id', handle: facts.objectInfo },
+  { method: 'GET', path: '/system_stats', handle: facts.systemStats },
   { method: 'GET', path: '/features', handle: ({ comfy }) => json(comfy.features) },
-  { method: 'GET', path: '/models', handle: () => json(MODEL_FOLDERS) },
-  { method: 'GET', path: '/models/:id', handle: listModels },
-  { method: 'GET', path: '/embeddings', handle: listEmbeddings },
-  { method: 'GET', path: '/extensions', handle: () => json([]) },
-  { method: 'GET', path: '/internal/folder_paths', bareOnly: true, handle: folderPaths },
+  { method: 'GET', path: '/models', handle: facts.listModelFolders },
+  { method: 'GET', path: '/models/:id', handle: facts.listModels },
+  { method: 'GET', path: '/experiment/models', handle: facts.describeModelFolders },
+  { method: 'GET', path: '/experiment/models/:id', handle: facts.describeModels },
+  { method: 'GET', path: '/embeddings', handle: facts.listEmbeddings },
+  { method: 'GET', path: '/extensions', handle: editor.listExtensions },
+  { method: 'GET', path: '/global_subgraphs', handle: editor.listBlueprints },
+  { method: 'GET', path: '/global_subgraphs/:id', handle: editor.findBlueprint },
+  {
+    method: 'GET',
+    path: '/node_replacements',
+    since: 'replacesNodes',
+    handle: () => json(NODE_REPLACEMENTS),
+  },
+  { method: 'GET', path: '/workflow_templates', handle: () => json({}) },
+  { method: 'GET', path: '/i18n', handle: () => json({}) },
+  { method: 'GET', path: '/users', handle: user.listUsers },
+  { method: 'POST', path: '/users', handle: user.addUser },
+  { method: 'GET', path: '/settings', handle: user.listSettings },
+  { method: 'POST', path: '/settings', handle: user.changeSettings },
+  { method: 'GET', path: '/settings/:id', handle: user.findSetting },
+  { method: 'POST', path: '/settings/:id', handle: user.changeSetting },
+  { method: 'GET', path: '/userdata', handle: user.listUserFiles },
+  { method: 'GET', path: '/v2/userdata', handle: user.listUserTree },
+  { method: 'GET', path: '/userdata/:id', handle: user.readUserFile },
+  { method: 'POST', path: '/userdata/:id', handle: user.writeUserFile },
+  { method: 'DELETE', path: '/userdata/:id', handle: user.deleteUserFile },
+  { method: 'POST', path: '/userdata/:id/move/:id', handle: user.moveUserFile },
+  { method: 'GET', path: '/internal/logs', only: 'bare', handle: logText },
+  { method: 'GET', path: '/internal/logs/raw', only: 'bare', handle: rawLogs },
+  { method: 'PATCH', path: '/internal/logs/subscribe', only: 'bare', handle: subscribeToLogs },
+  { method: 'GET', path: '/internal/folder_paths', only: 'bare', handle: facts.folderPaths },
+  { method: 'GET', path: '/internal/files/:id', only: 'bare', handle: listFiles },
   { method: 'GET', path: '/ws', handle: () => text(400, 'No WebSocket UPGRADE hdr: None') },
 ];
 
-interface Compiled {
-  readonly route: Route;
-  readonly pattern: RegExp;
-}
-
-const COMPILED: readonly Compiled[] = ROUTES.map((route) => ({
+const COMPILED = ROUTES.map((route) => ({
   route,
-  pattern: new RegExp(`^${route.path.replace(':id', '([^/]+)')}$`),
+  pattern: new RegExp(`^${route.path.replaceAll(':id', '([^/]+)')}$`),
 }));
 
-/** The handler for a method and path, and the value of `:id`. Undefined when there is none. */
-export function findRoute(method: string, path: string): [handle: Handle, id: string] | undefined {
+/** The handler for a method and path, and the values of its `:id` segments. Undefined when there is none. */
+export function findRoute(
+  method: string,
+  path: string,
+  profile: Profile,
+): [handle: Handle, ids: readonly string[]] | undefined {
   const routeMethod = method === 'HEAD' ? 'GET' : method;
   const inApi = path.startsWith('/api/');
   const bare = inApi ? path.slice('/api'.length) : path;
   for (const { route, pattern } of COMPILED) {
-    if (route.method !== routeMethod || (route.apiOnly && !inApi)) continue;
-    if (route.bareOnly && inApi) continue;
+    if (route.method !== routeMethod || (route.since && !profile[route.since])) continue;
+    if (route.only && (route.only === 'api') !== inApi) continue;
     const found = pattern.exec(bare);
-    if (found) return [route.handle, decodeURIComponent(found[1] ?? '')];
+    if (found) return [route.handle, found.slice(1).map(decodeURIComponent)];
   }
   return undefined;
 }
 
-/** ComfyUI serves static files under `/`, so an unknown path gives 405 for other methods than GET and HEAD, not 404. */
-export function noRoute(method: string): Answer {
-  if (method === 'GET' || method === 'HEAD') return empty(404);
+/** ComfyUI serves the editor's files under `/`, so an unknown path gives 405 for other methods than GET and HEAD. */
+export async function noRoute(
+  method: string,
+  path: string,
+  { comfy, headers }: Pick<Exchange, 'comfy' | 'headers'>,
+): Promise<Answer> {
+  if (method === 'GET' || method === 'HEAD') return editor.editorFile(comfy, path, headers);
   if (method === 'OPTIONS') return empty(200);
   return text(405, '405: Method Not Allowed', { allow: 'GET,HEAD' });
 }
 
-function page(): Answer {
-  const body = Buffer.from(
-    '<!doctype html><title>Simulated ComfyUI</title><p>A simulated ComfyUI.\n',
-  );
-  return { status: 200, headers: { 'content-type': 'text/html' }, body };
+function logText({ comfy }: Exchange): Answer {
+  return json(comfy.serverLog.entries.map(({ t, m }) => `${t} - ${m}`).join(''));
 }
 
-const execInfo = ({ queue }: ComfyProcess) => ({ exec_info: { queue_remaining: queue.remaining } });
+function rawLogs({ comfy: { serverLog } }: Exchange): Answer {
+  return json({ entries: serverLog.entries, size: serverLog.size() });
+}
 
-const listQueue = ({ queue }: ComfyProcess) => ({
-  queue_running: queue.running.map(promptTuple),
-  queue_pending: queue.pending.map(promptTuple),
-});
-
-async function changeQueue({ comfy, body }: Exchange): Promise<Answer> {
-  const request = await readDict(body);
-  if (pyBool(request.get('clear') ?? null)) comfy.queue.clear();
-  for (const id of idsOf(request.get('delete'))) comfy.queue.delete(id);
+/** @throws where ComfyUI answers 500: a member is missing. */
+async function subscribeToLogs({ comfy, body }: Exchange): Promise<Answer> {
+  const request = await queue.readDict(body);
+  const [clientId, enabled] = [request.get('clientId'), request.get('enabled')];
+  if (clientId === undefined || enabled === undefined) throw new TypeError('A member is missing');
+  if (typeof clientId === 'string') comfy.serverLog.subscribe(clientId, pyBool(enabled));
   return empty();
 }
 
-/** Python iterates over a string character by character, which matches no id. */
-function idsOf(value: PyValue | undefined): string[] {
-  return Array.isArray(value) ? value.filter((id) => typeof id === 'string') : [];
+/** Files directly in a folder, newest first. */
+async function listFiles({ comfy, id }: Exchange): Promise<Answer> {
+  const { folders } = comfy.catalogue.host;
+  if (!Object.hasOwn(folders, id)) return json({ error: 'Invalid directory type' }, 400);
+  const folder = folders[id as keyof Folders];
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+  const dated = files.map(async ({ name }) => {
+    const { mtimeMs } = await stat(join(folder, name));
+    return { name, mtimeMs };
+  });
+  const sorted = (await Promise.all(dated)).sort((a, b) => b.mtimeMs - a.mtimeMs);
+  return json(sorted.map(({ name }) => `${name} [${id}]`));
 }
-
-async function interrupt({ comfy, body }: Exchange): Promise<Answer> {
-  const request = maybeJson(await body()) ?? new Map<string, PyValue>();
-  if (!(request instanceof Map)) return internalError();
-  const promptId = request.get('prompt_id') ?? null;
-  const isMeant = !pyBool(promptId) || comfy.queue.running.some((one) => one.promptId === promptId);
-  if (isMeant) comfy.executor.interrupt();
-  return empty();
-}
-
-function maybeJson(body: Buffer): PyValue | undefined {
-  try {
-    return readJson(body.toString());
-  } catch {
-    return undefined;
-  }
-}
-
-/** There are no models to unload; `free_memory` clears the result cache. */
-async function free({ comfy, body }: Exchange): Promise<Answer> {
-  const request = await readDict(body);
-  if (pyBool(request.get('free_memory') ?? null)) comfy.queue.freeMemory();
-  return empty();
-}
-
-function listHistory({ comfy, query }: Exchange): Answer {
-  const maxItems = maybeInt(query.get('max_items'));
-  const entries = comfy.history.list(maxItems, maybeInt(query.get('offset')));
-  return json(byPromptId(entries));
-}
-
-function findHistory({ history }: ComfyProcess, promptId: string) {
-  const entry = history.get(promptId);
-  return byPromptId(entry ? [entry] : []);
-}
-
-const byPromptId = (entries: readonly HistoryEntry[]) =>
-  new Map(entries.map(({ promptId, json: entry }) => [promptId, entry]));
-
-const maybeInt = (value: string | null) => (value === null ? undefined : Number(pyInt(value)));
-
-async function changeHistory({ comfy, body }: Exchange): Promise<Answer> {
-  const request = await readDict(body);
-  if (pyBool(request.get('clear') ?? null)) comfy.history.clear();
-  for (const id of idsOf(request.get('delete'))) comfy.history.delete(id);
-  return empty();
-}
-
-async function readDict(body: Exchange['body']): Promise<PyDict> {
-  const value = readJson((await body()).toString());
-  if (value instanceof Map) return value;
-  throw new TypeError('The request is no dict');
-}
-
-async function objectInfo({ comfy: { catalogue }, id }: Exchange): Promise<Answer> {
-  const known = id === '' || catalogue.nodes.has(id);
-  const names = id === '' ? [...catalogue.nodes.keys()] : [id];
-  const described = await describeClasses(known ? names : [], catalogue);
-  return json(new Map([...described].map(([name, { info }]) => [name, info])));
-}
-
-function listModels({ comfy, id }: Exchange): Answer {
-  if (!MODEL_FOLDERS.includes(id)) return empty(404);
-  return json(comfy.catalogue.host.models[id] ?? []);
-}
-
-function listEmbeddings({ comfy }: Exchange): Answer {
-  const names = comfy.catalogue.host.models.embeddings ?? [];
-  return json(names.map((name) => name.replace(/\.[^.]*$/, '')));
-}
-
-/** Folders of models and custom nodes, beside the input folder. ComfyUI does not list the input folder itself. */
-function folderPaths({ comfy }: Exchange): Answer {
-  const root = dirname(comfy.catalogue.host.folders.input);
-  const place = (name: string) =>
-    name === 'custom_nodes' ? join(root, name) : join(root, 'models', name);
-  return json(new Map(MODEL_FOLDERS.map((name) => [name, [place(name)]])));
-}
-
-/** As ComfyUI 0.8.0 on a CPU answers, plus `simulated: true`. */
-function systemStats() {
-  const [total, free] = [totalmem(), freemem()];
-  return {
-    system: {
-      os: 'linux',
-      ram_total: total,
-      ram_free: free,
-      comfyui_version: '0.8.0',
-      required_frontend_version: '1.35.9',
-      installed_templates_version: null,
-      required_templates_version: '0.7.67',
-      python_version: 'none',
-      pytorch_version: 'none',
-      embedded_python: false,
-      argv: ['main.py', '--cpu'],
-      simulated: true,
-    },
-    devices: [
-      {
-        name: 'cpu',
-        type: 'cpu',
-        index: null,
-        vram_total: total,
-        vram_free: free,
-        torch_vram_total: total,
-        torch_vram_free: free,
-      },
-    ],
-  };
-}
-
-/** The answer of `/models`, in ComfyUI's order. */
-const MODEL_FOLDERS: readonly string[] = [
-  'checkpoints',
-  'configs',
-  'loras',
-  'vae',
-  'text_encoders',
-  'diffusion_models',
-  'clip_vision',
-  'style_models',
-  'embeddings',
-  'diffusers',
-  'vae_approx',
-  'controlnet',
-  'gligen',
-  'upscale_models',
-  'latent_upscale_models',
-  'custom_nodes',
-  'hypernetworks',
-  'photomaker',
-  'classifiers',
-  'model_patches',
-  'audio_encoders',
-];

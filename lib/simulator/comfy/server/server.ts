@@ -92,23 +92,31 @@ export class ComfyServer {
   }
 
   async #answer(request: IncomingMessage, target: URL): Promise<Answer> {
-    if (isForeignOrigin(request.headers)) return empty(403);
+    if (this.#isForeign(request)) return empty(403);
     try {
-      const found = findRoute(request.method ?? 'GET', target.pathname);
-      if (!found) return noRoute(request.method ?? 'GET');
-      const [handle, id] = found;
+      const [method, path] = [request.method ?? 'GET', target.pathname];
+      const headers = request.headers as Record<string, string | undefined>;
+      const found = findRoute(method, path, this.#comfy.profile);
+      if (!found) return await noRoute(method, path, { comfy: this.#comfy, headers });
+      const [handle, ids] = found;
       const maxBytes = this.#comfy.features.max_upload_size;
       return await handle({
         comfy: this.#comfy,
         query: target.searchParams,
-        id,
-        headers: request.headers as Record<string, string | undefined>,
+        id: ids[0] ?? '',
+        ids,
+        headers,
         stream: () => readBody(request, maxBytes),
         body: () => buffer(readBody(request, maxBytes)),
       });
     } catch (error) {
       return error instanceof TooLarge ? text(413, error.message) : internalError();
     }
+  }
+
+  #isForeign({ headers }: IncomingMessage): boolean {
+    const isCrossSite = headers['sec-fetch-site'] === 'cross-site';
+    return (isCrossSite && this.#comfy.profile.refusesCrossSite) || isForeignOrigin(headers);
   }
 
   async #send(
@@ -132,7 +140,7 @@ export class ComfyServer {
   #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
     tcp.on('error', () => tcp.destroy());
     const target = targetOf(request);
-    const refusal = isForeignOrigin(request.headers)
+    const refusal = this.#isForeign(request)
       ? 403
       : stripApi(target.pathname) === '/ws'
         ? this.#comfy.faults.refusedSockets

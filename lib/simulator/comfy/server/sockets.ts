@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import type { Profile } from '../profile.ts';
 import { writeJson } from '../python/python-json.ts';
 
 export type Frame = string | Buffer;
@@ -41,6 +42,11 @@ export class SocketTable {
     this.#table.set(sid, client);
     this.#listen(client);
     return client;
+  }
+
+  /** Whether a socket is registered under this id. */
+  has(sid: string): boolean {
+    return this.#table.has(sid);
   }
 
   supportsPreviewMetadata(sid: unknown): boolean {
@@ -142,10 +148,15 @@ export interface ServerFeatures {
 }
 
 /** `maxUploadBytes` defaults to ComfyUI's 100 MiB. */
-export const serverFeatures = (maxUploadBytes = 104_857_600): ServerFeatures => ({
+export const serverFeatures = (
+  { features }: Profile,
+  maxUploadBytes = 104_857_600,
+): ServerFeatures => ({
   supports_preview_metadata: true,
+  ...features.first,
   max_upload_size: maxUploadBytes,
   extension: { manager: { supports_v4: true } },
+  ...features.last,
 });
 
 /**

@@ -1,28 +1,35 @@
 import { randomUUID } from 'node:crypto';
-import { json, type Answer } from './answers.ts';
+import { json, type Answer, type Exchange } from './answers.ts';
 import { epochMs } from '../event-log.ts';
 import type { ComfyProcess } from '../process.ts';
 import { readJson, type PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyBool, pyFloat, PythonError, pyStr } from '../python/python-text.ts';
 import { withoutSecrets } from '../prompt/history.ts';
 import type { Verdict } from '../validation/inspection.ts';
+import { replaceNodes } from '../validation/node-replacements.ts';
 import { validatePrompt } from '../validation/validate.ts';
 
 /**
  * `POST /prompt`.
  * @throws where ComfyUI answers 500: the body is not JSON, the graph is not a dict, or `extra_data` is null.
  */
-export async function submitPrompt(body: Buffer, comfy: ComfyProcess): Promise<Answer> {
-  const request = readJson(body.toString());
+export async function submitPrompt({ body, comfy, headers }: Exchange): Promise<Answer> {
+  const request = readJson((await body()).toString());
   if (!isContainer(request)) throw new PythonError('TypeError', 'The request is no dict');
   const fields = request instanceof Map ? request : new Map<string, PyValue>();
   const number = takeNumber(fields, comfy);
   const graph = fields.get('prompt');
   if (graph === undefined) return json(NO_PROMPT, 400);
-  const promptId = fields.has('prompt_id') ? pyStr(fields.get('prompt_id') ?? null) : randomUUID();
+  const promptId = promptIdOf(fields, comfy);
+  if (promptId === undefined) return json(INVALID_PROMPT_ID, 400);
+  if (comfy.catalogue.profile.replacesNodes) replaceNodes(graph, comfy.catalogue);
   const targets = fields.get('partial_execution_targets');
   const verdict = await validatePrompt(graph, comfy.catalogue, targets);
   const extraData = extraDataOf(fields, verdict);
+  const usageSource = headers['comfy-usage-source'];
+  if (usageSource && !extraData.has('comfy_usage_source')) {
+    extraData.set('comfy_usage_source', usageSource);
+  }
   if (verdict.error) {
     return json({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
   }
@@ -48,6 +55,18 @@ function takeNumber(fields: PyDict, comfy: ComfyProcess): number | PyFloat {
   return pyBool(fields.get('front') ?? null) && number !== 0 ? -number : number;
 }
 
+/** The caller's id, or a new one. Undefined for an id that ComfyUI refuses. */
+function promptIdOf(fields: PyDict, { catalogue: { profile } }: ComfyProcess): string | undefined {
+  const id = fields.get('prompt_id');
+  if (!profile.promptIdsAreUuids) return id === undefined ? randomUUID() : pyStr(id);
+  if (id === undefined || id === null) return randomUUID();
+  return isJobId(id) ? id : undefined;
+}
+
+/** Whether a value is a UUID as ComfyUI writes it: lower case, with hyphens. */
+export const isJobId = (value: unknown): value is string =>
+  typeof value === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+
 function extraDataOf(fields: PyDict, verdict: Verdict): PyDict {
   const extraData =
     fields.get('extra_data') ?? (fields.has('extra_data') ? null : new Map<string, PyValue>());
@@ -61,6 +80,17 @@ function extraDataOf(fields: PyDict, verdict: Verdict): PyDict {
   const own = clientId === undefined ? [] : [['client_id', clientId] as const];
   return withoutSecrets(new Map([...extraData, ...own]));
 }
+
+const INVALID_PROMPT_ID = {
+  error: {
+    type: 'invalid_prompt_id',
+    message: 'prompt_id must be a valid UUID',
+    details:
+      'prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one',
+    extra_info: {},
+  },
+  node_errors: {},
+};
 
 const NO_PROMPT = {
   error: {

@@ -1,11 +1,13 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { BigIntStats } from 'node:fs';
 import mime from 'mime';
 import sharp from 'sharp';
-import { empty, type Answer, type Exchange, type FilePart } from './answers.ts';
+import { empty, type Answer, type Exchange } from './answers.ts';
+import { answerFile } from './file-answer.ts';
 import { isInside } from '../folders.ts';
+import { openImage } from '../nodes/images/open-image.ts';
 import type { Folders } from '../nodes/node.ts';
+import type { Profile } from '../profile.ts';
 
 /** `GET /view`: a file unchanged, compressed (`preview`), or with some of its channels (`channel`). */
 export async function viewFile({ comfy, query, headers }: Exchange): Promise<Answer> {
@@ -13,10 +15,11 @@ export async function viewFile({ comfy, query, headers }: Exchange): Promise<Ans
   if ('status' in found) return found;
   const { path, name } = found;
   const shown = await maybePicture(path, query);
-  const disposition = { 'content-disposition': latin1(`filename="${name}"`) };
-  if (shown) return { ...shown, headers: { ...shown.headers, ...disposition } };
-  const answer = await answerFile(path, contentType(path), headers);
-  return { ...answer, headers: { ...answer.headers, ...disposition } };
+  if (shown) {
+    const disposition = { 'content-disposition': latin1(`filename="${name}"`) };
+    return { ...shown, headers: { ...shown.headers, ...disposition } };
+  }
+  return answerFile(path, fileHeaders(name, headers['sec-fetch-dest'], comfy.profile), headers);
 }
 
 async function findFile(
@@ -46,7 +49,8 @@ async function maybePicture(path: string, query: URLSearchParams): Promise<Answe
   if (preview !== null) return previewOf(path, preview);
   const channel = query.get('channel') ?? 'rgba';
   if (channel === 'rgb') {
-    return picture('png', await sharp(path).removeAlpha().png({ compressionLevel: 4 }).toBuffer());
+    const image = await openImage(path);
+    return picture('png', await image.removeAlpha().png({ compressionLevel: 4 }).toBuffer());
   }
   return channel === 'a' ? picture('png', await alphaOf(path)) : undefined;
 }
@@ -56,13 +60,13 @@ async function previewOf(path: string, preview: string): Promise<Answer> {
   const [name, quality = ''] = preview.split(';');
   const format = name === 'jpeg' ? 'jpeg' : 'webp';
   const options = { quality: /^\d+$/.test(quality) ? clamp(Number(quality)) : 90 };
-  return picture(format, await sharp(path).toFormat(format, options).toBuffer());
+  return picture(format, await (await openImage(path)).toFormat(format, options).toBuffer());
 }
 
 const clamp = (quality: number) => Math.min(100, Math.max(1, quality));
 
 async function alphaOf(path: string): Promise<Buffer> {
-  const image = sharp(await readFile(path)).ensureAlpha();
+  const image = (await openImage(path)).ensureAlpha();
   const alpha = await image.extractChannel('alpha').raw().toBuffer({ resolveWithObject: true });
   const { width, height } = alpha.info;
   const black = { width, height, channels: 3 as const, background: { r: 0, g: 0, b: 0 } };
@@ -76,13 +80,34 @@ function picture(format: string, body: Buffer): Answer {
   return { status: 200, headers: { 'content-type': `image/${format}` }, body };
 }
 
-/** Types a browser would execute are served as `application/octet-stream`. */
-function contentType(path: string): string {
-  const type = mime.getType(path) ?? 'application/octet-stream';
-  return ACTIVE_TYPES.has(type) ? 'application/octet-stream' : type;
+/** A browser must not execute a file, except an SVG inside an `<img>`, where scripts do not run. */
+function fileHeaders(
+  name: string,
+  destination: string | undefined,
+  { guardsFiles }: Profile,
+): Record<string, string> {
+  const type = mime.getType(name) ?? 'application/octet-stream';
+  if (!guardsFiles) {
+    const isActive = SCRIPTED_TYPES.has(type);
+    const safe = isActive ? 'application/octet-stream' : type;
+    return { 'content-disposition': latin1(`filename="${name}"`), 'content-type': safe };
+  }
+  const disposition = latin1(`filename="${name.replace(/["\\]/g, '\\$&')}"`);
+  const nosniff = { 'x-content-type-options': 'nosniff' };
+  if (!isDangerous(type)) {
+    return { ...nosniff, 'content-disposition': disposition, 'content-type': type };
+  }
+  const uncached = { vary: 'Sec-Fetch-Dest', 'cache-control': 'no-store' };
+  const isPicture = destination === 'image' && type === 'image/svg+xml';
+  return {
+    ...nosniff,
+    ...uncached,
+    'content-disposition': isPicture ? disposition : `attachment; ${disposition}`,
+    'content-type': isPicture ? type : 'application/octet-stream',
+  };
 }
 
-const ACTIVE_TYPES = new Set([
+const SCRIPTED_TYPES = new Set([
   'text/html',
   'application/xhtml+xml',
   'text/javascript',
@@ -90,61 +115,9 @@ const ACTIVE_TYPES = new Set([
   'text/css',
 ]);
 
+/** Types that can hold a script: those above, every XML dialect, and saved mails. */
+const isDangerous = (type: string) =>
+  SCRIPTED_TYPES.has(type) || /[+/]xml$/.test(type) || type === 'message/rfc822';
+
 /** Header values are bytes; ComfyUI sends file names as UTF-8. */
 const latin1 = (text: string) => Buffer.from(text).toString('latin1');
-
-type Headers = Readonly<Record<string, string | undefined>>;
-
-/** A file with `ETag`, `Last-Modified`, conditional requests and one range. The answer refers to the file; nothing is read. */
-async function answerFile(path: string, type: string, requestHeaders: Headers): Promise<Answer> {
-  const stats = await stat(path, { bigint: true });
-  const headers = {
-    'content-type': type,
-    'accept-ranges': 'bytes',
-    etag: etagOf(stats),
-    'last-modified': stats.mtime.toUTCString(),
-  };
-  if (isUnchanged(requestHeaders, headers)) return { status: 304, headers, body: Buffer.alloc(0) };
-  return answerPart({ path, start: 0, end: Number(stats.size) }, headers, requestHeaders);
-}
-
-const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${size.toString(16)}"`;
-
-function isUnchanged(
-  requestHeaders: Headers,
-  headers: { etag: string; 'last-modified': string },
-): boolean {
-  const tags = requestHeaders['if-none-match'];
-  if (tags !== undefined) return tags.split(',').some((tag) => matchesTag(tag, headers.etag));
-  const since = Date.parse(requestHeaders['if-modified-since'] ?? '');
-  return Date.parse(headers['last-modified']) <= since;
-}
-
-const matchesTag = (tag: string, etag: string) =>
-  tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag;
-
-function answerPart(
-  whole: FilePart,
-  headers: Readonly<Record<string, string>>,
-  requestHeaders: Headers,
-): Answer {
-  const size = whole.end;
-  const range = maybeRange(requestHeaders.range, size);
-  if (!range) return { status: 200, headers, body: whole };
-  const [start, end] = range;
-  if (start >= size) {
-    const unsatisfied = { ...headers, 'content-range': `bytes */${size}` };
-    return { status: 416, headers: unsatisfied, body: Buffer.alloc(0) };
-  }
-  const partial = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${size}` };
-  return { status: 206, headers: partial, body: { ...whole, start, end } };
-}
-
-/** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`. Anything else is ignored. */
-function maybeRange(header: string | undefined, size: number): [number, number] | undefined {
-  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
-  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
-  if (first === '') return [Math.max(0, size - Number(last)), size];
-  const end = last === '' ? size : Math.min(size, Number(last) + 1);
-  return end <= Number(first) && Number(first) < size ? undefined : [Number(first), end];
-}

@@ -132,6 +132,10 @@ export async function submit(
   return body.prompt_id;
 }
 
+/** A prompt id for tests, in the order of the letters: `a` is below `b`. */
+export const idFor = (letter: string) =>
+  `00000000-0000-4000-8000-0000000000${letter.charCodeAt(0).toString(16)}`;
+
 /** Ids of the running and pending prompts. */
 export async function queueOf(comfy: ComfySimulator) {
   const queue = (await get(comfy, '/queue')) as Record<string, [number, string][]>;

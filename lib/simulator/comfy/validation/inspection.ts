@@ -1,7 +1,7 @@
-import type { DescribedNode, NodeDefinition, NodeHost, NodeInfo } from '../nodes/node.ts';
+import type { Catalogue, DescribedNode, NodeInfo } from '../nodes/node.ts';
 import { TRACEBACK } from '../python/exceptions.ts';
 import { declaredInputs, type DeclaredInput } from '../nodes/dynamic-inputs.ts';
-import { classOf, type Graph } from './graph.ts';
+import { classOf, maybeLink, type Graph } from './graph.ts';
 import { PyFloat, toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 import {
@@ -40,13 +40,15 @@ interface Finding {
 export class Inspection {
   readonly #graph: Graph;
   readonly #described: ReadonlyMap<string, DescribedNode>;
-  readonly #host: NodeHost;
+  readonly #catalogue: Catalogue;
   readonly #findings = new Map<string, Finding>();
+  /** The nodes from an output down to the one being inspected. */
+  readonly #path: string[] = [];
 
-  constructor(graph: Graph, described: ReadonlyMap<string, DescribedNode>, host: NodeHost) {
+  constructor(graph: Graph, described: ReadonlyMap<string, DescribedNode>, catalogue: Catalogue) {
     this.#graph = graph;
     this.#described = described;
-    this.#host = host;
+    this.#catalogue = catalogue;
   }
 
   async inspect(outputs: readonly string[]): Promise<Verdict> {
@@ -96,27 +98,46 @@ export class Inspection {
   }
 
   async #inspectNode(id: string): Promise<Finding> {
-    const known = this.#findings.get(id);
+    const known = this.#findings.get(id) ?? this.#findCycle(id);
     if (known) return known;
-    const { definition, info } = this.#describedNode(id);
+    const described = this.#describedNode(id);
     const inputs = this.#inputs(id);
-    // A cycle leads back to this node. It then counts as invalid without an error, as in ComfyUI.
-    this.#findings.set(id, { valid: false, errors: [] });
     const errors: Complaint[] = [];
     let valid = true;
-    for (const input of declaredInputs(info, inputs)) {
-      const upstream = await this.#inspectInput(input, inputs, definition, errors);
-      valid &&= upstream;
+    this.#path.push(id);
+    try {
+      for (const input of declaredInputs(described.info, inputs)) {
+        const upstream = await this.#inspectInput(input, inputs, described, errors);
+        valid &&= upstream;
+      }
+    } finally {
+      this.#path.pop();
     }
-    errors.push(...(await this.#customErrors(definition, info, inputs)));
-    return this.#found(id, errors, valid);
+    errors.push(...(await this.#customErrors(described, inputs)));
+    const cycle = this.#findings.get(id);
+    return this.#found(id, [...(cycle?.errors ?? []), ...errors], valid && !cycle);
+  }
+
+  /** Every node of a cycle gets the error. Before ComfyUI 0.20 they were invalid without an error. */
+  #findCycle(id: string): Finding | undefined {
+    const start = this.#path.indexOf(id);
+    if (start < 0) return undefined;
+    if (!this.#catalogue.profile.reportsCycles) return { valid: false, errors: [] };
+    const cycle = this.#path.slice(start);
+    const steps = [...cycle, id].map((node) => `${node} (${classOf(this.#node(node))})`);
+    for (const node of cycle) {
+      const error = complaint('dependency_cycle', 'Dependency cycle detected', steps.join(' -> '));
+      const extra_info = { node_id: node, cycle_nodes: cycle };
+      this.#found(node, [{ ...error, extra_info }]);
+    }
+    return this.#findings.get(id);
   }
 
   /** Adds the errors of this input to `errors`. Returns false when an upstream node is invalid. */
   async #inspectInput(
     input: DeclaredInput,
     inputs: PyDict,
-    definition: NodeDefinition,
+    { definition }: DescribedNode,
     errors: Complaint[],
   ): Promise<boolean> {
     const value = inputs.get(input.name);
@@ -125,7 +146,10 @@ export class Inspection {
       return true;
     }
     if (Array.isArray(value)) return this.#inspectLink(input, value, errors);
-    const wrong = convertLiteral(input, inputs) ?? checkLiteral(input, inputs, definition);
+    const hasOwnCheck = definition.validate?.inputs.includes(input.name) ?? false;
+    const wrong =
+      convertLiteral(input, inputs) ??
+      (hasOwnCheck ? undefined : this.#checkLiteral(input, inputs));
     if (wrong) errors.push(wrong);
     return true;
   }
@@ -149,15 +173,22 @@ export class Inspection {
     }
   }
 
+  #checkLiteral(input: DeclaredInput, inputs: PyDict): Complaint | undefined {
+    const value = inputs.get(input.name) ?? null;
+    return checkBounds(input, value) ?? checkChoice(input, value, this.#catalogue.profile);
+  }
+
+  /** @throws PythonError when the class's own check lacks an input or raises. */
   async #customErrors(
-    definition: NodeDefinition,
-    info: NodeInfo,
+    { definition: { validate }, info }: DescribedNode,
     inputs: PyDict,
   ): Promise<Complaint[]> {
-    if (!definition.validate) return [];
-    const literals = literalInputs(info, inputs);
-    const texts = await definition.validate(literals, this.#host);
-    return Object.entries(texts).map(([name, text]) => ({
+    if (!validate) return [];
+    const missing = validate.inputs.filter((name) => !inputs.has(name));
+    if (missing.length > 0) throw missingArguments(info, missing);
+    const text = await validate.check(literalInputs(validate.inputs, inputs), this.#catalogue.host);
+    if (text === undefined) return [];
+    return validate.inputs.map((name) => ({
       type: 'custom_validation_failed',
       message: 'Custom validation failed for node',
       details: `${name} - ${text}`,
@@ -192,16 +223,6 @@ export class Inspection {
   }
 }
 
-/** A class with its own `validate` skips the list check: it accepts any existing file. */
-function checkLiteral(
-  input: DeclaredInput,
-  inputs: PyDict,
-  definition: NodeDefinition,
-): Complaint | undefined {
-  const value = inputs.get(input.name) ?? null;
-  return checkBounds(input, value) ?? (definition.validate ? undefined : checkChoice(input, value));
-}
-
 function slotOf(outputs: readonly unknown[], slot: PyValue): unknown {
   const index = slot === true ? 1 : slot === false ? 0 : slot;
   if (typeof index !== 'number') {
@@ -229,10 +250,22 @@ function innerException(input: DeclaredInput, link: PyValue[], error: Error): Co
   };
 }
 
-function literalInputs(info: NodeInfo, inputs: PyDict): Record<string, unknown> {
-  const literals = declaredInputs(info, inputs).flatMap(({ name }) => {
-    const value = inputs.get(name);
-    return value === undefined || Array.isArray(value) ? [] : [[name, toPlain(value)] as const];
+function missingArguments(
+  { name, output_matchtypes }: NodeInfo,
+  missing: readonly string[],
+): PythonError {
+  const isSchema = output_matchtypes !== undefined;
+  const check = isSchema ? `${name}.validate_inputs` : `${name}.VALIDATE_INPUTS`;
+  const names = missing.map((one) => pyRepr(one)).join(' and ');
+  const count = `${missing.length} required positional argument${missing.length > 1 ? 's' : ''}`;
+  return new PythonError('TypeError', `${check}() missing ${count}: ${names}`);
+}
+
+/** Links are null, as a value that is not known yet. */
+function literalInputs(names: readonly string[], inputs: PyDict): Record<string, unknown> {
+  const literals = names.map((name) => {
+    const value = inputs.get(name) ?? null;
+    return [name, maybeLink(value) ? null : toPlain(value)] as const;
   });
   return Object.fromEntries(literals);
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DeclaredInput } from '../nodes/dynamic-inputs.ts';
+import type { Profile } from '../profile.ts';
 import type { PyDict, PyValue } from '../python/python-json.ts';
 import {
   fromPlain,
@@ -155,15 +156,24 @@ function asNumber(value: PyValue): number | bigint | undefined {
   return value.value;
 }
 
-export function checkChoice(input: DeclaredInput, value: PyValue): Complaint | undefined {
+export function checkChoice(
+  input: DeclaredInput,
+  value: PyValue,
+  { quotesChoices }: Profile,
+): Complaint | undefined {
   const choices = choicesOf(input);
-  if (!choices || choices.some((choice) => pyEquals(choice, value))) return undefined;
+  if (!choices) return undefined;
+  const isMulti = quotesChoices && input.options.multiselect === true && Array.isArray(value);
+  const chosen = isMulti ? value : [value];
+  const wrong = chosen.filter((one) => !choices.some((choice) => pyEquals(choice, one)));
+  if (wrong.length === 0) return undefined;
   const many = choices.length > MAX_LISTED_CHOICES;
   const list = many ? `(list of length ${choices.length})` : pyRepr(choices);
+  const quoted = quotesChoices ? wrong.map(pyRepr).join(', ') : `'${pyStr(value)}'`;
   return {
     type: 'value_not_in_list',
     message: 'Value not in list',
-    details: `${input.name}: '${pyStr(value)}' not in ${list}`,
+    details: `${input.name}: ${quoted} not in ${list}`,
     extra_info: {
       input_name: input.name,
       input_config: many ? null : inputConfig(input),

@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { PROBE_NODES } from '../testing/probe-nodes.ts';
+import { profileOf, type ComfyVersion } from '../profile.ts';
 import { NODES } from '../nodes/registry.ts';
 import { readJson, writeJson } from '../python/python-json.ts';
+import { replaceNodes } from './node-replacements.ts';
 import { validatePrompt } from './validate.ts';
 
 const catalogue = {
@@ -24,9 +26,13 @@ interface Plain {
   >;
 }
 
-async function validate(graph: unknown) {
+async function validate(graph: unknown, version?: ComfyVersion) {
   const prompt = readJson(typeof graph === 'string' ? graph : JSON.stringify(graph));
-  const verdict = await validatePrompt(prompt, catalogue, undefined);
+  const verdict = await validatePrompt(
+    prompt,
+    { ...catalogue, profile: profileOf(version) },
+    undefined,
+  );
   return { ...(JSON.parse(writeJson(verdict)) as Plain), prompt: writeJson(prompt) };
 }
 
@@ -107,8 +113,73 @@ test.each([
   ['{"nodes": "a text"}', 'invalid_prompt'],
   ['{"1": []}', 'invalid_prompt'],
   ['[]', 'prompt_no_outputs'],
-])('%s is refused as %s', async (graph, type) => {
-  expect((await validate(graph)).error?.type).toBe(type);
+])('before 0.33, %s is refused as %s', async (graph, type) => {
+  expect((await validate(graph, '0.8.0')).error?.type).toBe(type);
+});
+
+test.each([
+  [{ inputs: {} }, "Node 'ID #1' has no class_type.", null],
+  [{ inputs: {}, _meta: { title: 'T' } }, "Node 'T' has no class_type.", 'T'],
+  [{ class_type: 'Odd', inputs: {} }, "Node 'Odd' not found.", 'Odd'],
+  [{ class_type: 'Odd', inputs: {}, _meta: { title: 'T' } }, "Node 'T' not found.", 'T'],
+])('the node %j is reported with its title', async (node, message, node_title) => {
+  const { error } = await validate({ 1: node });
+  expect(error).toMatchObject({ type: 'missing_node_type', details: "Node ID '#1'" });
+  expect((error as { message?: string } | undefined)?.message).toContain(message);
+  const class_type = 'class_type' in node ? node.class_type : null;
+  expect(error).toMatchObject({ extra_info: { node_id: '1', class_type, node_title } });
+});
+
+test('a cycle is reported at each of its nodes; before 0.33 at none', async () => {
+  const invert = (from: string) => ({ class_type: 'ImageInvert', inputs: { image: [from, 0] } });
+  const graph = { 1: invert('2'), 2: invert('1'), 3: { ...save, inputs: { images: ['1', 0] } } };
+  const { nodeErrors } = await validate(graph);
+  const details = '1 (ImageInvert) -> 2 (ImageInvert) -> 1 (ImageInvert)';
+  for (const id of ['1', '2']) {
+    const extra_info = { node_id: id, cycle_nodes: ['1', '2'] };
+    expect(nodeErrors[id]!.errors).toMatchObject([
+      { type: 'dependency_cycle', details, extra_info },
+    ]);
+  }
+  expect((await validate(graph, '0.8.0')).nodeErrors[1]).toBeUndefined();
+});
+
+test('inputs with a check of their own skip the list check, others of the node do not', async () => {
+  const mask = { class_type: 'LoadImageMask', inputs: { image: 'no.png', channel: 'odd' } };
+  const view = { class_type: 'MaskToImage', inputs: { mask: ['1', 0] } };
+  const { nodeErrors } = await validate({
+    1: mask,
+    2: view,
+    3: { ...save, inputs: { images: ['2', 0], filename_prefix: 'x' } },
+  });
+  expect(nodeErrors[1]!.errors.map(({ details }) => details).sort()).toEqual([
+    "channel: 'odd' not in ['alpha', 'red', 'green', 'blue']",
+    'image - Invalid image file: no.png',
+  ]);
+});
+
+test.each([
+  [{}, "LoadImage.VALIDATE_INPUTS() missing 1 required positional argument: 'image'"],
+  [{ image: 5 }, "'int' object has no attribute 'endswith'"],
+  [{ image: null }, "'NoneType' object has no attribute 'endswith'"],
+])('LoadImage with %j raises in its own check', async (inputs, details) => {
+  const { nodeErrors } = await validate({ 1: { class_type: 'LoadImage', inputs }, 2: save });
+  expect(nodeErrors[1]!.errors).toMatchObject([
+    { type: 'exception_during_inner_validation', details },
+  ]);
+});
+
+test('a node of a missing class is replaced as /node_replacements says', () => {
+  const prompt = readJson(
+    '{"1": {"class_type": "T2IAdapterLoader", "_meta": {}, "inputs": {"t2i_adapter_name": "a"}}}',
+  );
+  const nodes = new Map([['ControlNetLoader', catalogue.nodes.get('SaveImage')!]]);
+  replaceNodes(prompt, { ...catalogue, profile: profileOf(), nodes });
+  expect(writeJson(prompt)).toBe(
+    '{"1": {"class_type": "ControlNetLoader", "_meta": {}, "inputs": {"control_net_name": "a"}}}',
+  );
+  const bare = readJson('{"1": {"class_type": "T2IAdapterLoader", "inputs": {}}}');
+  expect(() => replaceNodes(bare, { ...catalogue, profile: profileOf(), nodes })).toThrow('_meta');
 });
 
 test.each(['null', '5', '[1]', '{"last_node_id": 3}', '"text"'])(

@@ -2,7 +2,7 @@ import { describeClasses, type Catalogue, type DescribedNode } from '../nodes/no
 import { classOf, type Graph } from './graph.ts';
 import { Inspection, type Verdict } from './inspection.ts';
 import type { PyValue } from '../python/python-json.ts';
-import { pyStr, PythonError } from '../python/python-text.ts';
+import { pyBool, pyStr, PythonError } from '../python/python-text.ts';
 import { complaint, type Complaint } from './validate-input.ts';
 
 /**
@@ -15,32 +15,55 @@ export async function validatePrompt(
   catalogue: Catalogue,
   targets: PyValue | undefined,
 ): Promise<Verdict> {
-  const classes = findClasses(prompt, catalogue);
-  if ('type' in classes) return refused(classes);
+  const missing = findMissingClass(prompt, catalogue);
+  if (missing) return refused(missing);
   const graph = prompt as Graph;
-  const described = await describeClasses(classes.names, catalogue);
+  const names = new Set([...graph.values()].map(classOf));
+  const described = await describeClasses(names, catalogue);
   const outputs = [...graph.keys()].filter((id) => isRoot(id, graph, described, targets));
   if (outputs.length === 0) return refused(complaint('prompt_no_outputs', 'Prompt has no outputs'));
-  return new Inspection(graph, described, catalogue.host).inspect(outputs);
+  return new Inspection(graph, described, catalogue).inspect(outputs);
 }
 
 const refused = (error: Complaint): Verdict => ({ error, goodOutputs: [], nodeErrors: new Map() });
 
-function findClasses(prompt: PyValue, { nodes }: Catalogue): { names: Set<string> } | Complaint {
-  const names = new Set<string>();
+function findMissingClass(prompt: PyValue, catalogue: Catalogue): Complaint | undefined {
   for (const [id, node] of members(prompt)) {
     const name = classTypeOf(node);
-    if (name === undefined) {
-      const message = 'Cannot execute because a node is missing the class_type property.';
-      return complaint('invalid_prompt', message, `Node ID '#${id}'`);
+    if (typeof name === 'string' && catalogue.nodes.has(name)) continue;
+    if (Array.isArray(name) || name instanceof Map) {
+      throw new PythonError('TypeError', 'A class is no string');
     }
-    if (typeof name !== 'string' || !nodes.has(name)) {
-      const message = `Cannot execute because node ${pyStr(name)} does not exist.`;
-      return complaint('invalid_prompt', message, `Node ID '#${id}'`);
-    }
-    names.add(name);
+    return catalogue.profile.namesMissingNodes
+      ? missingNodeType(id, node, name)
+      : complaint('invalid_prompt', whyInvalid(name), `Node ID '#${id}'`);
   }
-  return { names };
+  return undefined;
+}
+
+/** The error of ComfyUI 0.8.0. */
+const whyInvalid = (name: PyValue | undefined) =>
+  name === undefined
+    ? 'Cannot execute because a node is missing the class_type property.'
+    : `Cannot execute because node ${pyStr(name)} does not exist.`;
+
+function missingNodeType(id: string, node: PyValue, name: PyValue | undefined): Complaint {
+  const own = titleOf(node);
+  const title = own === undefined ? (name ?? null) : own;
+  const shown = pyBool(title) ? pyStr(title) : `ID #${id}`;
+  const message =
+    name === undefined
+      ? `Node '${shown}' has no class_type. The workflow may be corrupted or a custom node is missing.`
+      : `Node '${pyStr(title)}' not found. The custom node may not be installed.`;
+  const extra_info = { node_id: id, class_type: name ?? null, node_title: title };
+  return { ...complaint('missing_node_type', message, `Node ID '#${id}'`), extra_info };
+}
+
+function titleOf(node: PyValue): PyValue | undefined {
+  const meta = node instanceof Map ? node.get('_meta') : null;
+  if (meta === undefined) return undefined;
+  if (meta instanceof Map) return meta.get('title');
+  throw new PythonError('AttributeError', 'A node or its _meta is no dict');
 }
 
 function members(prompt: PyValue): Iterable<[string, PyValue]> {

@@ -84,7 +84,7 @@ test('a name may contain a subfolder, or name another folder with a suffix', asy
     .toFile(join(input, 'sub', 'a.png'));
   await copyFile(join(input, 'sub', 'a.png'), join(output, 'b.png'));
   for (const image of ['sub/a.png', 'sub/a.png [input]', 'b.png [output]']) {
-    expect(await definitionOf('LoadImage').validate!({ image }, bench.host)).toEqual({});
+    expect(await definitionOf('LoadImage').validate!.check({ image }, bench.host)).toBeUndefined();
     expect(await bench.image('LoadImage', { image })).toMatchObject({ width: 2 });
   }
 });
@@ -94,8 +94,8 @@ test.each(['missing.png', '../input/a.png/../../secret', '/etc/hostname', 'a.png
   async (image) => {
     await using bench = await startNodeBench();
     await solid('red').png().toFile(join(bench.folders.input, 'a.png'));
-    const complaint = await definitionOf('LoadImage').validate!({ image }, bench.host);
-    expect(complaint).toEqual({ image: `Invalid image file: ${image}` });
+    const complaint = await definitionOf('LoadImage').validate!.check({ image }, bench.host);
+    expect(complaint).toBe(`Invalid image file: ${image}`);
   },
 );
 

@@ -1,4 +1,3 @@
-import sharp from 'sharp';
 import type { ImageBatch } from '../node.ts';
 import { classNode } from '../define-node.ts';
 import { choice, hostChoice } from '../inputs.ts';
@@ -10,6 +9,7 @@ import {
   listInputMedia,
 } from '../input-files.ts';
 import { channelOf } from './masks.ts';
+import { openImage } from './open-image.ts';
 import { editFrames, mapBytes, takeChannel } from './pixels.ts';
 import type { MaskBatch } from '../values.ts';
 
@@ -50,8 +50,9 @@ const loadImageMask = classNode({
 
 /** Reads an image upright and in sRGB, with alpha if the file has it. An animation becomes a batch. */
 export async function readImage(path: string): Promise<ImageBatch> {
-  const { pages = 1, hasAlpha } = await sharp(path).metadata();
-  const source = pages > 1 ? sharp(path, { pages: -1 }) : sharp(path).autoOrient();
+  const first = await openImage(path);
+  const { pages = 1, hasAlpha } = await first.metadata();
+  const source = pages > 1 ? await openImage(path, { pages: -1 }) : first.autoOrient();
   const colored = source.toColourspace('srgb');
   const { data, info } = await (hasAlpha ? colored.ensureAlpha() : colored.removeAlpha())
     .raw()

@@ -38,9 +38,9 @@ test('silence is saved as FLAC with the given length and sample rate', async () 
 test('a missing audio file is refused by name; the choices include videos', async () => {
   await using bench = await startNodeBench();
   const node = definitionOf('LoadAudio');
-  expect(await node.validate!({ audio: 'no.wav' }, bench.host)).toEqual({
-    audio: 'Invalid audio file: no.wav',
-  });
+  expect(await node.validate!.check({ audio: 'no.wav' }, bench.host)).toBe(
+    'Invalid audio file: no.wav',
+  );
   for (const name of ['a.flac', 'b.mp4', 'c.png']) {
     await copyFile(TONE, join(bench.folders.input, name));
   }

@@ -1,0 +1,88 @@
+import { stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import type { Answer, FilePart } from './answers.ts';
+
+/** Files as aiohttp's `FileResponse` sends them: ETag, Last-Modified, conditional requests and one range. */
+
+type Headers = Readonly<Record<string, string | undefined>>;
+
+/** The answer refers to the file; nothing is read. `given` are the headers of the route. */
+export async function answerFile(
+  path: string,
+  given: Readonly<Record<string, string>>,
+  request: Headers,
+): Promise<Answer> {
+  const stats = await stat(path, { bigint: true });
+  const etag = etagOf(stats);
+  const modified = Math.floor(Number(stats.mtimeMs) / 1000) * 1000;
+  const headers = {
+    ...given,
+    'accept-ranges': 'bytes',
+    etag,
+    'last-modified': new Date(modified).toUTCString(),
+  };
+  switch (condition(request, etag, modified)) {
+    case 'failed':
+      return { status: 412, headers: {}, body: Buffer.alloc(0) };
+    case 'unchanged':
+      return { status: 304, headers, body: Buffer.alloc(0) };
+    case 'send':
+      return answerPart({ path, start: 0, end: Number(stats.size) }, headers, {
+        range: isFresh(request['if-range'], modified) ? request.range : undefined,
+      });
+  }
+}
+
+const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${size.toString(16)}"`;
+
+/** The result of `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in this order. */
+function condition(request: Headers, etag: string, modified: number) {
+  const match = request['if-match'];
+  const unmodifiedSince = Date.parse(request['if-unmodified-since'] ?? '');
+  if (match === undefined ? modified > unmodifiedSince : !hasTag(match, etag, { weak: false }))
+    return 'failed';
+  const noneMatch = request['if-none-match'];
+  const isUnchanged =
+    noneMatch === undefined
+      ? modified <= Date.parse(request['if-modified-since'] ?? '')
+      : hasTag(noneMatch, etag, { weak: true });
+  return isUnchanged ? 'unchanged' : 'send';
+}
+
+function hasTag(header: string, etag: string, { weak }: { readonly weak: boolean }): boolean {
+  const tags = header.split(',').map((tag) => tag.trim());
+  return tags.some((tag) => tag === '*' || (weak ? tag.replace(/^W\//, '') : tag) === etag);
+}
+
+/** `If-Range` counts only as a date. */
+function isFresh(ifRange: string | undefined, modified: number): boolean {
+  const date = Date.parse(ifRange ?? '');
+  return Number.isNaN(date) || modified <= date;
+}
+
+function answerPart(
+  whole: FilePart,
+  headers: Readonly<Record<string, string>>,
+  { range: header }: { readonly range: string | undefined },
+): Answer {
+  if (header === undefined) return { status: 200, headers, body: whole };
+  const size = whole.end;
+  const range = maybeRange(header, size);
+  if (!range) {
+    const unsatisfied = { ...headers, 'content-range': `bytes */${size}` };
+    return { status: 416, headers: unsatisfied, body: Buffer.alloc(0) };
+  }
+  const [start, end] = range;
+  const partial = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${size}` };
+  return { status: 206, headers: partial, body: { ...whole, start, end } };
+}
+
+/** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`. Undefined for anything else. */
+function maybeRange(header: string, size: number): [number, number] | undefined {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header) ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+  if (first === '') return [Math.max(0, Number(last) === 0 ? 0 : size - Number(last)), size];
+  const start = Number(first);
+  const end = last === '' ? size : Math.min(size, Number(last) + 1);
+  return start >= size || end <= start ? undefined : [start, end];
+}
