@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
-/** The rooms of `lib`, and which other rooms each may import. The files directly in `lib` are for everyone. */
-const ROOMS = {
+/** The folders of `lib`, and which other folders each may import. The files directly in `lib` are for everyone. */
+const FOLDERS = {
   api: ['http', 'queues'],
   cli: ['download', 'http', 'queues', 'storage', 'workflow'],
   comfy: ['http'],
@@ -15,12 +15,12 @@ const ROOMS = {
 };
 
 /** One lint entry per depth of folder, because the rule compares the relative path that is written in the import. */
-const layers = Object.entries(ROOMS).flatMap(([room, allowed]) => {
-  const forbidden = Object.keys(ROOMS).filter(
-    (other) => other !== room && !allowed.includes(other),
+const layers = Object.entries(FOLDERS).flatMap(([folder, allowed]) => {
+  const forbidden = Object.keys(FOLDERS).filter(
+    (other) => other !== folder && !allowed.includes(other),
   );
   return [1, 2, 3, 4].map((depth) => ({
-    files: [`lib/${room}/${'*/'.repeat(depth - 1)}*.ts`],
+    files: [`lib/${folder}/${'*/'.repeat(depth - 1)}*.ts`],
     ignores: ['**/*.test.ts', '**/test-*.ts'],
     rules: {
       'no-restricted-imports': [
@@ -30,7 +30,7 @@ const layers = Object.entries(ROOMS).flatMap(([room, allowed]) => {
             { group: ['**/handler/**'], message: 'handler imports lib, never the reverse.' },
             ...forbidden.map((other) => ({
               group: [`${'../'.repeat(depth)}${other}/**`],
-              message: `lib/${room} must not import lib/${other}; handler connects them.`,
+              message: `lib/${folder} must not import lib/${other}; handler connects them.`,
             })),
           ],
         },

@@ -26,14 +26,14 @@ import { describeRun, toFailure, toResult } from './result.ts';
 /** Settings of the job line, and what it shares with the rest of the worker. */
 export interface JobLineOptions {
   readonly comfy: ComfyBackend;
-  /** The worker's own bucket. */
-  readonly storage?: Storage;
+  /** The worker's own bucket, of the `BUCKET_*` variables. */
+  readonly workerBucket?: Storage;
   /** Key for ComfyUI's API nodes, used when a job brings none. */
   readonly apiKey?: JsonText;
   /** Parallel uploads, and parallel downloads, of one job. */
   readonly transfers: number;
   readonly maxResultBytes: number;
-  readonly uploads: StoreSettings;
+  readonly storeSettings: StoreSettings;
   readonly jobTimeoutMs: number;
   readonly converter: Converter;
   readonly downloader: Downloader;
@@ -101,10 +101,11 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal });
   const choice = chooseOutputs(workflow, input.output);
   await using jobFolder = line.jobFolders.open(scope);
-  const ownWorkflow = await jobFolder.redirectSaves(workflow);
-  const run = () => runWorkflow(ownWorkflow, { input, choice, jobFolder, line, context, scope });
+  const redirectedWorkflow = await jobFolder.redirectSaves(workflow);
+  const run = () =>
+    runWorkflow(redirectedWorkflow, { input, choice, jobFolder, line, context, scope });
   const ran = await rerunIfCacheIsStale(run, { comfy, scope });
-  const { outcome, records, texts, artifacts, delivering } = ran;
+  const { outcome, outputFiles, texts, artifacts, delivering } = ran;
   scope.problems.push(...ran.problems);
 
   const { convert, details: wantsDetails, expect, groupBy } = input.output;
@@ -135,7 +136,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
     outputs,
     problems: scope.problems,
     expect,
-    made: { records: records.length, fetched: artifacts.length },
+    fileCounts: { listed: outputFiles.length, fetched: artifacts.length },
     extras: { ...extras, ...runDetails },
   });
 }
@@ -163,13 +164,13 @@ async function runWorkflow(
     staged.releaseLease();
     context.releaseSlot();
   };
-  const made = new Map<string, JsonText>();
+  const outputsSoFar = new Map<string, JsonText>();
   const prompt = comfy.runPrompt(
     {
       workflow: staged.workflow,
       apiKey: input.apiKey ?? line.apiKey,
       extraPnginfo: input.extraPnginfo,
-      strict: input.output.strict,
+      mustBeComplete: input.output.strict,
     },
     {
       signal,
@@ -177,24 +178,24 @@ async function runWorkflow(
       onProgress: (progress) => context.progress(progress),
       onPreview: context.preview,
       onOutput: (nodeId, output) => {
-        made.set(nodeId, output);
+        outputsSoFar.set(nodeId, output);
         fetcher.announce(nodeId, output);
       },
-      onEnded: letNextJobRun,
+      onDone: letNextJobRun,
     },
   );
-  const { outcome, cutShort } = await orCutShort(prompt, { made, signal: context.signal });
+  const { outcome, cutShort } = await orCutShort(prompt, { outputsSoFar, signal: context.signal });
   const delivering = scope.startDelivery();
-  letNextJobRun();
+  letNextJobRun(); // again, because onDone may have been lost; later calls do nothing
   line.promptsRun++;
   const { promptId, ending } = outcome;
   log.info({ promptId, ending, ms: scope.endPhase('executed') }, 'Prompt ended');
 
-  const { records, texts, problems } = collectOutputs(outcome, choice);
-  const fetched = await fetcher.fetchAll(records, delivering.signal);
+  const { outputFiles, texts, problems } = collectOutputs(outcome, choice);
+  const fetched = await fetcher.fetchAll(outputFiles, delivering.signal);
   scope.endPhase('fetched');
   const allProblems = [...problems, ...fetched.problems];
-  return { outcome, cutShort, records, texts, ...fetched, problems: allProblems, delivering };
+  return { outcome, cutShort, outputFiles, texts, ...fetched, problems: allProblems, delivering };
 }
 
 /**
@@ -204,15 +205,18 @@ async function runWorkflow(
  */
 async function orCutShort(
   prompt: Promise<PromptOutcome>,
-  { made, signal }: { readonly made: ReadonlyMap<string, JsonText>; readonly signal: AbortSignal },
+  {
+    outputsSoFar,
+    signal,
+  }: { readonly outputsSoFar: ReadonlyMap<string, JsonText>; readonly signal: AbortSignal },
 ): Promise<{ readonly outcome: PromptOutcome; readonly cutShort?: unknown }> {
   try {
     return { outcome: await prompt };
   } catch (error) {
     // `output.strict` asks for everything or nothing.
     const isPartlyAccepted = isWorkerError(error, 'comfy.partly_accepted');
-    if (signal.aborted || isPartlyAccepted || made.size === 0) throw error;
-    const members = [...made].map(([nodeId, output]) => [nodeId, output.text] as const);
+    if (signal.aborted || isPartlyAccepted || outputsSoFar.size === 0) throw error;
+    const members = [...outputsSoFar].map(([nodeId, output]) => [nodeId, output.text] as const);
     const outputs = JsonText.parse(objectText(members));
     return { outcome: { ...GIVEN_UP, outputs }, cutShort: error };
   }

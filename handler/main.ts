@@ -1,7 +1,7 @@
 import { readConfig, type Config } from '../lib/config.ts';
 import { isWorkerError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
-import { parseArguments, type Arguments } from '../lib/queues/runpod/arguments.ts';
+import { parseArguments, type Arguments } from './flags.ts';
 import { VERSION } from '../lib/version.ts';
 import type { ModeStart } from './start-jobs.ts';
 
@@ -25,12 +25,13 @@ const MODES: readonly Mode[] = [
     name: 'command',
     fits: ({ args }) => /^(?:[^-].*|-h|--help|-V|--version)$/.test(args[0] ?? ''),
     run: async ({ environment, args }) =>
-      (await import('./commands.ts')).runCommand({ environment, args }, main),
+      (await import('./modes/commands.ts')).runCommand({ environment, args }, main),
   },
   {
     name: 'one job',
     fits: ({ flags }) => flags.testInput !== undefined,
-    run: async (program) => (await import('./local-jobs.ts')).runOneJob(await program.start()),
+    run: async (program) =>
+      (await import('./modes/local-jobs.ts')).runOneJob(await program.start()),
   },
   {
     // Also the default where no platform offers jobs.
@@ -39,12 +40,13 @@ const MODES: readonly Mode[] = [
       flags.serveApi !== undefined ||
       config.SERVE_API_LOCALLY ||
       config.RUNPOD_WEBHOOK_GET_JOB === undefined,
-    run: async (program) => (await import('./serve.ts')).serve(await program.start()),
+    run: async (program) => (await import('./modes/serve.ts')).serve(await program.start()),
   },
   {
     name: 'worker on a queue',
     fits: () => true,
-    run: async (program) => (await import('./run-worker.ts')).runWorker(await program.start()),
+    run: async (program) =>
+      (await import('./modes/run-worker.ts')).runWorker(await program.start()),
   },
 ];
 

@@ -101,14 +101,38 @@ test.each([
 });
 
 test.each([
-  ['an interrupted prompt', outcome('interrupted', 'cut'), 0, 0, 'comfy.interrupted'],
-  ['a failed prompt', outcome('failed', 'p'), 1, 0, 'comfy.execution_failed'],
-  ['a prompt without outputs', outcome('succeeded'), 0, 0, 'comfy.execution_failed'],
-  ['files that could not be fetched', outcome('succeeded'), 1, 0, 'comfy.request_failed'],
-  ['files that could not be stored', outcome('succeeded'), 1, 1, 'storage.upload_failed'],
-] as const)('the error code of %s', (_case, ended, records, fetched, code) => {
-  const made = { records, fetched };
-  const { error } = toResult(ended, { outputs: { images: [] }, problems: ['q'], made });
+  {
+    name: 'an interrupted prompt',
+    ended: outcome('interrupted', 'cut'),
+    fileCounts: { listed: 0, fetched: 0 },
+    code: 'comfy.interrupted',
+  },
+  {
+    name: 'a failed prompt',
+    ended: outcome('failed', 'p'),
+    fileCounts: { listed: 1, fetched: 0 },
+    code: 'comfy.execution_failed',
+  },
+  {
+    name: 'a prompt without outputs',
+    ended: outcome('succeeded'),
+    fileCounts: { listed: 0, fetched: 0 },
+    code: 'comfy.execution_failed',
+  },
+  {
+    name: 'files that could not be fetched',
+    ended: outcome('succeeded'),
+    fileCounts: { listed: 1, fetched: 0 },
+    code: 'comfy.request_failed',
+  },
+  {
+    name: 'files that could not be stored',
+    ended: outcome('succeeded'),
+    fileCounts: { listed: 1, fetched: 1 },
+    code: 'storage.upload_failed',
+  },
+])('the error code of $name', ({ ended, fileCounts, code }) => {
+  const { error } = toResult(ended, { outputs: { images: [] }, problems: ['q'], fileCounts });
   expect(error?.code).toBe(code);
 });
 

@@ -22,14 +22,14 @@ export interface ResultParts {
   /** Problems after the prompt had ended, in order. */
   readonly problems: readonly string[];
   readonly expect?: OutputOptions['expect'];
-  /** Files that ComfyUI has made, and how many of them were fetched. */
-  readonly made?: { readonly records: number; readonly fetched: number };
+  /** Files that ComfyUI listed, and how many of them were fetched. */
+  readonly fileCounts?: { readonly listed: number; readonly fetched: number };
   readonly extras?: Extras;
 }
 
 /** The result of a prompt that has ended, in the shapes clients know: see `docs/switching.md`. */
 export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult {
-  const { outputs, expect, made = { records: 0, fetched: 0 }, extras = {} } = parts;
+  const { outputs, expect, fileCounts = { listed: 0, fetched: 0 }, extras = {} } = parts;
   const errors = [...outcome.problems, ...parts.problems];
   const failed = (code: ErrorCode, message: string, details: readonly string[]): JobResult => {
     const output = { ...withoutEmpty({ details }), ...withoutEmpty(outputs), ...extras };
@@ -53,15 +53,15 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
     return { output: { ...outputs, ...withoutEmpty({ errors }), ...extras } };
   if (errors.length === 0)
     return { output: { status: 'success_no_images', images: [], ...extras } };
-  return failed(codeOfLoss(outcome, made), 'Job processing failed', errors);
+  return failed(codeOfLoss(outcome, fileCounts), 'Job processing failed', errors);
 }
 
 /** Where the files were lost: in ComfyUI, on the way from there, or on the way to a store. */
 function codeOfLoss(
   { ending }: PromptOutcome,
-  { records, fetched }: { readonly records: number; readonly fetched: number },
+  { listed, fetched }: { readonly listed: number; readonly fetched: number },
 ): ErrorCode {
-  if (ending === 'failed' || records === 0) return 'comfy.execution_failed';
+  if (ending === 'failed' || listed === 0) return 'comfy.execution_failed';
   return fetched === 0 ? 'comfy.request_failed' : 'storage.upload_failed';
 }
 

@@ -1,12 +1,12 @@
 import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { LocalComfy } from '../lib/comfy/local/local-comfy.ts';
-import { comfySettings } from '../lib/comfy/local/settings.ts';
+import { comfySettings } from '../lib/comfy/settings.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Config } from '../lib/config.ts';
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
-import type { Arguments } from '../lib/queues/runpod/arguments.ts';
+import type { Arguments } from './flags.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
 import { startWorker, type Worker } from '../lib/worker/worker.ts';
 import { openWorkerBucket } from '../lib/storage/s3/store.ts';
@@ -43,7 +43,7 @@ export interface RunningJobs extends AsyncDisposable {
 export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): RunningJobs {
   const parts = new AsyncDisposableStack();
   const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
-  const storage = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
+  const workerBucket = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
   const handler = createJobHandler({
     comfy,
     transfers: config.COMFY_TRANSFERS,
@@ -53,10 +53,10 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
     cleanupMode: config.CLEANUP,
-    uploads: storeSettings(config),
+    storeSettings: storeSettings(config),
     preflight: config.PREFLIGHT === 'auto',
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
-    ...(storage ? { storage } : {}),
+    ...(workerBucket ? { workerBucket } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
     ...extra,
   });
@@ -68,7 +68,7 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
       slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
       progressIntervalMs: config.PROGRESS_INTERVAL_MS,
       maxResultBytes: config.RESULT_MAX_BYTES,
-      ...(storage ? {} : { tooLargeHint: SET_A_BUCKET }),
+      ...(workerBucket ? {} : { tooLargeHint: SET_A_BUCKET }),
       delivery: {
         timeoutMs: config.RESULT_DELIVERY_TIMEOUT_S * 1000,
         backlog: config.RESULT_BACKLOG,

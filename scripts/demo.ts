@@ -7,7 +7,7 @@
 import { relative, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { startLocalJobs } from '../handler/local-jobs.ts';
+import { startLocalJobs } from '../handler/modes/local-jobs.ts';
 import type { Timings } from '../handler/job-scope.ts';
 import { imagesOf, openFolder, saveImages } from '../lib/cli/result-files.ts';
 import { describePhases, kilobytes, maybeStep, ProgressBar, shapeOf } from '../lib/cli/screen.ts';

@@ -16,11 +16,11 @@ export interface DeliveryRequest {
 
 /** The worker, as far as deliveries depend on it. */
 export interface DeliveryParts {
-  /** The worker's own bucket. */
-  readonly storage?: Storage;
+  /** The worker's own bucket, of the `BUCKET_*` variables. */
+  readonly workerBucket?: Storage;
   /** Uploads at the same time. */
   readonly transfers: number;
-  readonly uploads: StoreSettings;
+  readonly storeSettings: StoreSettings;
   /** The largest result the worker posts, in bytes of JSON. */
   readonly maxResultBytes: number;
 }
@@ -43,12 +43,12 @@ export interface DeliveryPlan extends AsyncDisposable {
  */
 export async function planDelivery(
   request: DeliveryRequest,
-  { storage, transfers, uploads, maxResultBytes }: DeliveryParts,
+  { workerBucket, transfers, storeSettings, maxResultBytes }: DeliveryParts,
 ): Promise<DeliveryPlan> {
   const { delivery } = request.input.output;
-  const context = { ...uploads, transfers, workerBucket: storage };
-  const settings = storeSettingsOf(request);
-  const stores = storesFor(delivery, { settings, hasBucket: storage !== undefined });
+  const context = { ...storeSettings, transfers, workerBucket };
+  const settings = sentSettingsOf(request);
+  const stores = storesFor(delivery, { settings, hasBucket: workerBucket !== undefined });
 
   await using opened = new AsyncDisposableStack();
   const destinations: Destination[] = [];
@@ -56,7 +56,7 @@ export async function planDelivery(
     const destination = await store.open(settings.get(store), context);
     if (destination) destinations.push(opened.use(destination));
     else if (store.name === delivery) {
-      const text = `output.delivery is ${JSON.stringify(delivery)}, but ${store.whyMissing?.(uploads) ?? store.hint}`;
+      const text = `output.delivery is ${JSON.stringify(delivery)}, but ${store.whyMissing?.(storeSettings) ?? store.hint}`;
       throw new WorkerError('output.no_destination', text);
     }
   }
@@ -71,7 +71,7 @@ export async function planDelivery(
 }
 
 /** The settings a job sends, by store. */
-function storeSettingsOf(request: DeliveryRequest): ReadonlyMap<Store, unknown> {
+function sentSettingsOf(request: DeliveryRequest): ReadonlyMap<Store, unknown> {
   const { input } = request;
   const sent = {
     ...input.output,

@@ -13,7 +13,7 @@ export interface InputContent {
   /** The name the server gave the file. */
   readonly filename?: string;
   /** A path, or the bytes themselves. */
-  readonly at: string | Buffer;
+  readonly pathOrBytes: string | Buffer;
 }
 
 /**
@@ -21,10 +21,15 @@ export interface InputContent {
  * @throws RangeError with a text for people.
  */
 export function decodeContent(text: string, name: string): InputContent {
-  const at = decodeBase64(text);
+  const bytes = decodeBase64(text);
   const declared = /^data:([\w.+-]+\/[\w.+-]+)[;,]/.exec(text.slice(0, 200))?.[1];
   const mediaType = declared ?? mediaTypeOf(name);
-  return { bytes: at.length, digest: hash('sha256', at, 'hex'), mediaType, at };
+  return {
+    bytes: bytes.length,
+    digest: hash('sha256', bytes, 'hex'),
+    mediaType,
+    pathOrBytes: bytes,
+  };
 }
 
 /**
@@ -99,11 +104,11 @@ export async function checkInput(
   },
 ): Promise<string | undefined> {
   const { imageLimits: limits, expected, strict } = options;
-  const { at } = content;
-  const isDownloaded = typeof at === 'string';
+  const { pathOrBytes } = content;
+  const isDownloaded = typeof pathOrBytes === 'string';
   const head = isDownloaded
-    ? new Uint8Array(await (await openAsBlob(at)).slice(0, HEAD_BYTES).arrayBuffer())
-    : at.subarray(0, HEAD_BYTES);
+    ? new Uint8Array(await (await openAsBlob(pathOrBytes)).slice(0, HEAD_BYTES).arrayBuffer())
+    : pathOrBytes.subarray(0, HEAD_BYTES);
   const recognised = await maybeMediaTypeOf(head);
   if (recognised?.startsWith('image/')) return await checkImage(content, limits);
   // A downloaded text is a login page, or an error page that came with status 200.
@@ -118,7 +123,7 @@ export async function checkInput(
 const NOUNS = { image: 'an image', video: 'a video', audio: 'sound' } as const;
 
 async function checkImage(
-  { at, bytes }: InputContent,
+  { pathOrBytes, bytes }: InputContent,
   limits: ImageLimits,
 ): Promise<string | undefined> {
   if (bytes > limits.maxBytes) {
@@ -126,7 +131,7 @@ async function checkImage(
   }
   const { default: sharp } = await import('sharp');
   // sharp cannot read every image, and some are broken: ComfyUI has the better error message for those.
-  const header = await sharp(at, { limitInputPixels: false })
+  const header = await sharp(pathOrBytes, { limitInputPixels: false })
     .metadata()
     .catch(() => undefined);
   if (!header) return undefined;

@@ -123,7 +123,7 @@ export function loadInputs(
     const started = downloads.get(url);
     if (started) return started;
     const file = downloader.download(url, { newPath, credentials, signal });
-    const content = file.then(({ path, ...rest }) => ({ ...rest, at: path }));
+    const content = file.then(({ path, ...rest }) => ({ ...rest, pathOrBytes: path }));
     downloads.set(url, content);
     return content;
   };

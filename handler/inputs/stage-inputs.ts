@@ -27,8 +27,8 @@ export interface StagingOptions {
   readonly imageLimits: ImageLimits;
   /** Parallel downloads, and parallel uploads, of one job. */
   readonly transfers: number;
-  /** `claimInputs` is called with all file names before the first one is stored, while they are leased. */
-  readonly jobFolder: { claimInputs(names: readonly string[]): Promise<void> };
+  /** `noteInputs` is called with all file names before the first one is stored, while they are leased. */
+  readonly jobFolder: { noteInputs(names: readonly string[]): Promise<void> };
   readonly scope: JobScope;
 }
 
@@ -75,10 +75,10 @@ export async function stageInputs(
   noteUnused(loaded, use, scope);
   const lease = await leases.acquire(use, signal);
   try {
-    await jobFolder.claimInputs([...use.writes.keys()]);
-    const missing = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
+    await jobFolder.noteInputs([...use.writes.keys()]);
+    const toUpload = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
     const storedPaths = new Map(lease.present);
-    const details = await uploadInputs(missing, { comfy, limit, signal, storedPaths });
+    const details = await uploadInputs(toUpload, { comfy, limit, signal, storedPaths });
     if (details.length > 0) {
       const files =
         input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
@@ -199,8 +199,9 @@ async function uploadInput(
 ): Promise<string | undefined> {
   const { comfy, signal, storedPaths } = options;
   try {
-    const { at, mediaType } = content;
-    const blob = typeof at === 'string' ? await openAsBlob(at) : new Blob([at]);
+    const { pathOrBytes, mediaType } = content;
+    const blob =
+      typeof pathOrBytes === 'string' ? await openAsBlob(pathOrBytes) : new Blob([pathOrBytes]);
     const file = { name, subfolder, mediaType, content: blob };
     const stored = await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
     storedPaths.set(path, posix.join(stored.subfolder, stored.name));

@@ -7,9 +7,9 @@ import { withRewrittenPrompt } from '../../lib/workflow/embedded/rewrite-prompt.
 import {
   classesWithPrefix,
   withCallersPrefix,
-  withOwnPrefix,
-  withoutOwnPrefix,
-} from '../../lib/workflow/own-prefix.ts';
+  withJobPrefix,
+  withoutJobFolder,
+} from '../../lib/workflow/job-prefix.ts';
 import type { InputLeases } from '../inputs/input-leases.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { Artifact } from '../outputs/artifact.ts';
@@ -92,19 +92,19 @@ export class JobFolder implements AsyncDisposable {
     const classTypes = mode === 'never' ? new Set<string>() : classesWithPrefix(workflow);
     if (classTypes.size === 0) return workflow;
     const infos = await comfy.describeNodes(classTypes, { signal: scope.signal });
-    const redirected = infos ? withOwnPrefix(workflow, folder, infos) : workflow;
+    const redirected = infos ? withJobPrefix(workflow, folder, infos) : workflow;
     if (redirected === workflow) return workflow;
     this.#outputRoot = await this.#removableRoot('output');
     return this.#outputRoot === undefined ? workflow : redirected;
   }
 
   /** To be called with the names of input files before they are stored, while their lease is held. */
-  async claimInputs(names: readonly string[]): Promise<void> {
+  async noteInputs(names: readonly string[]): Promise<void> {
     const { mode, ownInputs } = this.#options;
     if (mode === 'never' || names.length === 0) return;
     const root = await this.#removableRoot('input');
     if (root === undefined) return;
-    await ownInputs.claim(root, names);
+    await ownInputs.noteNew(root, names);
     for (const name of names) this.#inputNames.add(name);
   }
 
@@ -120,7 +120,7 @@ export class JobFolder implements AsyncDisposable {
       return parsed ? withCallersPrefix(parsed, folder).text : prompt;
     };
     const restored = artifacts.map(async (artifact) => {
-      const subfolder = withoutOwnPrefix(artifact.subfolder, folder);
+      const subfolder = withoutJobFolder(artifact.subfolder, folder);
       try {
         const content = await withRewrittenPrompt(artifact.content, toCallers);
         return { ...artifact, subfolder, content };

@@ -22,10 +22,10 @@ async function openPlace() {
   };
 }
 
-test('a file that existed before it was claimed is not removed', async () => {
+test('a file that existed before it was noted is not removed', async () => {
   await using place = await openPlace();
   await place.store('before.png');
-  await place.owned.claim(place.root, ['before.png', 'new.png']);
+  await place.owned.noteNew(place.root, ['before.png', 'new.png']);
   await place.store('new.png');
   await place.remove('before.png', 'new.png', 'unknown.png');
   expect(await place.names()).toEqual(['before.png']);
@@ -36,7 +36,7 @@ test.each([
   ['has stored it too', { writes: new Map([['a.png', 'digest']]), texts: [] }],
 ])('a file is kept while another job %s, and removed by the next call', async (_, use) => {
   await using place = await openPlace();
-  await place.owned.claim(place.root, ['a.png']);
+  await place.owned.noteNew(place.root, ['a.png']);
   await place.store('a.png');
   const lease = await place.leases.acquire(use, new AbortController().signal);
   await place.remove('a.png');
@@ -48,7 +48,7 @@ test.each([
 
 test('a job that wants the name waits until the file is removed', async () => {
   await using place = await openPlace();
-  await place.owned.claim(place.root, ['a.png']);
+  await place.owned.noteNew(place.root, ['a.png']);
   await place.store('a.png');
   const removed = place.remove('a.png');
   const use = { writes: new Map([['a.png', 'digest']]), texts: [] };
@@ -57,10 +57,10 @@ test('a job that wants the name waits until the file is removed', async () => {
   await removed;
 });
 
-test('names that lead out of the folder or cannot be file names are never claimed', async () => {
+test('names that lead out of the folder or cannot be file names are never noted', async () => {
   await using place = await openPlace();
   const names = ['../a.png', '/tmp/never-there.png', 'a\0b', 'x'.repeat(300), ''];
-  await place.owned.claim(place.root, names);
+  await place.owned.noteNew(place.root, names);
   await place.remove(...names);
   expect(place.problems).toEqual([]);
 });
@@ -70,7 +70,7 @@ test('a file that cannot be removed is reported once', async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), 'own-inputs-'));
   await using _removed = { [Symbol.asyncDispose]: () => rm(elsewhere, { recursive: true }) };
   await mkdir(join(place.root, 'sub'));
-  await place.owned.claim(place.root, ['sub/a.png']);
+  await place.owned.noteNew(place.root, ['sub/a.png']);
   await rm(join(place.root, 'sub'), { recursive: true });
   await symlink(elsewhere, join(place.root, 'sub'));
   await place.remove('sub/a.png');

@@ -21,10 +21,10 @@ export class OwnInputs {
   }
 
   /** To be called with names that are about to be stored, while their lease is held. */
-  async claim(root: string, names: Iterable<string>): Promise<void> {
+  async noteNew(root: string, names: Iterable<string>): Promise<void> {
     for (const name of names) {
       if (!isWithin(root, name)) continue;
-      // A name that cannot be looked up is not claimed, so it is never removed.
+      // If a name cannot be looked up, it is not noted, so the file is never removed.
       const isNew = await lstat(join(root, name)).then(
         () => false,
         (error: unknown) => errnoOf(error) === 'ENOENT',

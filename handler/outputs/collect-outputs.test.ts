@@ -10,11 +10,11 @@ const collect = (outputs: string | undefined, ending: 'succeeded' | 'failed' = '
   });
 
 test('images come in the order ComfyUI ran the nodes, not in the order of the node ids', () => {
-  const { records, problems } = collect(
+  const { outputFiles, problems } = collect(
     `{"10":{"images":[{"filename":"b.png","subfolder":"x","type":"output"},{"filename":"c.mp4","subfolder":"","type":"input"}]},
       "9":{"images":[{"filename":"a.png","subfolder":"","type":"output"}],"animated":[true]}}`,
   );
-  expect(records).toEqual([
+  expect(outputFiles).toEqual([
     { nodeId: '10', key: 'images', filename: 'b.png', subfolder: 'x', type: 'output' },
     { nodeId: '10', key: 'images', filename: 'c.mp4', subfolder: '', type: 'input' },
     { nodeId: '9', key: 'images', filename: 'a.png', subfolder: '', type: 'output' },
@@ -24,7 +24,7 @@ test('images come in the order ComfyUI ran the nodes, not in the order of the no
 
 test('previews are skipped without a problem, even those without a filename', () => {
   expect(collect('{"1":{"images":[{"type":"temp"},{"filename":"t.png","type":"temp"}]}}')).toEqual({
-    records: [],
+    outputFiles: [],
     texts: [],
     problems: [],
   });
@@ -36,15 +36,15 @@ test('outputs without files are not a problem', () => {
     '{"1":{"other":[{"filename":"a.mp4"}]}}',
     '{"1":null}',
   ]) {
-    expect(collect(outputs)).toEqual({ records: [], texts: [], problems: [] });
+    expect(collect(outputs)).toEqual({ outputFiles: [], texts: [], problems: [] });
   }
 });
 
 test('one malformed entry costs only itself', () => {
-  const { records, problems } = collect(
+  const { outputFiles, problems } = collect(
     '{"7":{"images":[{"filename":"a.png"},{"subfolder":"s","type":"output"},null,"x",{"filename":""},{"filename":5},{"filename":"b.png","subfolder":null}]}}',
   );
-  expect(records.map(({ filename, subfolder, type }) => [filename, subfolder, type])).toEqual([
+  expect(outputFiles.map(({ filename, subfolder, type }) => [filename, subfolder, type])).toEqual([
     ['a.png', '', 'output'],
     ['b.png', '', 'output'],
   ]);
@@ -58,10 +58,10 @@ test('one malformed entry costs only itself', () => {
 });
 
 test('videos under gifs and videos are saved files unless they say otherwise, and one without a name is reported', () => {
-  const { records, problems } = collect(
+  const { outputFiles, problems } = collect(
     '{"5":{"gifs":[{"filename":"a.mp4"},{"type":"temp"},{"filename":"b.mp4","type":"temp"},{"format":"video/webm"}],"videos":[{"filename":"c.webm","subfolder":"s","type":"output"},{"filename":""}]}}',
   );
-  expect(records).toEqual([
+  expect(outputFiles).toEqual([
     { nodeId: '5', key: 'gifs', filename: 'a.mp4', subfolder: '', type: 'output' },
     { nodeId: '5', key: 'videos', filename: 'c.webm', subfolder: 's', type: 'output' },
   ]);
@@ -80,11 +80,11 @@ test('an empty history is a problem, unless the prompt failed anyway', () => {
 
 test('files of custom nodes are found under any key and in nested lists and objects', () => {
   const file = (name: string) => `{"filename":"${name}","subfolder":"s","type":"output"}`;
-  const { records, problems } = collect(
+  const { outputFiles, problems } = collect(
     `{"5":{"gifs":[${file('a.mp4')}],"3d":${file('b.glb')},"x":[[${file('c.wav')}]],"y":{"z":[${file('d.json')}]},
       "images":[${file('e.png')}],"w":[{"files":[${file('f.latent')}]}],"animated":[true],"score":[NaN,null]}}`,
   );
-  expect(records.map(({ key, filename }) => [key, filename])).toEqual([
+  expect(outputFiles.map(({ key, filename }) => [key, filename])).toEqual([
     ['images', 'e.png'],
     ['gifs', 'a.mp4'],
     ['3d', 'b.glb'],
@@ -97,15 +97,15 @@ test('files of custom nodes are found under any key and in nested lists and obje
 
 test('a file that a node lists twice is returned once, under images if it is there', () => {
   const file = '{"filename":"a.mp4","subfolder":"","type":"output"}';
-  const { records } = collect(`{"5":{"video":[${file}],"gifs":[${file}],"images":[${file}]}}`);
-  expect(records.map(({ key }) => key)).toEqual(['images']);
+  const { outputFiles } = collect(`{"5":{"video":[${file}],"gifs":[${file}],"images":[${file}]}}`);
+  expect(outputFiles.map(({ key }) => key)).toEqual(['images']);
 });
 
 test('previews under other keys and entries without a known folder are skipped', () => {
-  const { records, problems } = collect(
+  const { outputFiles, problems } = collect(
     '{"5":{"audio":[{"filename":"a.flac","type":"temp"},{"filename":"b.flac","type":"cloud"},{"filename":"","type":"output"}]}}',
   );
-  expect({ records, problems }).toEqual({ records: [], problems: [] });
+  expect({ outputFiles, problems }).toEqual({ outputFiles: [], problems: [] });
 });
 
 test('texts are collected by node and key, without the texts that describe files', () => {

@@ -3,7 +3,7 @@ import { WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { nodeLabel, readGraph, type Graph } from '../../lib/workflow/graph.ts';
 import type { OutputOptions } from '../request/output-options.ts';
-import type { OutputRecord } from './artifact.ts';
+import type { OutputFile } from './artifact.ts';
 
 /** The caller's choice of the outputs that come back. */
 export interface OutputChoice {
@@ -61,7 +61,7 @@ export interface OutputText {
 }
 
 export interface CollectedOutputs {
-  readonly records: readonly OutputRecord[];
+  readonly outputFiles: readonly OutputFile[];
   readonly texts: readonly OutputText[];
   /** One text per entry that could not be used, in order. */
   readonly problems: readonly string[];
@@ -75,12 +75,12 @@ export function collectOutputs(
   const nodes = outputs?.entries() ?? [];
   if (nodes.length === 0) {
     const missing = `No outputs found in history for prompt ${promptId}.`;
-    return { records: [], texts: [], problems: ending === 'succeeded' ? [missing] : [] };
+    return { outputFiles: [], texts: [], problems: ending === 'succeeded' ? [missing] : [] };
   }
   const wanted = nodes.filter(([nodeId]) => choice.isWanted(nodeId));
-  const collected = wanted.map(([nodeId, output]) => recordsOf(nodeId, output, choice));
+  const collected = wanted.map(([nodeId, output]) => outputFilesOf(nodeId, output, choice));
   return {
-    records: collected.flatMap(({ records }) => records),
+    outputFiles: collected.flatMap(({ outputFiles }) => outputFiles),
     texts: wanted.flatMap(([nodeId, output]) => textsOf(nodeId, output)),
     problems: collected.flatMap(({ problems }) => problems),
   };
@@ -90,27 +90,27 @@ export function collectOutputs(
  * The files of one node: first its `images`, then files under other keys. A file listed twice is returned once. An entry
  * of `images`, `gifs` or `videos` without a filename is a problem; other keys may hold anything, so entries without one are skipped.
  */
-export function recordsOf(
+export function outputFilesOf(
   nodeId: string,
   output: JsonText,
   choice: OutputChoice = ALL_SAVED,
-): Pick<CollectedOutputs, 'records' | 'problems'> {
-  if (!choice.isWanted(nodeId)) return { records: [], problems: [] };
+): Pick<CollectedOutputs, 'outputFiles' | 'problems'> {
+  if (!choice.isWanted(nodeId)) return { outputFiles: [], problems: [] };
   const { includeTemp } = choice;
-  const records: OutputRecord[] = [];
+  const outputFiles: OutputFile[] = [];
   const problems: string[] = [];
   for (const entry of output.get('images')?.items() ?? []) {
     const filename = entry.get('filename')?.asString();
     const subfolder = entry.get('subfolder')?.asString() ?? '';
     const type = entry.get('type')?.asString() ?? 'output';
     if (type === 'temp' && !includeTemp) continue;
-    if (filename) records.push({ nodeId, key: 'images', filename, subfolder, type });
+    if (filename) outputFiles.push({ nodeId, key: 'images', filename, subfolder, type });
     else
       problems.push(
         `Skipping image in node ${nodeId} due to missing filename: ${shorten(entry.text)}`,
       );
   }
-  const seen = new Set(records.map(fileKey));
+  const seen = new Set(outputFiles.map(fileKey));
   for (const [key, value] of output.entries()) {
     if (key === 'images') continue;
     const isVideo = VIDEO_KEYS.has(key);
@@ -120,12 +120,12 @@ export function recordsOf(
       const subfolder = entry.get('subfolder')?.asString() ?? '';
       const type = entry.get('type')?.asString() ?? (isVideo ? 'output' : '');
       if (!filename || !FOLDERS.has(type) || (type === 'temp' && !includeTemp)) continue;
-      const record = { nodeId, key, filename, subfolder, type };
-      if (!seen.has(fileKey(record))) records.push(record);
-      seen.add(fileKey(record));
+      const file = { nodeId, key, filename, subfolder, type };
+      if (!seen.has(fileKey(file))) outputFiles.push(file);
+      seen.add(fileKey(file));
     }
   }
-  return { records, problems };
+  return { outputFiles, problems };
 }
 
 /** Keys that nodes list videos under, as the Python worker reads them. A file there is saved unless it says otherwise. */

@@ -4,8 +4,8 @@ import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
-import type { Artifact, OutputRecord } from './artifact.ts';
-import { fileKey, recordsOf, VIDEO_KEYS, type OutputChoice } from './collect-outputs.ts';
+import type { Artifact, OutputFile } from './artifact.ts';
+import { fileKey, outputFilesOf, VIDEO_KEYS, type OutputChoice } from './collect-outputs.ts';
 
 export interface FetchedArtifacts {
   readonly artifacts: readonly Artifact[];
@@ -44,28 +44,31 @@ export class ArtifactFetcher implements AsyncDisposable {
 
   /** To be called when a node has made `output`. A file announced twice was written twice, so it is fetched again. */
   announce(nodeId: string, output: JsonText): void {
-    const { records } = recordsOf(nodeId, output, this.#options.choice);
-    for (const record of records) void this.#startDownload(record);
+    const { outputFiles } = outputFilesOf(nodeId, output, this.#options.choice);
+    for (const file of outputFiles) void this.#startDownload(file);
   }
 
-  /** All files of `records`, in order. A file that cannot be fetched is a problem, not an error. */
-  async fetchAll(records: readonly OutputRecord[], signal: AbortSignal): Promise<FetchedArtifacts> {
+  /** All files of `outputFiles`, in order. A file that cannot be fetched is a problem, not an error. */
+  async fetchAll(
+    outputFiles: readonly OutputFile[],
+    signal: AbortSignal,
+  ): Promise<FetchedArtifacts> {
     const stop = () => this.#disposed.abort(signal.reason);
     signal.addEventListener('abort', stop);
-    const fetchOne = async (record: OutputRecord): Promise<Artifact | string> => {
-      const { filename } = record;
+    const fetchOne = async (file: OutputFile): Promise<Artifact | string> => {
+      const { filename } = file;
       try {
-        const announced = this.#downloads.get(fileKey(record));
-        const content = await (announced?.catch(() => this.#startDownload(record)) ??
-          this.#startDownload(record));
-        return { ...record, content, mediaType: await mediaTypeOfFile(content, filename) };
+        const announced = this.#downloads.get(fileKey(file));
+        const content = await (announced?.catch(() => this.#startDownload(file)) ??
+          this.#startDownload(file));
+        return { ...file, content, mediaType: await mediaTypeOfFile(content, filename) };
       } catch (error) {
         // Clients match on this text.
-        const what = VIDEO_KEYS.has(record.key) ? 'video' : 'image';
+        const what = VIDEO_KEYS.has(file.key) ? 'video' : 'image';
         return `Failed to fetch ${what} data for ${filename} from /view endpoint. Cause: ${describeError(error)}`;
       }
     };
-    const fetched = await Promise.all(records.map(fetchOne));
+    const fetched = await Promise.all(outputFiles.map(fetchOne));
     signal.removeEventListener('abort', stop);
     this.#disposed.signal.throwIfAborted();
     return {
@@ -74,13 +77,13 @@ export class ArtifactFetcher implements AsyncDisposable {
     };
   }
 
-  #startDownload(record: OutputRecord): Promise<Blob> {
+  #startDownload(file: OutputFile): Promise<Blob> {
     const { comfy, scope } = this.#options;
     const download = this.#limit(async () => {
       const memoryBytes =
         this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
       const { newScratchPath: newPath } = scope;
-      const content = await comfy.fetchFile(record, {
+      const content = await comfy.fetchFile(file, {
         signal: this.#disposed.signal,
         newPath,
         memoryBytes,
@@ -91,11 +94,11 @@ export class ArtifactFetcher implements AsyncDisposable {
     // fetchAll awaits the download and tries once more; until then a failure must not be an unhandled rejection.
     download.catch((error: unknown) =>
       scope.log.debug(
-        { err: error, filename: record.filename },
+        { err: error, filename: file.filename },
         'An announced file could not be fetched',
       ),
     );
-    this.#downloads.set(fileKey(record), download);
+    this.#downloads.set(fileKey(file), download);
     return download;
   }
 }

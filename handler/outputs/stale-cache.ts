@@ -1,13 +1,13 @@
 import type { ComfyBackend, PromptOutcome } from '../../lib/comfy/backend.ts';
 import { isError } from '../../lib/errors.ts';
 import type { JobScope } from '../job-scope.ts';
-import type { Artifact, OutputRecord } from './artifact.ts';
+import type { Artifact, OutputFile } from './artifact.ts';
 import { fileKey } from './collect-outputs.ts';
 
 /** The parts of a run that show whether ComfyUI's cache was stale. */
 interface RunResult {
   readonly outcome: PromptOutcome;
-  readonly records: readonly OutputRecord[];
+  readonly outputFiles: readonly OutputFile[];
   readonly artifacts: readonly Artifact[];
 }
 
@@ -46,14 +46,14 @@ export async function rerunIfCacheIsStale<T extends RunResult>(
 
 /** A file that could not be fetched, whose node was not executed, and that ComfyUI does not have. */
 async function findMissing(
-  { outcome, records, artifacts }: RunResult,
+  { outcome, outputFiles, artifacts }: RunResult,
   comfy: Pick<ComfyBackend, 'hasFile'>,
   signal: AbortSignal,
-): Promise<OutputRecord | undefined> {
+): Promise<OutputFile | undefined> {
   if (outcome.ending !== 'succeeded') return undefined;
   const fetched = new Set(artifacts.map(fileKey));
-  const isCached = ({ nodeId }: OutputRecord) => !(nodeId in outcome.timings.nodes);
-  const lost = records.filter((record) => isCached(record) && !fetched.has(fileKey(record)));
-  for (const record of lost) if (!(await comfy.hasFile(record, signal))) return record;
+  const isCached = ({ nodeId }: OutputFile) => !(nodeId in outcome.timings.nodes);
+  const lost = outputFiles.filter((file) => isCached(file) && !fetched.has(fileKey(file)));
+  for (const file of lost) if (!(await comfy.hasFile(file, signal))) return file;
   return undefined;
 }

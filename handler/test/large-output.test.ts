@@ -48,8 +48,12 @@ test('a large file is uploaded to a bucket without being held in memory', async 
     bucketName: 'large',
     endpointUrl: s3.url,
   };
-  const uploads = { volumeFolder: '/none', allowPrivate: [new URL(s3.url).host], urlExpiresS: 60 };
-  const done = await deliverAlone({ path: file.path, input: { s3Config }, uploads });
+  const storeSettings = {
+    volumeFolder: '/none',
+    allowPrivate: [new URL(s3.url).host],
+    urlExpiresS: 60,
+  };
+  const done = await deliverAlone({ path: file.path, input: { s3Config }, storeSettings });
   expect(done).toEqual(few);
   expect([...s3.objects.values()].map(({ size }) => size)).toContain(LARGE_BYTES);
   expect(done.peakBytes).toBeLessThan(bound);
@@ -60,14 +64,14 @@ test('a large file goes to a signed URL, to Azure and to a volume without being 
   await using put = await startPutTarget({ forgetful: true });
   await using azure = await startAzureSimulator({ container: 'c', forgetful: true });
   const allowPrivate = [put.host, azure.host];
-  const uploads = { volumeFolder: file.folder, allowPrivate, urlExpiresS: 60 };
+  const storeSettings = { volumeFolder: file.folder, allowPrivate, urlExpiresS: 60 };
   const sas = `${azure.containerUrl}?${azure.sas('cw')}`;
   for (const output of [
     { put: [{ url: put.signed('/small') }, { url: put.signed('/large') }] },
     { azure: { url: sas } },
     { delivery: 'volume' },
   ]) {
-    const done = await deliverAlone({ path: file.path, input: { output }, uploads });
+    const done = await deliverAlone({ path: file.path, input: { output }, storeSettings });
     expect(done).toEqual(few);
     expect(done.peakBytes).toBeLessThan(bound);
   }

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Server, type IncomingMessage } from 'node:http';
 import { expect, test } from '@jest/globals';
-import { openDesk } from '../../lib/cli/test-cli.ts';
+import { startCliRig } from '../../lib/cli/test-cli.ts';
 import { reportUnhealthy } from '../../lib/queues/runpod/ping.ts';
 import { startHook } from '../../lib/api/test-api.ts';
 import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
@@ -114,7 +114,7 @@ async function runCommands(
   environment: Record<string, string>,
   endpoint = `${platform.url}/v2/${platform.endpointId}`,
 ) {
-  await using desk = await openDesk(environment);
+  await using desk = await startCliRig(environment);
   const job = JSON.stringify({ input: { workflow: pictures({ prefix: 'cli' }) } });
   const key = platform.env.RUNPOD_AI_API_KEY ?? '';
   return [
@@ -137,7 +137,7 @@ test('a firewall that wants a User-Agent lets every request of the worker throug
   await using peers = await startPeers();
   const { platform, hosts } = peers;
   const environment = environmentOf(peers);
-  await using machine = await openDesk(environment);
+  await using machine = await startCliRig(environment);
   machine.start([]);
   for (const input of [...jobsWithUrls(peers), ...jobsWithStores(peers)]) {
     const { body } = await platform.result(platform.submit(input));
@@ -200,7 +200,7 @@ test('base URLs with slashes too many lead to the same places', async () => {
   const { platform, hosts } = peers;
   const environment = withMoreSlashes(environmentOf(peers));
   const endpoint = withMoreSlashes(`${platform.url}/v2/${platform.endpointId}/`);
-  await using machine = await openDesk(environment);
+  await using machine = await startCliRig(environment);
   machine.start([]);
   await platform.nextPing();
   const urls = withMoreSlashes(jobsWithStores(peers)).map(async (input) => {

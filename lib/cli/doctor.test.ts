@@ -9,7 +9,7 @@ import { startS3Simulator } from '../simulator/stand-ins/s3.ts';
 import type { Finding, Surroundings } from './doctor/check.ts';
 import { nodeCheck, volumeCheck } from './doctor/machine.ts';
 import { startScriptedEndpoint } from './scripted-endpoint.ts';
-import { openDesk } from './test-cli.ts';
+import { startCliRig } from './test-cli.ts';
 
 type Environment = Record<string, string>;
 
@@ -39,8 +39,8 @@ async function openHospital() {
 }
 
 async function examine(environment: Environment) {
-  await using desk = await openDesk(environment);
-  const { code, stdout, stderr } = await desk.run(['doctor', '--json']);
+  await using cli = await startCliRig(environment);
+  const { code, stdout, stderr } = await cli.run(['doctor', '--json']);
   expect(stderr).toBe('');
   const { healthy, findings } = JSON.parse(stdout) as { healthy: boolean; findings: Finding[] };
   return {
@@ -69,11 +69,11 @@ test('a worker that has everything is healthy, and no job is taken to find that 
 
 test('without --json the findings are a table with advice and without secrets', async () => {
   await using hospital = await openHospital();
-  await using desk = await openDesk({
+  await using cli = await startCliRig({
     ...hospital.healthy,
     BUCKET_SECRET_ACCESS_KEY: 'wrong-secret',
   });
-  const { code, stdout } = await desk.run(['doctor']);
+  const { code, stdout } = await cli.run(['doctor']);
   expect(code).toBe(1);
   expect(stdout).toMatch(/^ok +Node +\d/m);
   expect(stdout).toMatch(/^broken +Bucket .*SignatureDoesNotMatch.*\n +→ /m);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
-import { openDesk } from './test-cli.ts';
+import { startCliRig } from './test-cli.ts';
 
 test.each([
   ['the environment', []],
@@ -9,9 +9,9 @@ test.each([
 ])('serve listens where %s says', async (_who, options) => {
   await using taken = await takePort();
   const API_PORT = options.length === 0 ? taken.port : '1';
-  await using desk = await openDesk({ API_PORT });
+  await using cli = await startCliRig({ API_PORT });
   const args = options.map((option) => option.replace('TAKEN', taken.port));
-  const { code, stderr } = await desk.run(['serve', ...args]);
+  const { code, stderr } = await cli.run(['serve', ...args]);
   expect(stderr).toContain(`cannot listen on 127.0.0.1:${taken.port}`);
   expect(code).not.toBe(0);
 });

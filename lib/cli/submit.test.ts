@@ -5,7 +5,7 @@ import { PROBE_NODES } from '../simulator/comfy/testing/probe-nodes.ts';
 import { startComfySimulator } from '../simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import { startScriptedEndpoint, type Asked } from './scripted-endpoint.ts';
-import { openDesk } from './test-cli.ts';
+import { startCliRig } from './test-cli.ts';
 
 const workflow = ({ stepMs = 0, node = 'ProbeSampler' } = {}) => ({
   '1': { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 1 } },
@@ -18,21 +18,21 @@ const workflow = ({ stepMs = 0, node = 'ProbeSampler' } = {}) => ({
 });
 const text = (options = {}) => JSON.stringify(workflow(options));
 
-/** The platform with a real worker, and a desk to submit from. */
+/** The platform with a real worker, and a cli to submit from. */
 async function openOffice() {
   const parts = new AsyncDisposableStack();
   const comfy = parts.use(await startComfySimulator({ nodes: PROBE_NODES }));
   const platform = parts.use(await startRunpodSimulator());
   const machine = parts.use(
-    await openDesk({ ...platform.env, COMFY_URL: comfy.url, PROGRESS_INTERVAL_MS: '50' }),
+    await startCliRig({ ...platform.env, COMFY_URL: comfy.url, PROGRESS_INTERVAL_MS: '50' }),
   );
   machine.start([]);
-  const desk = parts.use(await openDesk());
+  const cli = parts.use(await startCliRig());
   const endpoint = `${platform.url}/v2/${platform.endpointId}`;
   return {
     comfy,
     platform,
-    desk,
+    cli,
     submit: [
       'submit',
       '-',
@@ -47,60 +47,58 @@ async function openOffice() {
 
 test('submit sends a job, and prints only its id to stdout', async () => {
   await using office = await openOffice();
-  const { desk, submit, platform } = office;
+  const { cli, submit, platform } = office;
   const args = [...submit, '--webhook', 'https://example.org/done'];
-  const { code, stdout, stderr } = await desk.run(args, text());
+  const { code, stdout, stderr } = await cli.run(args, text());
   expect(code).toBe(0);
   expect(stderr).toContain('IN_QUEUE');
   const jobId = stdout.trim();
   expect((await platform.result(jobId)).body).toMatchObject({ output: { images: [{}] } });
-  expect(await readdir(desk.folder)).toEqual([]); // there is nothing to save, so no folder either
+  expect(await readdir(cli.folder)).toEqual([]); // there is nothing to save, so no folder either
 });
 
 test('a job is watched to its end: progress by node, and its image in a file', async () => {
   await using office = await openOffice();
-  const { desk, submit } = office;
-  const { code, stdout, stderr } = await desk.run([...submit, '--watch'], text({ stepMs: 20 }));
+  const { cli, submit } = office;
+  const { code, stdout, stderr } = await cli.run([...submit, '--watch'], text({ stepMs: 20 }));
   expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
   expect(stderr).toMatch(/\d+ % {2}The slow one/);
   expect(stderr).toMatch(/COMPLETED {3}waited .* ran /);
-  expect(await readdir(join(desk.folder, 'output'))).toEqual(['T_00001_.png']);
+  expect(await readdir(join(cli.folder, 'output'))).toEqual(['T_00001_.png']);
 });
 
 test('with --sync the result comes with the answer, and nothing else is printed to stdout', async () => {
   await using office = await openOffice();
-  const { desk, submit, platform } = office;
-  const { code, stdout } = await desk.run([...submit, '--sync', '--json'], text());
+  const { cli, submit, platform } = office;
+  const { code, stdout } = await cli.run([...submit, '--sync', '--json'], text());
   expect(code).toBe(0);
   const { id, images } = JSON.parse(stdout) as { id: string; images: { path: string }[] };
   expect(id).toMatch(/^sync-/);
   expect(platform.job(id)?.status).toBe('COMPLETED');
   expect(images).toHaveLength(1);
-  expect((await readFile(join(desk.folder, images[0]!.path))).subarray(1, 4).toString()).toBe(
-    'PNG',
-  );
+  expect((await readFile(join(cli.folder, images[0]!.path))).subarray(1, 4).toString()).toBe('PNG');
 });
 
 test('a job that fails ends with 1 and its reason', async () => {
   await using office = await openOffice();
-  const { desk, submit } = office;
-  const run = await desk.run([...submit, '--watch', '--quiet'], text({ node: 'ProbeFail' }));
+  const { cli, submit } = office;
+  const run = await cli.run([...submit, '--watch', '--quiet'], text({ node: 'ProbeFail' }));
   expect(run.code).toBe(1);
   expect(run.stderr).toMatch(/ProbeFail.*boom/);
 });
 
 test('a seed beyond what JavaScript can hold reaches ComfyUI with every digit', async () => {
   await using office = await openOffice();
-  const { desk, submit, comfy } = office;
+  const { cli, submit, comfy } = office;
   const args = [...submit, '--watch', '--set', '2.note=18446744073709551615'];
-  expect(await desk.run(args, text())).toMatchObject({ code: 0 });
+  expect(await cli.run(args, text())).toMatchObject({ code: 0 });
   expect(await (await fetch(`${comfy.url}/history`)).text()).toContain('18446744073709551615');
 });
 
 test('Ctrl-C cancels the job where it runs, and ends with 130', async () => {
   await using office = await openOffice();
-  const { desk, submit, comfy } = office;
-  const running = desk.start([...submit, '--watch'], text({ stepMs: 50 }));
+  const { cli, submit, comfy } = office;
+  const running = cli.start([...submit, '--watch'], text({ stepMs: 50 }));
   await running.tells(/The slow one/);
   running.interrupt();
   const { code, stderr } = await running.finished;
@@ -111,34 +109,34 @@ test('Ctrl-C cancels the job where it runs, and ends with 130', async () => {
 
 test('a job over its time is cancelled where it runs, and ends with 4', async () => {
   await using office = await openOffice();
-  const { desk, submit, comfy } = office;
+  const { cli, submit, comfy } = office;
   const args = [...submit, '--watch', '--timeout', '2'];
-  expect(await desk.run(args, text({ stepMs: 500 }))).toMatchObject({ code: 4 });
+  expect(await cli.run(args, text({ stepMs: 500 }))).toMatchObject({ code: 4 });
   await comfy.waitFor({ type: 'execution_interrupted' });
 });
 
 test('a watched job survives short failures of the endpoint', async () => {
   await using office = await openOffice();
-  const { desk, submit, platform } = office;
+  const { cli, submit, platform } = office;
   platform.faults.next('status', { status: 502 }, 1);
   platform.faults.next('status', 'reset', 2);
   platform.faults.next('status', { status: 429 }, 1);
-  const { code, stderr } = await desk.run([...submit, '--watch'], text());
+  const { code, stderr } = await cli.run([...submit, '--watch'], text());
   expect(code).toBe(0);
   expect(stderr).toMatch(/asking again: .*502/);
 });
 
 test('an endpoint that is busy when a job comes is asked again', async () => {
   await using office = await openOffice();
-  const { desk, submit, platform } = office;
+  const { cli, submit, platform } = office;
   platform.faults.next('run', { status: 429 });
-  expect(await desk.run(submit, text())).toMatchObject({ code: 0 });
+  expect(await cli.run(submit, text())).toMatchObject({ code: 0 });
 });
 
 test('a request that may have reached the endpoint is not repeated', async () => {
   await using endpoint = await startScriptedEndpoint(() => ({ status: 502, body: 'bad gateway' }));
-  await using desk = await openDesk();
-  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], text());
+  await using cli = await startCliRig();
+  const run = await cli.run(['submit', '-', '--endpoint', endpoint.url], text());
   expect(run.code).toBe(3);
   expect(run.stderr).toMatch(/\/v2\/local\/run cannot be used: 502/);
   expect(endpoint.asked).toHaveLength(1);
@@ -147,8 +145,8 @@ test('a request that may have reached the endpoint is not repeated', async () =>
 test('no endpoint ends with 3, after a few tries', async () => {
   const endpoint = await startScriptedEndpoint(() => ({ body: {} }));
   await endpoint[Symbol.asyncDispose]();
-  await using desk = await openDesk();
-  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], text());
+  await using cli = await startCliRig();
+  const run = await cli.run(['submit', '-', '--endpoint', endpoint.url], text());
   expect(run.code).toBe(3);
   expect(run.stderr).toContain(`${endpoint.url}/v2/local/run cannot be used: ECONNREFUSED`);
 });
@@ -162,18 +160,18 @@ test.each([
     status,
     body: { error: 'no input' },
   }));
-  await using desk = await openDesk();
-  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url, '--watch'], text());
+  await using cli = await startCliRig();
+  const run = await cli.run(['submit', '-', '--endpoint', endpoint.url, '--watch'], text());
   expect(run.code).toBe(code);
   expect(run.stderr).toMatch(reason);
 });
 
 test('a job that is too large is told its size and the limit', async () => {
   await using endpoint = await startScriptedEndpoint(() => ({ status: 413, body: {} }));
-  await using desk = await openDesk();
+  await using cli = await startCliRig();
   const image = 'A'.repeat(11_000_000);
   const job = JSON.stringify({ input: { workflow: workflow(), images: [{ name: 'a', image }] } });
-  const run = await desk.run(['submit', '-', '--endpoint', endpoint.url], job);
+  const run = await cli.run(['submit', '-', '--endpoint', endpoint.url], job);
   expect(run).toMatchObject({ code: 1 });
   expect(run.stderr).toMatch(/the job has 11\.0 MB, RunPod takes 10/);
 });
@@ -198,21 +196,21 @@ test('links are fetched, names never leave the folder, and a link that is dead e
     item('b.png', 'bad'),
   ];
   await using endpoint = await startScriptedEndpoint(done({ images }));
-  await using desk = await openDesk();
+  await using cli = await startCliRig();
   const args = ['submit', '-', '--endpoint', endpoint.url, '--watch', '--out', 'a/b'];
-  const { code, stderr } = await desk.run(args, text());
+  const { code, stderr } = await cli.run(args, text());
   expect(code).toBe(5);
   expect(stderr).toMatch(/b\.png is not saved: .*404/);
   expect(stderr).not.toContain('secret');
-  expect((await readdir(join(desk.folder, 'a/b'))).sort()).toEqual(['up-2.png', 'up.png']);
+  expect((await readdir(join(cli.folder, 'a/b'))).sort()).toEqual(['up-2.png', 'up.png']);
 });
 
 test("RunPod's key is sent to RunPod only; another endpoint gets what was given for it", async () => {
   await using endpoint = await startScriptedEndpoint(done({}));
-  await using desk = await openDesk({ RUNPOD_API_KEY: 'rpa_mine' });
+  await using cli = await startCliRig({ RUNPOD_API_KEY: 'rpa_mine' });
   const args = ['submit', '-', '--endpoint', `${endpoint.url}/v2/mine/run`];
-  await desk.run(args, text());
-  await desk.run([...args, '--api-key', 'local'], text());
+  await cli.run(args, text());
+  await cli.run([...args, '--api-key', 'local'], text());
   expect(endpoint.asked.map(({ path, authorization }) => [path, authorization])).toEqual([
     ['/v2/mine/run', 'Bearer'],
     ['/v2/mine/run', 'Bearer local'],
@@ -221,10 +219,10 @@ test("RunPod's key is sent to RunPod only; another endpoint gets what was given 
 
 test('members beside the input of a job file are sent, too', async () => {
   await using endpoint = await startScriptedEndpoint(done({}));
-  await using desk = await openDesk();
+  await using cli = await startCliRig();
   const job = JSON.stringify({ input: { workflow: {} }, policy: { ttl: 60_000 }, webhook: 'old' });
   const args = ['submit', '-', '--endpoint', endpoint.url, '--webhook', 'https://example.org/x'];
-  await desk.run(args, job);
+  await cli.run(args, job);
   expect(JSON.parse(endpoint.asked[0]!.body)).toEqual({
     input: { workflow: {} },
     policy: { ttl: 60_000 },
@@ -239,8 +237,8 @@ test.each([
   [['--endpoint', 'http://127.0.0.1:9', '--watch', '--sync'], /cannot be used with/],
   [[], /required option/],
 ])('submit %j ends with 2 and a reason', async (args, reason) => {
-  await using desk = await openDesk();
-  const run = await desk.runHere(['submit', '-', ...args], text());
+  await using cli = await startCliRig();
+  const run = await cli.runHere(['submit', '-', ...args], text());
   expect(run.code).toBe(2);
   expect(run.stderr).toMatch(reason);
 });

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { jest } from '@jest/globals';
-import { runCommand } from '../../handler/commands.ts';
+import { runCommand } from '../../handler/modes/commands.ts';
 
 /** The command line, with a folder and an environment of its own. For tests. */
-export interface Desk extends AsyncDisposable {
+export interface CliRig extends AsyncDisposable {
   readonly folder: string;
   /** Starts a process in the folder; it reads `input`. */
   start(args: readonly string[], input?: string): Running;
@@ -24,7 +24,7 @@ interface Finished {
   readonly stderr: string;
 }
 
-export async function openDesk(environment: Record<string, string> = {}): Promise<Desk> {
+export async function startCliRig(environment: Record<string, string> = {}): Promise<CliRig> {
   const parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'cli-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));

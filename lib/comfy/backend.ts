@@ -94,7 +94,7 @@ export interface BackendCapabilities {
   readonly ownPromptIds: boolean;
   /** Whether its folders can be on a disk that this worker sees. */
   readonly sharedDisk: boolean;
-  /** Whether the record of an ended prompt can be read at `/history/<prompt id>`. */
+  /** Whether the history entry of an ended prompt can be read at `/history/<prompt id>`. */
   readonly history: boolean;
   /** Whether it reports progress per node. */
   readonly nodeProgress: boolean;
@@ -145,7 +145,7 @@ export interface PromptRequest {
   /** Metadata ComfyUI writes into the files it saves; forwarded as it was sent. */
   readonly extraPnginfo?: JsonText | undefined;
   /** Fail with `comfy.partly_accepted` when ComfyUI accepts only a part of the workflow. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly mustBeComplete?: boolean | undefined;
 }
 
 export interface PromptOptions extends PromptObserver {
@@ -155,8 +155,11 @@ export interface PromptOptions extends PromptObserver {
 
 /** Callbacks while a prompt runs. They are called while the socket is read: they must be quick. */
 export interface PromptObserver {
-  /** The prompt has ended and ComfyUI is free for the next one. Its history is not read yet. */
-  onEnded?(): void;
+  /**
+   * ComfyUI is free for the next prompt; the history is not read yet. Not called when the event was lost with a
+   * connection: then the outcome comes without it.
+   */
+  onDone?(): void;
   onProgress?(progress: Progress): void;
   /** ComfyUI sends previews only when it was started with a preview method. */
   onPreview?: ((preview: Preview) => void) | undefined;

@@ -4,7 +4,7 @@ import { readConfig } from '../config.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { LocalComfy } from './local/local-comfy.ts';
-import { comfySettings, LIMITS, type ComfySettings, type Limits } from './local/settings.ts';
+import { comfySettings, LIMITS, type ComfySettings, type Limits } from './settings.ts';
 
 export const silentLog: Logger = pino({ level: 'silent' });
 

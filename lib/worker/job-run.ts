@@ -5,8 +5,8 @@ import type { Logger } from '../log.ts';
 import type { EncodedResult, Handler, Job, JobQueue, JobResult } from '../queues/queue.ts';
 import { settlesWithin } from '../waiting.ts';
 import type { Outbox } from './outbox.ts';
-import { Progress } from './progress.ts';
-import { encodeResult, resultBytes, toThrownResult, type ResultLimit } from './result.ts';
+import { Progress } from './progress-posts.ts';
+import { encodeResult, resultBytes, toThrownResult, type ResultLimit } from './encode-result.ts';
 
 export interface JobRunOptions {
   readonly queue: Pick<JobQueue, 'post' | 'previewListener' | 'jobEnded'>;

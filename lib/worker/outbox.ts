@@ -5,7 +5,7 @@ import { retry, RETRY_POLICIES } from '../http/retry.ts';
 import type { Logger } from '../log.ts';
 import type { EncodedResult, JobQueue } from '../queues/queue.ts';
 import { Notifier, settlesWithin } from '../waiting.ts';
-import { resultBytes, toRefusedResult, type ResultLimit } from './result.ts';
+import { resultBytes, toRefusedResult, type ResultLimit } from './encode-result.ts';
 import type { Spool } from './spool.ts';
 
 interface OutboxOptions {

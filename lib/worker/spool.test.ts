@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { systemClock } from '../clock.ts';
 import { Base64, toText } from '../json-body.ts';
 import { toJobError, type JobResult } from '../queues/queue.ts';
-import { encodeResult } from './result.ts';
+import { encodeResult } from './encode-result.ts';
 import { Spool } from './spool.ts';
 import { createTestLog } from './test-worker.ts';
 

@@ -7,7 +7,7 @@ import { toJobError, type Handler, type JobQueue, type Taken } from '../queues/q
 import { Notifier, pause, settlesWithin } from '../waiting.ts';
 import { HeldJobs } from './held-jobs.ts';
 import { Outbox } from './outbox.ts';
-import { encodeResult, type ResultLimit } from './result.ts';
+import { encodeResult, type ResultLimit } from './encode-result.ts';
 import { Spool } from './spool.ts';
 
 export interface WorkerOptions {

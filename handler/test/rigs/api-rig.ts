@@ -16,7 +16,7 @@ import {
 } from '../../../lib/simulator/comfy/simulator.ts';
 import { VERSION } from '../../../lib/version.ts';
 import { startJobs } from '../../start-jobs.ts';
-import { workflowService } from '../../workflow-service.ts';
+import { workflowService } from '../../modes/workflow-service.ts';
 
 /** The local API, the job line and an embedded ComfyUI, on real sockets in one process. */
 export interface ApiRig extends AsyncDisposable {

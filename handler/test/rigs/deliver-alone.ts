@@ -13,7 +13,7 @@ export interface Errand {
   readonly path: string;
   /** The input of a job, less its workflow. */
   readonly input: object;
-  readonly uploads: StoreSettings;
+  readonly storeSettings: StoreSettings;
 }
 
 export interface Done {
@@ -27,12 +27,16 @@ process.once('message', (errand: Errand) => {
   void run(errand).then((done) => process.send?.(done, () => process.disconnect()));
 });
 
-async function run({ path, input, uploads }: Errand): Promise<Done> {
+async function run({ path, input, storeSettings }: Errand): Promise<Done> {
   const request = {
     job: { source: JsonText.of({}) },
     input: parseInput(JsonText.of({ ...input, workflow: {} })),
   };
-  await using plan = await planDelivery(request, { transfers: 4, uploads, maxResultBytes: 1 });
+  await using plan = await planDelivery(request, {
+    transfers: 4,
+    storeSettings,
+    maxResultBytes: 1,
+  });
   await handOver(new Blob(['small']), { jobId: 'small', problems: [] }, plan);
   const before = process.memoryUsage.rss();
   using watch = watchMemory();

@@ -19,7 +19,7 @@ import { runPrompt } from '../prompt/run-prompt.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
-import type { ComfySettings } from './settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import { SharedFolder, storeInput } from './shared-folder.ts';
 
 /** A ComfyUI server of our own. Its HTTP connections and its one websocket are kept for the life of the worker. */

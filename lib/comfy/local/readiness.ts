@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { describeError, WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import type { ComfySettings } from './settings.ts';
+import type { ComfySettings } from '../settings.ts';
 
 interface Readiness {
   readonly client: ComfyClient;

@@ -7,7 +7,7 @@ import { systemClock } from '../../clock.ts';
 import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy, type TestSettings } from '../test-comfy.ts';
 import { ComfyClient } from '../transport/client.ts';
-import { LIMITS } from './settings.ts';
+import { LIMITS } from '../settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 
 /** A ComfyUI with these arguments that sees the files in `<folder>/output`. */

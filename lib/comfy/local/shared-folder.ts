@@ -129,7 +129,7 @@ export async function storeInput(
   const { name, subfolder = '', content, maskOf } = file;
   const maxBytes = await maxUploadBytes(content.size, options, signal);
   if (content.size <= maxBytes) {
-    const stored = await client.uploadImage(file, signal);
+    const stored = await client.uploadFile(file, signal);
     // For a mask without its original ComfyUI answers 200 and stores nothing (`server.py`, `upload_mask`).
     if (!maskOf || (await client.hasFile({ ...stored, filename: stored.name }, signal)))
       return stored;

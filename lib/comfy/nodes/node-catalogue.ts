@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { describeError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import { withTimeout } from '../transport/request-failure.ts';
 

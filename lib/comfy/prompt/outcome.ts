@@ -3,9 +3,9 @@ import type { Ending, PromptOutcome } from '../backend.ts';
 import { executionErrorText, interruptedText, nodeFailure } from '../nodes/node-failure.ts';
 import type { PromptReport, PromptWatch } from './prompt-watch.ts';
 
-/** Makes the outcome from the history record and from what the socket reported. Times are those of the worker's clock. */
+/** Makes the outcome from the history entry and from what the socket reported. Times are those of the worker's clock. */
 export function toOutcome(
-  record: JsonText,
+  historyEntry: JsonText,
   watch: PromptWatch,
   facts: {
     readonly promptId: string;
@@ -21,18 +21,18 @@ export function toOutcome(
   const { report } = watch;
   const endedAt = 'endedAt' in phase ? phase.endedAt : readAt;
   const startedAt = 'startedAt' in phase ? (phase.startedAt ?? endedAt) : endedAt;
-  const { ending, problem } = verdict(record, report);
+  const { ending, problem } = verdict(historyEntry, report);
   return {
     promptId,
     ending,
     problems: [...warnings, ...report.warnings, ...(problem === undefined ? [] : [problem])],
-    outputs: record.get('outputs')?.detached(),
+    outputs: historyEntry.get('outputs')?.detached(),
     timings: {
       queuedMs: queuedAt - calledAt,
       startedMs: startedAt - calledAt,
       endedMs: endedAt - calledAt,
       readMs: readAt - calledAt,
-      executionMs: executionMs(record),
+      executionMs: executionMs(historyEntry),
       nodes: report.nodeMs,
     },
   };
@@ -44,11 +44,11 @@ export function toOutcome(
  * as in ComfyUI of 2023, the report of the socket decides. `problem` is a text that clients match on.
  */
 export function verdict(
-  record: JsonText,
+  historyEntry: JsonText,
   report: Pick<PromptReport, 'failure' | 'interrupted'>,
 ): { readonly ending: Ending; readonly problem?: string } {
-  const status = record.get('status');
-  const messages = new Map(statusMessages(record));
+  const status = historyEntry.get('status');
+  const messages = new Map(statusMessages(historyEntry));
   if (messages.has('execution_error')) {
     const problem = executionErrorText(nodeFailure(messages.get('execution_error')));
     return { ending: 'failed', problem };
@@ -66,16 +66,16 @@ export function verdict(
   return { ending: 'failed', problem: SUCCESS_NOT_REPORTED };
 }
 
-/** Milliseconds from the first to the last message by ComfyUI's own clock; undefined when the record has no times. */
-export function executionMs(record: JsonText): number | undefined {
-  const times = statusMessages(record).map(([, body]) => body?.get('timestamp')?.value());
+/** Milliseconds from the first to the last message by ComfyUI's own clock; undefined when the entry has no times. */
+export function executionMs(historyEntry: JsonText): number | undefined {
+  const times = statusMessages(historyEntry).map(([, body]) => body?.get('timestamp')?.value());
   const [start, end] = [times[0], times.at(-1)];
   return typeof start === 'number' && typeof end === 'number' ? end - start : undefined;
 }
 
-/** `status.messages` of a record: pairs of type and body. */
-function statusMessages(record: JsonText): [string, JsonText | undefined][] {
-  const messages = record.get('status')?.get('messages')?.items() ?? [];
+/** `status.messages` of a history entry: pairs of type and body. */
+function statusMessages(historyEntry: JsonText): [string, JsonText | undefined][] {
+  const messages = historyEntry.get('status')?.get('messages')?.items() ?? [];
   return messages.map((message) => {
     const [type, body] = message.items();
     return [String(type?.value()), body];

@@ -3,7 +3,7 @@ import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import { Backoff, RETRY_POLICIES } from '../../http/retry.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import { isNotConnected, withTimeout } from '../transport/request-failure.ts';
 
@@ -15,10 +15,10 @@ interface Lookup {
   readonly signal: AbortSignal;
 }
 
-/** Where ComfyUI has a prompt. `record` is its record in the history. */
+/** Where ComfyUI has a prompt. `historyEntry` is its entry in the history. */
 export type PromptLocation =
   | { readonly state: 'pending' | 'running' | 'nowhere' }
-  | { readonly state: 'ended'; readonly record: JsonText };
+  | { readonly state: 'ended'; readonly historyEntry: JsonText };
 
 /**
  * Finds a prompt in queue and history. Before it answers `nowhere` it looks for `doubtMs`, because a history can be
@@ -50,17 +50,17 @@ async function findNow(
   const { running, pending } = await client.queue(signal);
   if (running.includes(promptId)) return { state: 'running' };
   if (pending.includes(promptId)) return { state: 'pending' };
-  const record = await client.history(promptId, signal);
-  return record ? { state: 'ended', record } : { state: 'nowhere' };
+  const historyEntry = await client.history(promptId, signal);
+  return historyEntry ? { state: 'ended', historyEntry } : { state: 'nowhere' };
 }
 
 /**
- * The history record of a prompt that has ended. ComfyUI may write it a moment later: it is asked for again for up to
- * `limits.historyMs`. `failure` is the error a node raised, for the case that there is no record.
- * @throws WorkerError `comfy.prompt_lost` when no record appears, `comfy.request_failed` when ComfyUI does not answer,
+ * The history entry of a prompt that has ended. ComfyUI may write it a moment later: it is asked for again for up to
+ * `limits.historyMs`. `failure` is the error a node raised, for the case that there is no entry.
+ * @throws WorkerError `comfy.prompt_lost` when no entry appears, `comfy.request_failed` when ComfyUI does not answer,
  * `comfy.protocol` when the answer cannot be read. Clients match on the texts.
  */
-export async function readRecord(
+export async function readHistoryEntry(
   promptId: string,
   failure: string | undefined,
   { client, settings, clock, signal }: Lookup,
@@ -70,8 +70,8 @@ export async function readRecord(
   let failedRequests = 0;
   for (;;) {
     try {
-      const record = await client.history(promptId, signal);
-      if (record) return record;
+      const historyEntry = await client.history(promptId, signal);
+      if (historyEntry) return historyEntry;
     } catch (error) {
       if (!isWorkerError(error) || ++failedRequests >= MAX_FAILED_REQUESTS)
         throw historyFailed(error);

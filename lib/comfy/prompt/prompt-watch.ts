@@ -7,7 +7,7 @@ import type { Preview, PromptObserver } from '../backend.ts';
 import { blockedText, executionErrorText, interruptedText } from '../nodes/node-failure.ts';
 import type { PromptEvent } from '../transport/messages.ts';
 import type { PromptListener } from '../transport/socket.ts';
-import { ProgressMeter } from './progress.ts';
+import { ProgressMeter } from './progress-meter.ts';
 
 /**
  * How far a prompt is.
@@ -132,7 +132,7 @@ export class PromptWatch implements PromptListener {
         break;
       case 'done':
         this.#markEnded('done');
-        this.#notify((observer) => observer.onEnded?.());
+        this.#notify((observer) => observer.onDone?.());
         this.wake();
         break;
       case 'cached':

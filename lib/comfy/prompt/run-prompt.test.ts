@@ -268,10 +268,10 @@ test('a callback that throws does not stop the prompt', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('POST /prompt', ({ body }) => endAtOnce(scripted, body));
-  const onEnded = () => {
+  const onDone = () => {
     throw new Error('a bug');
   };
-  expect((await comfy.runPrompt({ workflow: tinyWorkflow }, { ...options, onEnded })).ending).toBe(
+  expect((await comfy.runPrompt({ workflow: tinyWorkflow }, { ...options, onDone })).ending).toBe(
     'succeeded',
   );
 });

@@ -4,11 +4,16 @@ import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type { PromptOptions, PromptOutcome, PromptRequest } from '../backend.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import type { ComfySocket } from '../transport/socket.ts';
 import { toOutcome } from './outcome.ts';
-import { cancelPrompt, findPrompt, readRecord, type PromptLocation } from './prompt-lookup.ts';
+import {
+  cancelPrompt,
+  findPrompt,
+  readHistoryEntry,
+  type PromptLocation,
+} from './prompt-lookup.ts';
 import { PromptWatch } from './prompt-watch.ts';
 import { submitPrompt } from './submit-prompt.ts';
 
@@ -52,10 +57,10 @@ export async function runPrompt(
   try {
     const warnings = await submit(run, request);
     const queuedAt = clock.now();
-    const record = await waitForRecord(run);
+    const historyEntry = await waitForHistoryEntry(run);
     const readAt = clock.now();
     const { promptId } = run;
-    return toOutcome(record, watch, { promptId, warnings, calledAt, queuedAt, readAt });
+    return toOutcome(historyEntry, watch, { promptId, warnings, calledAt, queuedAt, readAt });
   } catch (error) {
     const hasEnded = 'endedAt' in watch.state.phase;
     // A rejected prompt never ran, and a lost one does not run any more.
@@ -95,7 +100,7 @@ async function submit(run: PromptRun, request: PromptRequest): Promise<readonly 
   }
   // Events may have been missed: look at queue and history at once.
   if (accepted.promptId !== ownId || accepted.wasLookedUp) watch.wake();
-  if (request.strict && accepted.warnings.length > 0)
+  if (request.mustBeComplete && accepted.warnings.length > 0)
     throw new WorkerError(
       'comfy.partly_accepted',
       'ComfyUI would run only a part of the workflow, and output.strict asks for all of it',
@@ -105,7 +110,7 @@ async function submit(run: PromptRun, request: PromptRequest): Promise<readonly 
 }
 
 /**
- * Waits until a prompt has ended, and returns its history record.
+ * Waits until a prompt has ended, and returns its history entry.
  *
  * Events are enough while the connection lives over which the prompt was submitted. After a loss, and whenever no event
  * came for a while, queue and history are asked. On a later connection no events of this prompt come, but `status` goes
@@ -113,14 +118,14 @@ async function submit(run: PromptRun, request: PromptRequest): Promise<readonly 
  *
  * @throws WorkerError `comfy.prompt_lost`, `comfy.silent`, `comfy.socket_failed`, `comfy.request_failed`
  */
-async function waitForRecord(run: PromptRun): Promise<JsonText> {
+async function waitForHistoryEntry(run: PromptRun): Promise<JsonText> {
   const { watch, socket, settings, clock, signal } = run;
   for (;;) {
     await watch.wait(settings.pollIntervalMs);
     signal.throwIfAborted();
     if (watch.state.phase.name === 'done') break;
     const location = await maybeFind(run);
-    if (location?.state === 'ended') return location.record;
+    if (location?.state === 'ended') return location.historyEntry;
     if (location?.state === 'nowhere') {
       if ('endedAt' in watch.state.phase) break;
       throw promptLost(run.promptId);
@@ -129,7 +134,7 @@ async function waitForRecord(run: PromptRun): Promise<JsonText> {
     if (watch.state.connection === 'detached') await socket.reconnect(signal);
     await clock.sleep(settings.limits.lookFloorMs, signal);
   }
-  return await readRecord(run.promptId, watch.report.failure, run);
+  return await readHistoryEntry(run.promptId, watch.report.failure, run);
 }
 
 /** Undefined when the request fails, which proves nothing: ComfyUI answers slowly while it loads a model. */

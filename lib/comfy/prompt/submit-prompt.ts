@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { isWorkerError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import { nodeProblems } from '../nodes/node-problems.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { readJson, type Answer, type ComfyClient } from '../transport/client.ts';

@@ -8,7 +8,7 @@ import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import { under } from '../../http/base-url.ts';
 import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
-import type { ComfySettings, Limits } from '../local/settings.ts';
+import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
 import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
 
@@ -91,7 +91,7 @@ export class ComfyClient implements AsyncDisposable {
     return { running: promptIds('queue_running'), pending: promptIds('queue_pending') };
   }
 
-  /** The record of a prompt that has ended; undefined while there is none. */
+  /** The history entry of a prompt that has ended; undefined while there is none. */
   async history(promptId: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const answer = await this.#getJson(`/history/${encodeURIComponent(promptId)}`, signal);
     return answer.get(promptId);
@@ -139,7 +139,7 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   /** Stores an input file and replaces one of the same name. The content is streamed. */
-  async uploadImage(file: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
+  async uploadFile(file: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
     const { name, content, mediaType, subfolder = '', maskOf } = file;
     const form = new FormData();
     form.append('image', new File([content], name, { type: mediaType }));

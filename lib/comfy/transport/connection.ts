@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import type { Clock } from '../../clock.ts';
 import { WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
 import { describeConnectionError, withTimeout, type TimeLimit } from './request-failure.ts';
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { isError, WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import type { ComfySettings } from '../local/settings.ts';
+import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';

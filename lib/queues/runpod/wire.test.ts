@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { WorkerError } from '../../errors.ts';
 import { Base64, measureJson, toText } from '../../json-body.ts';
-import { encodeResult, resultBytes, toThrownResult } from '../../worker/result.ts';
+import { encodeResult, resultBytes, toThrownResult } from '../../worker/encode-result.ts';
 import { toJobError, type JobResult } from '../queue.ts';
 import { toWireBody } from './wire.ts';
 

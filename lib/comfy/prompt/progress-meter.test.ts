@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../../json.ts';
 import type { PromptEvent } from '../transport/messages.ts';
-import { ProgressMeter } from './progress.ts';
+import { ProgressMeter } from './progress-meter.ts';
 
 const workflow = JsonText.of({
   1: { class_type: 'CheckpointLoaderSimple', inputs: {} },

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { invalidConfig, LogLevelSchema } from '../../config.ts';
-import type { LogLevel } from '../../log.ts';
+import { invalidConfig, LogLevelSchema } from '../lib/config.ts';
+import type { LogLevel } from '../lib/log.ts';
 
 /** The flags of the Python SDK, and `--simulate`. */
 export interface Arguments {

@@ -3,7 +3,7 @@ import type { JsonText } from '../json.ts';
 import { readGraph, type GraphNode } from './graph.ts';
 import { hasOption, readNodeInfo, type InputInfo, type NodeInfos } from './node-info.ts';
 
-/** Classes of the nodes that {@link withOwnPrefix} may change. Their descriptions decide. */
+/** Classes of the nodes that {@link withJobPrefix} may change. Their descriptions decide. */
 export function classesWithPrefix(workflow: JsonText): ReadonlySet<string> {
   const nodes = [...readGraph(workflow).values()];
   return new Set(nodes.filter(prefixOf).flatMap(({ classType }) => classType ?? []));
@@ -14,7 +14,7 @@ export function classesWithPrefix(workflow: JsonText): ReadonlySet<string> {
  * front of the node's `filename_prefix`. Every other character stays.
  * @returns the same workflow object if no node can be changed.
  */
-export function withOwnPrefix(workflow: JsonText, folder: string, infos: NodeInfos): JsonText {
+export function withJobPrefix(workflow: JsonText, folder: string, infos: NodeInfos): JsonText {
   const edits: [JsonText, string][] = [];
   for (const node of readGraph(workflow).values()) {
     const prefix = prefixOf(node);
@@ -28,7 +28,7 @@ export function withOwnPrefix(workflow: JsonText, folder: string, infos: NodeInf
 }
 
 /**
- * Undoes {@link withOwnPrefix} in a prompt as ComfyUI writes it into files. Every other character stays.
+ * Undoes {@link withJobPrefix} in a prompt as ComfyUI writes it into files. Every other character stays.
  * @returns the same object if no node saves into `folder`.
  */
 export function withCallersPrefix(prompt: JsonText, folder: string): JsonText {
@@ -41,8 +41,8 @@ export function withCallersPrefix(prompt: JsonText, folder: string): JsonText {
   return edits.length === 0 ? prompt : prompt.replacingAll(edits);
 }
 
-/** The subfolder that ComfyUI would have reported without {@link withOwnPrefix}. */
-export function withoutOwnPrefix(subfolder: string, folder: string): string {
+/** The subfolder that ComfyUI would have reported without {@link withJobPrefix}. */
+export function withoutJobFolder(subfolder: string, folder: string): string {
   if (subfolder === folder) return '';
   return subfolder.startsWith(`${folder}/`) ? subfolder.slice(folder.length + 1) : subfolder;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { encodeResult, toRefusedResult } from './result.ts';
+import { encodeResult, toRefusedResult } from './encode-result.ts';
 
 const LIMIT = { maxBytes: 1000, hint: 'set BUCKET_ENDPOINT_URL' };
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { isWorkerError } from '../../errors.ts';
-import { parseArguments } from './arguments.ts';
+import { isWorkerError } from '../lib/errors.ts';
+import { parseArguments } from './flags.ts';
 
 test('flags are read with a blank and with an equals sign', () => {
   expect(parseArguments(['--test_input', '{"input":1}', '--rp_log_level=DEBUG'])).toEqual({

@@ -1,10 +1,10 @@
-import type { CliContext } from '../lib/cli/context.ts';
-import { runCli } from '../lib/cli/program.ts';
-import { systemClock } from '../lib/clock.ts';
-import { readConfig, type Config } from '../lib/config.ts';
-import { createLog, type Logger } from '../lib/log.ts';
-import { openWorkerBucket } from '../lib/storage/s3/store.ts';
-import type { Timings } from './job-scope.ts';
+import type { CliContext } from '../../lib/cli/context.ts';
+import { runCli } from '../../lib/cli/program.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { readConfig, type Config } from '../../lib/config.ts';
+import { createLog, type Logger } from '../../lib/log.ts';
+import { openWorkerBucket } from '../../lib/storage/s3/store.ts';
+import type { Timings } from '../job-scope.ts';
 import { startLocalJobs } from './local-jobs.ts';
 
 interface CommandCall {

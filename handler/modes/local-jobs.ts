@@ -1,21 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Config } from '../lib/config.ts';
-import { toText } from '../lib/json-body.ts';
-import type { Logger } from '../lib/log.ts';
-import { LocalQueue } from '../lib/queues/local/local-queue.ts';
-import { readTestInput } from '../lib/queues/runpod/test-input.ts';
-import { toWireBody } from '../lib/queues/runpod/wire.ts';
-import type { ComfySimulator } from '../lib/simulator/comfy/simulator.ts';
-import { listenForShutdown } from '../lib/worker/shutdown.ts';
-import type { JobLineOptions } from './handle-job.ts';
-import { startJobs, type ModeStart, type RunningJobs } from './start-jobs.ts';
+import type { Config } from '../../lib/config.ts';
+import { toText } from '../../lib/json-body.ts';
+import type { Logger } from '../../lib/log.ts';
+import { LocalQueue } from '../../lib/queues/local/local-queue.ts';
+import { readTestInput } from '../test-input.ts';
+import { toWireBody } from '../../lib/queues/runpod/wire.ts';
+import type { ComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
+import { listenForShutdown } from '../../lib/worker/shutdown.ts';
+import type { JobLineOptions } from '../handle-job.ts';
+import { startJobs, type ModeStart, type RunningJobs } from '../start-jobs.ts';
 
-/** Runs the job of `--test_input` or `test_input.json`. @returns 0, or 1 when the job failed. */
+/** Runs the job of `--test_input`. @returns 0, or 1 when the job failed. */
 export async function runOneJob({ config, flags, log }: ModeStart): Promise<number> {
   using shutdown = listenForShutdown({ log });
-  const job = await readTestInput(flags);
+  const job = readTestInput(flags.testInput ?? '');
   await using jobs = await startLocalJobs({ config, log });
   shutdown.onStop(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });
@@ -69,8 +69,8 @@ export async function startLocalJobs(options: {
 /** The simulated ComfyUI, with the models that our example workflows use. Loaded only when it is asked for. */
 async function startEmbeddedComfy(): Promise<ComfySimulator> {
   const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
-    import('../lib/simulator/comfy/simulator.ts'),
-    import('../lib/simulator/comfy/nodes/registry.ts'),
+    import('../../lib/simulator/comfy/simulator.ts'),
+    import('../../lib/simulator/comfy/nodes/registry.ts'),
   ]);
   return startComfySimulator({ models: SIMULATED_MODELS });
 }

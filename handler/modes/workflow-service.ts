@@ -1,10 +1,10 @@
-import type { ConvertedFile, WorkflowService } from '../lib/api/server/workflow-routes.ts';
-import type { ComfyBackend } from '../lib/comfy/backend.ts';
-import { WorkerError } from '../lib/errors.ts';
-import { ByteSource } from '../lib/workflow/embedded/byte-source.ts';
-import { openWorkflowFile } from '../lib/workflow/embedded/embedded.ts';
-import { recognise } from '../lib/workflow/recognise.ts';
-import { toApiFormat } from './resolve-workflow.ts';
+import type { ConvertedFile, WorkflowService } from '../../lib/api/server/workflow-routes.ts';
+import type { ComfyBackend } from '../../lib/comfy/backend.ts';
+import { WorkerError } from '../../lib/errors.ts';
+import { ByteSource } from '../../lib/workflow/embedded/byte-source.ts';
+import { openWorkflowFile } from '../../lib/workflow/embedded/embedded.ts';
+import { recognise } from '../../lib/workflow/recognise.ts';
+import { toApiFormat } from '../resolve-workflow.ts';
 
 interface ServiceOptions {
   readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
@@ -17,7 +17,7 @@ export function workflowService({ comfy, workflowsDir }: ServiceOptions): Workfl
     list: async () =>
       workflowsDir === undefined
         ? []
-        : (await import('../lib/workflow/named/named.ts')).listWorkflows(workflowsDir),
+        : (await import('../../lib/workflow/named/named.ts')).listWorkflows(workflowsDir),
     convert: (file, signal) => convertFile(file, { comfy, signal }),
   };
 }

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job, JobContext } from '../queues/queue.ts';
-import { Progress } from './progress.ts';
+import { Progress } from './progress-posts.ts';
 import { Events, InstantClock, TestWorker } from './test-worker.ts';
 
 function startProgress(intervalMs = 1000) {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { JsonText } from '../json.ts';
-import { withCallersPrefix, withOwnPrefix, withoutOwnPrefix } from './own-prefix.ts';
+import { withCallersPrefix, withJobPrefix, withoutJobFolder } from './job-prefix.ts';
 import { withClasses } from './test-infos.ts';
 
 type Inputs = Readonly<Record<string, readonly [string, object?]>>;
@@ -48,7 +48,7 @@ const infos = withClasses({
 const node = (classType: string, prefix: string) =>
   `{"1":{"class_type":"${classType}","inputs":{"filename_prefix":"${prefix}"}}}`;
 
-const moved = (text: string) => withOwnPrefix(JsonText.parse(text), 'jobs/17', infos).text;
+const moved = (text: string) => withJobPrefix(JsonText.parse(text), 'jobs/17', infos).text;
 
 test('nodes that save results get the folder in front of their prefix, and no other character changes', () => {
   const workflow = (prefix: (own: string) => string) =>
@@ -73,7 +73,7 @@ test.each([
   const workflow = JsonText.parse(
     `{"1":{"class_type":"${classType}","inputs":{"filename_prefix":${prefix}}}}`,
   );
-  expect(withOwnPrefix(workflow, 'jobs/17', infos)).toBe(workflow);
+  expect(withJobPrefix(workflow, 'jobs/17', infos)).toBe(workflow);
 });
 
 test.each(Object.keys(MEDIA_SAVERS))(
@@ -129,5 +129,5 @@ test.each([
   ['jobs/177', 'jobs/177'],
   ['video', 'video'],
 ])('the subfolder %j is reported as %j', (subfolder, told) => {
-  expect(withoutOwnPrefix(subfolder, 'jobs/17')).toBe(told);
+  expect(withoutJobFolder(subfolder, 'jobs/17')).toBe(told);
 });

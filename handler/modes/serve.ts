@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
-import { Metrics } from '../lib/api/server/metrics.ts';
-import { apiSettings } from '../lib/api/server/settings.ts';
-import { startApi } from '../lib/api/server/start-api.ts';
-import { invalidConfig } from '../lib/config.ts';
-import { listenForShutdown } from '../lib/worker/shutdown.ts';
-import { VERSION } from '../lib/version.ts';
+import { Metrics } from '../../lib/api/server/metrics.ts';
+import { apiSettings } from '../../lib/api/server/settings.ts';
+import { startApi } from '../../lib/api/server/start-api.ts';
+import { invalidConfig } from '../../lib/config.ts';
+import { listenForShutdown } from '../../lib/worker/shutdown.ts';
+import { VERSION } from '../../lib/version.ts';
 import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
-import type { ModeStart } from './start-jobs.ts';
+import type { ModeStart } from '../start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
 export async function serve({ config, flags, log }: ModeStart): Promise<number> {

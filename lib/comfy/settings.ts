@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts';
+import type { Config } from '../config.ts';
 
 /** Settings of a local ComfyUI. All times are milliseconds. */
 export interface ComfySettings {

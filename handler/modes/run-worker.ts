@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { expectProcess } from '../lib/comfy/local/readiness.ts';
-import { comfySettings } from '../lib/comfy/local/settings.ts';
-import { invalidConfig } from '../lib/config.ts';
-import { ensureFit } from '../lib/worker/fitness.ts';
-import { startHeartbeat } from '../lib/queues/runpod/heartbeat.ts';
-import { reportUnhealthy, type PingSettings } from '../lib/queues/runpod/ping.ts';
-import { createRunpodQueue } from '../lib/queues/runpod/runpod-queue.ts';
-import { listenForShutdown } from '../lib/worker/shutdown.ts';
-import { VERSION } from '../lib/version.ts';
-import { startJobs, type ModeStart } from './start-jobs.ts';
+import { expectProcess } from '../../lib/comfy/local/readiness.ts';
+import { comfySettings } from '../../lib/comfy/settings.ts';
+import { invalidConfig } from '../../lib/config.ts';
+import { ensureFit } from '../../lib/worker/fitness.ts';
+import { startHeartbeat } from '../../lib/queues/runpod/heartbeat.ts';
+import { reportUnhealthy, type PingSettings } from '../../lib/queues/runpod/ping.ts';
+import { createRunpodQueue } from '../../lib/queues/runpod/runpod-queue.ts';
+import { listenForShutdown } from '../../lib/worker/shutdown.ts';
+import { VERSION } from '../../lib/version.ts';
+import { startJobs, type ModeStart } from '../start-jobs.ts';
 
 /** Takes jobs from the platform until told to stop. @returns the exit code. */
 export async function runWorker(start: ModeStart): Promise<number> {
