@@ -64,32 +64,9 @@ export async function matchNames(
 ): Promise<MatchedNames> {
   const { signal } = scope;
   const inputs = [...readGraph(workflow).values()].flatMap(fileInputsOf);
-  const classTypes = new Set(inputs.map(({ node }) => node.classType ?? ''));
-  const infos = inputs.length > 0 ? await comfy.describeNodes(classTypes, { signal }) : undefined;
-
-  const matches = new Map<FileInput, Match>();
-  const unclear: FileInput[] = [];
-  await Promise.all(
-    inputs.map(async (input) => {
-      const match = isLoader(input, infos)
-        ? ((await hasFile(input, { sent, comfy, signal })) ?? onlySimilarSent(input, sent))
-        : matchChoice(input, infos);
-      if (match?.kind === 'same' || match?.kind === 'sent') matches.set(input, match);
-      else if (match || isLoader(input, infos)) unclear.push(input);
-    }),
-  );
-  if (unclear.length > 0) {
-    // The lists may be from an earlier job. A file installed since then must not be replaced.
-    const names = new Set(unclear.map(({ node }) => node.classType ?? ''));
-    const fresh = (await comfy.describeNodes(names, { signal, fresh: true })) ?? infos;
-    for (const input of unclear)
-      matches.set(
-        input,
-        isLoader(input, infos)
-          ? matchListed(input, { sent, infos: fresh })
-          : (matchChoice(input, fresh) ?? { kind: 'same' }),
-      );
-  }
+  if (inputs.length === 0) return { workflow, loaders: [], missingFiles: new Map() };
+  const infos = await comfy.describeNodes(classesOf(inputs), { signal });
+  const matches = await findMatches(inputs, infos, { sent, comfy, signal });
 
   const edits: [JsonText, string][] = [];
   const loaders: LoaderOfSent[] = [];
@@ -126,33 +103,69 @@ function fileInputsOf(node: GraphNode): FileInput[] {
   });
 }
 
-function isLoader({ node, inputName }: FileInput, infos: NodeInfos | undefined): boolean {
-  return loaderOf(node.classType, inputName, declarationOf(node, inputName, infos))?.by === 'name';
+const classesOf = (inputs: readonly FileInput[]) =>
+  new Set(inputs.map(({ node }) => node.classType ?? ''));
+
+interface Search {
+  readonly sent: readonly SentFile[];
+  readonly comfy: MatchOptions['comfy'];
+  readonly signal: AbortSignal;
 }
 
-/** Whether the value names a file that was sent, or one that ComfyUI has. Undefined if it does neither. */
-async function hasFile(
+/** Inputs that are no loaders and not in the list of their combo have no match: the preflight and ComfyUI judge them. */
+async function findMatches(
+  inputs: readonly FileInput[],
+  infos: NodeInfos | undefined,
+  search: Search,
+): Promise<ReadonlyMap<FileInput, Match | undefined>> {
+  const isLoader = ({ node, inputName }: FileInput) =>
+    loaderOf(node.classType, inputName, declarationOf(node, inputName, infos))?.by === 'name';
+  const found = await Promise.all(
+    inputs.map(async (input) => {
+      const match = isLoader(input)
+        ? ((await matchExactly(input, search)) ?? matchSent(input, search.sent))
+        : matchChoice(input, infos);
+      return [input, match] as const;
+    }),
+  );
+  const isUnclear = (input: FileInput, match: Match | undefined) =>
+    match ? match.kind === 'listed' || match.kind === 'missing' : isLoader(input);
+  const unclear = found.filter(([input, match]) => isUnclear(input, match)).map(([input]) => input);
+  if (unclear.length === 0) return new Map(found);
+
+  // The lists may be from an earlier job. What was installed since then must not be replaced.
+  const { comfy, signal, sent } = search;
+  const fresh = (await comfy.describeNodes(classesOf(unclear), { signal, fresh: true })) ?? infos;
+  const judged = unclear.map((input) => {
+    const match = isLoader(input) ? matchListed(input, sent, fresh) : matchChoice(input, fresh);
+    return [input, match] as const;
+  });
+  return new Map([...found, ...judged]);
+}
+
+/** A file that was sent, or that ComfyUI has, under exactly this name. */
+async function matchExactly(
   { text }: FileInput,
-  options: {
-    readonly sent: readonly SentFile[];
-    readonly comfy: MatchOptions['comfy'];
-    readonly signal: AbortSignal;
-  },
+  { sent, comfy, signal }: Search,
 ): Promise<Match | undefined> {
-  const { sent, comfy, signal } = options;
   const { path, type } = readAnnotation(text);
   const found = sent.find(
     (file) => file.label === text || (file.path === path && type === 'input'),
   );
   if (found) return { kind: 'sent', path: found.path };
+  // A path out of the folder: some versions of ComfyUI read it, and none shows whether it is there.
+  if (/^(?:[\\/]|[a-z]:)|(?:^|[\\/])\.\.(?:[\\/]|$)/i.test(path)) {
+    const similar = matchSent({ text }, sent);
+    return similar?.kind === 'sent' ? similar : { kind: 'same' };
+  }
   const slash = path.lastIndexOf('/');
-  const file = {
-    filename: path.slice(slash + 1),
-    subfolder: path.slice(0, Math.max(0, slash)),
-    type,
-  };
+  const subfolder = path.slice(0, Math.max(0, slash));
   try {
-    return (await comfy.hasFile(file, signal)) ? { kind: 'same' } : undefined;
+    const isThere = await comfy.hasFile(
+      { filename: path.slice(slash + 1), subfolder, type },
+      signal,
+    );
+    return isThere ? { kind: 'same' } : undefined;
   } catch (error) {
     signal.throwIfAborted();
     if (!isError(error)) throw error;
@@ -160,8 +173,11 @@ async function hasFile(
   }
 }
 
-/** The sent file with a similar name, if there is only one. */
-function onlySimilarSent({ text }: FileInput, sent: readonly SentFile[]): Match | undefined {
+/** The sent file with a similar name. If there are several, none of them is meant for certain. */
+function matchSent(
+  { text }: Pick<FileInput, 'text'>,
+  sent: readonly SentFile[],
+): Match | undefined {
   const key = nameKey(readAnnotation(text).path);
   const isSimilar = ({ label, path }: SentFile) =>
     [path, readAnnotation(label ?? path).path].some((name) => nameKey(name) === key);
@@ -171,20 +187,20 @@ function onlySimilarSent({ text }: FileInput, sent: readonly SentFile[]): Match 
   return paths.size === 1 ? { kind: 'sent', path } : { kind: 'missing', similar: [...paths] };
 }
 
-/** For a loader whose file neither was sent nor is there. */
+/** For a loader whose file neither was sent nor is in ComfyUI's folder. */
 function matchListed(
   input: FileInput,
-  { sent, infos }: { readonly sent: readonly SentFile[]; readonly infos: NodeInfos | undefined },
+  sent: readonly SentFile[],
+  infos: NodeInfos | undefined,
 ): Match {
-  const similar = onlySimilarSent(input, sent);
   const listed = matchChoice(input, infos);
-  if (similar ?? listed) return similar ?? listed ?? { kind: 'same' };
+  if (listed?.kind === 'same') return listed; // such as "none"
+  const similar = matchSent(input, sent) ?? listed;
+  if (similar) return similar;
   const choices = choicesOf(declarationOf(input.node, input.inputName, infos)) ?? [];
   const names = new Set([...sent.map(({ path }) => path), ...choices]);
-  return {
-    kind: 'missing',
-    similar: nearest([...names], readAnnotation(input.text).path, MAX_NEAREST),
-  };
+  const { path } = readAnnotation(input.text);
+  return { kind: 'missing', similar: nearest([...names], path, MAX_NEAREST) };
 }
 
 /** For a combo: whether it lists the value, or only one that is similar. Undefined if there is no list, or no such value in it. */

@@ -70,7 +70,7 @@ export async function stageInputs(
   const linked = await replaceLinks(workflow, inputs, { comfy, signal });
   const loaded = inputs.filter((one) => 'content' in one);
   const sent = loaded.map(({ label, path, link }) => ({ path, label: link ? undefined : label }));
-  const { missingFiles, loaders, ...matched } = await matchNames(linked, sent, { comfy, scope });
+  let matched = await matchNames(linked, sent, { comfy, scope });
   const use = useOf(inputs, matched.workflow);
   noteUnused(loaded, use, scope);
   const lease = await leases.acquire(use, signal);
@@ -85,6 +85,10 @@ export async function stageInputs(
       throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
     }
     lease.markStored(storedPaths);
+    // Until the lease was there, another job may have been storing the file that was missing.
+    if (matched.missingFiles.size > 0)
+      matched = await matchNames(matched.workflow, sent, { comfy, scope });
+    const { missingFiles, loaders } = matched;
     const releaseLease = () => lease.release();
     return {
       workflow: followStoredNames(matched.workflow, loaders, storedPaths),
