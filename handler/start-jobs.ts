@@ -33,7 +33,7 @@ export interface JobsOptions {
   readonly extra?: Pick<JobLineOptions, 'simulated' | 'onTimings'>;
 }
 
-/** A running worker. Disposing ends it at once; `worker.stop()` lets it finish its jobs. */
+/** A running worker. Disposing ends it at once; `worker.finish()` lets it finish its jobs. */
 export interface RunningJobs extends AsyncDisposable {
   readonly worker: Worker;
   readonly comfy: ComfyBackend;
@@ -69,7 +69,7 @@ export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptio
       progressIntervalMs: config.PROGRESS_INTERVAL_MS,
       maxResultBytes: config.RESULT_MAX_BYTES,
       ...(workerBucket ? {} : { tooLargeHint: SET_A_BUCKET }),
-      delivery: {
+      posting: {
         timeoutMs: config.RESULT_DELIVERY_TIMEOUT_S * 1000,
         backlog: config.RESULT_BACKLOG,
         backlogBytes: config.RESULT_BACKLOG_BYTES,

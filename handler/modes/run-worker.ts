@@ -41,7 +41,7 @@ export async function runWorker(start: ModeStart): Promise<number> {
   const { worker } = parts.use(
     startJobs({ config, log, queue, onJobsChange: (jobIds) => heartbeat.setJobs(jobIds) }),
   );
-  shutdown.onStop(() => worker.stop());
+  shutdown.onStop(() => worker.finish());
   await worker.done;
   return 0;
 }

@@ -47,7 +47,7 @@ export async function serve({ config, flags, log }: ModeStart): Promise<number> 
   );
   shutdown.onStop(() => {
     api.stop();
-    jobs.worker.stop();
+    jobs.worker.finish();
   });
   await jobs.worker.done;
   return 0;

@@ -206,7 +206,7 @@ test('a job stopped while it runs leaves no files', async () => {
   rig.platform.stopJob(jobId);
   const next = await rig.run({ workflow: pictures() });
   expect(namesIn(next)).toEqual(['T_00001_.png']);
-  rig.jobs.worker.stop();
+  rig.jobs.worker.finish();
   await rig.jobs.worker.done;
   expect(await outputsOf(rig)).toEqual([]);
   expect(await inputsOf(rig)).toEqual([]);

@@ -228,7 +228,7 @@ test('a job logs about six lines, all with its id and without its content', asyn
     comfy_org_api_key: 'sk-secret',
   });
   await rig.posted(jobId);
-  rig.jobs.worker.stop();
+  rig.jobs.worker.finish();
   await rig.jobs.worker.done;
   const told = rig.lines.filter(({ level, requestId }) => level === 'INFO' && requestId === jobId);
   expect(told.length).toBeGreaterThanOrEqual(4);

@@ -85,7 +85,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       slots: options.concurrency ?? 1,
       progressIntervalMs: 1,
       maxResultBytes: 200_000_000,
-      delivery: { timeoutMs: 1000, backlog: 32, backlogBytes: 1e9, spoolDir },
+      posting: { timeoutMs: 1000, backlog: 32, backlogBytes: 1e9, spoolDir },
     }),
   );
   const settings = apiSettings(readConfig({ API_PORT: '0', ...options.environment }));

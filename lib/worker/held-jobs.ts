@@ -3,8 +3,8 @@ import type { Job } from '../queues/queue.ts';
 import { hasSlot, JobRun, type JobRunOptions } from './job-run.ts';
 
 interface HeldJobsOptions {
-  /** Shared by all runs; `log` becomes each job's own. */
-  readonly run: Omit<JobRunOptions, 'onSlotReleased'>;
+  /** The same for all runs, except `log`: each run gets the log of its job. */
+  readonly shared: Omit<JobRunOptions, 'onSlotReleased'>;
   /** Jobs that may run at once. */
   readonly slots: number;
   readonly onSlotReleased: () => void;
@@ -12,7 +12,11 @@ interface HeldJobsOptions {
   readonly onChange: () => void;
 }
 
-/** The jobs a worker has taken and not finished: waiting for a slot, running, or being delivered. */
+/**
+ * The jobs a worker has taken and not finished: waiting for a slot, running, or with a result that is being posted.
+ *
+ * add -> #startWaiting -> #run -> JobRun.start; a released slot calls #startWaiting again.
+ */
 export class HeldJobs {
   readonly #options: HeldJobsOptions;
   /** Jobs beyond the slots: a queue may return more than it was asked for. */
@@ -31,11 +35,15 @@ export class HeldJobs {
     return this.#waiting.has(jobId) || this.#runs.has(jobId);
   }
 
-  /** Slots that no job has or waits for. */
+  /** Slots that no running job has, and no waiting job will take. */
   get freeSlots(): number {
-    let free = this.#options.slots - this.#waiting.size;
-    for (const run of this.#runs.values()) if (hasSlot(run.state)) free--;
-    return free;
+    return this.#openSlots - this.#waiting.size;
+  }
+
+  /** Slots that no running job has. */
+  get #openSlots(): number {
+    const runs = [...this.#runs.values()];
+    return this.#options.slots - runs.filter(({ state }) => hasSlot(state)).length;
   }
 
   /** Number and bytes of the results that are still to come from jobs without a slot. */
@@ -73,15 +81,14 @@ export class HeldJobs {
 
   #startWaiting(): void {
     for (const job of this.#waiting.values()) {
-      const freeSlots = this.freeSlots + this.#waiting.size;
-      if (freeSlots <= 0) return;
+      if (this.#openSlots <= 0) return;
       this.#waiting.delete(job.jobId);
       void this.#run(job);
     }
   }
 
   async #run(job: Job): Promise<void> {
-    const { run: shared, onSlotReleased } = this.#options;
+    const { shared, onSlotReleased } = this.#options;
     const run = new JobRun(job, {
       ...shared,
       log: jobLog(shared.log, job),
@@ -91,13 +98,13 @@ export class HeldJobs {
       },
     });
     this.#runs.set(job.jobId, run);
-    await run.run();
+    await run.start();
     this.#runs.delete(job.jobId);
     this.#forget(job.jobId);
   }
 
   #forget(jobId: string): void {
     this.#options.onChange();
-    this.#options.run.queue.jobEnded?.(jobId);
+    this.#options.shared.queue.jobEnded?.(jobId);
   }
 }

@@ -121,7 +121,7 @@ test('a stopped job is aborted, nothing is posted for it, and the job beside it 
   expect(await aborted.promise).toMatchObject({ code: 'job.stopped' });
   await gate.finish('j2');
   await sim.result('j2');
-  started.worker.stop();
+  started.worker.finish();
   await started.worker.done;
   expect(sim.posts.map((post) => post.ids[1])).toEqual(['j2']);
 });
@@ -180,7 +180,7 @@ test('a handler that never ends after a stop keeps its slot for a moment only', 
   await gate.finish(next);
   await sim.result(next);
   await gate.finish(ignored);
-  started.worker.stop();
+  started.worker.finish();
   await started.worker.done;
   expect(sim.violations).toEqual([]);
 });

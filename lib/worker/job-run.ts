@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts';
 import type { EncodedResult, Handler, Job, JobQueue, JobResult } from '../queues/queue.ts';
 import { settlesWithin } from '../waiting.ts';
 import type { Outbox } from './outbox.ts';
-import { Progress } from './progress-posts.ts';
+import { ProgressPosts } from './progress-posts.ts';
 import { encodeResult, resultBytes, toThrownResult, type ResultLimit } from './encode-result.ts';
 
 export interface JobRunOptions {
@@ -23,11 +23,11 @@ export interface JobRunOptions {
   readonly onSlotReleased: () => void;
 }
 
-/** `resultBytes` is 0 until the handler has returned. */
 export type RunState =
   | { readonly kind: 'running' }
+  /** `resultBytes`: size of the result; 0: not known yet, because the handler still works. */
   | { readonly kind: 'slot released'; readonly resultBytes: number }
-  | { readonly kind: 'delivering' }
+  | { readonly kind: 'posting' }
   | { readonly kind: 'stopped'; readonly hasSlot: boolean }
   | { readonly kind: 'over' };
 
@@ -36,12 +36,12 @@ export function hasSlot(state: RunState): boolean {
 }
 
 /**
- * One job, from its start until its result is delivered.
+ * One job, from its start until its result is posted.
  *
- *     running ── releaseSlot(), or the handler returned ──► slot released ── progress ended ──► delivering ──► over
- *        │                                                       │                                             ▲
- *        └── stop() ──────────────────────► stopped ◄────────────┘                                             │
- *                                              └── the handler returned, or its grace is over; no result ──────┘
+ *     running ── releaseSlot(), or the handler returned ──► slot released ── progress ended ──► posting ──► over
+ *        │                                                       │                                          ▲
+ *        └── stop() ──────────────────────► stopped ◄────────────┘                                          │
+ *                                              └── the handler returned, or its grace is over; no result ───┘
  */
 export class JobRun {
   readonly #job: Job;
@@ -49,7 +49,7 @@ export class JobRun {
   readonly #log: Logger;
   readonly #abort = new AbortController();
   readonly #stopped = Promise.withResolvers<undefined>();
-  readonly #progress: Progress;
+  readonly #progress: ProgressPosts;
   #state: RunState = { kind: 'running' };
 
   constructor(job: Job, options: JobRunOptions) {
@@ -65,7 +65,7 @@ export class JobRun {
         log.debug({ reason: describeError(error) }, 'A progress post failed and is skipped');
       }
     };
-    this.#progress = new Progress({ clock, intervalMs, post });
+    this.#progress = new ProgressPosts({ clock, intervalMs, post });
   }
 
   get state(): RunState {
@@ -74,10 +74,13 @@ export class JobRun {
 
   /** False when nothing is left to do but to post the result. */
   get isWorking(): boolean {
-    return this.#state.kind !== 'delivering' && this.#state.kind !== 'over';
+    return this.#state.kind !== 'posting' && this.#state.kind !== 'over';
   }
 
-  /** Aborts the handler. From now on nothing is posted for the job. */
+  /**
+   * Aborts the handler. From now on nothing is posted for the job. A result that is being posted is given up by the outbox;
+   * the state stays as it is until then.
+   */
   stop(reason: string): void {
     if (this.#abort.signal.aborted) return;
     const { jobId } = this.#job;
@@ -88,7 +91,7 @@ export class JobRun {
   }
 
   /** Resolves when the job is over; never rejects. */
-  async run(): Promise<void> {
+  async start(): Promise<void> {
     const { clock, limit, refreshWorker } = this.#options;
     const startedAt = clock.now();
     this.#log.info('Started.');
@@ -99,14 +102,14 @@ export class JobRun {
       const result = encodeResult({ ...returned, ...(freshWorker && { freshWorker }) }, limit);
       this.#releaseSlot(resultBytes(result.output, result));
       await this.#progress.end();
-      await this.#deliver(result, startedAt);
+      if (!this.#abort.signal.aborted) await this.#postResult(result, startedAt);
     } else {
       // A handler that ignores its signal keeps its slot for a moment only; its late result is not used.
       const progressEnded = this.#progress.end();
       await settlesWithin(handling, { ms: STOP_GRACE_MS, clock });
       await progressEnded;
-      this.#log.info('Job stopped.');
     }
+    if (this.#state.kind === 'stopped') this.#log.info('Job stopped.');
     this.#become({ kind: 'over' });
   }
 
@@ -126,26 +129,26 @@ export class JobRun {
     }
   }
 
-  async #deliver(result: EncodedResult, startedAt: number): Promise<void> {
-    if (this.#abort.signal.aborted) {
-      this.#log.info('Job stopped.');
-      return;
-    }
+  async #postResult(result: EncodedResult, startedAt: number): Promise<void> {
     const { outbox, clock } = this.#options;
     const ranMs = clock.now() - startedAt;
-    this.#become({ kind: 'delivering' });
-    const fate = await outbox.deliver({ jobId: this.#job.jobId, result, log: this.#log });
+    this.#become({ kind: 'posting' });
+    const fate = await outbox.post({ jobId: this.#job.jobId, result, log: this.#log });
     const postMs = clock.now() - startedAt - ranMs;
     const bytes = resultBytes(result.output, result);
     const failed = result.error !== undefined;
     this.#log.info({ fate, failed, bytes, ranMs, postMs }, 'Finished.');
   }
 
-  #releaseSlot(bytes: number): void {
+  /**
+   * Called twice when the handler released its slot early: the second call brings the size of the result.
+   * @param resultBytes 0: not known yet.
+   */
+  #releaseSlot(resultBytes: number): void {
     const { kind } = this.#state;
     if (kind === 'stopped') this.#become({ kind, hasSlot: false });
-    else if (kind === 'running' || bytes > 0) {
-      this.#become({ kind: 'slot released', resultBytes: bytes });
+    else if (kind === 'running' || resultBytes > 0) {
+      this.#become({ kind: 'slot released', resultBytes });
     }
   }
 

@@ -69,7 +69,7 @@ test('through a minute of refusals the job stays held, others go on, and the res
   await using started = await TestWorker.start(sim.env, {
     handler: echo,
     clock,
-    delivery: { timeoutMs: 600_000 },
+    posting: { timeoutMs: 600_000 },
     onJobsChange: (jobIds) => jobIds.forEach((jobId) => heard.add(jobId)),
   });
   sim.submit('hi', { id: 'patient' });
@@ -151,7 +151,7 @@ test('when too many results wait, no more jobs are taken until one is delivered'
   await using _ = await TestWorker.start(sim.env, {
     handler: gate.handler,
     clock: new InstantClock(),
-    delivery: { backlog: 2, timeoutMs: Infinity },
+    posting: { backlog: 2, timeoutMs: Infinity },
   });
   const jobIds = [1, 2, 3].map((input) => sim.submit(input));
   await gate.finish(jobIds[0]!);
@@ -172,7 +172,7 @@ test('when too many bytes of results wait, no more jobs are taken', async () => 
   await using _ = await TestWorker.start(sim.env, {
     handler: () => 'x'.repeat(2000),
     clock: new InstantClock(),
-    delivery: { backlogBytes: 1000, timeoutMs: Infinity },
+    posting: { backlogBytes: 1000, timeoutMs: Infinity },
   });
   const jobIds = [sim.submit(1), sim.submit(2)];
   await sim.until(() => sim.posts.length >= 3);
@@ -194,7 +194,7 @@ test('a result that a killed worker could not post is posted by the next one, wi
   expect(await filesIn(first.spoolDir)).toHaveLength(1);
   heal();
   const { spoolDir } = first;
-  await using _ = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  await using _ = await TestWorker.start(sim.env, { handler: echo, posting: { spoolDir } });
   expect((await sim.result(jobId)).bodyText).toBe('{"output":"hi"}');
   await nothingIn(spoolDir);
 });
@@ -215,7 +215,7 @@ test('a result left on disk whose job was taken again first is dropped, not post
   await using second = await TestWorker.start(sim.env, {
     handler: gate.handler,
     queue,
-    delivery: { spoolDir },
+    posting: { spoolDir },
   });
   await nothingIn(spoolDir);
   await gate.finish(jobId, 'new');
@@ -241,7 +241,7 @@ test('results written to disk before format 2 are posted as they were', async ()
     const name = createHash('sha256').update(jobId).digest('hex');
     await writeFile(join(spoolDir, `${name}.result`), `${header}\n${body}`);
   }
-  await using _ = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  await using _ = await TestWorker.start(sim.env, { handler: echo, posting: { spoolDir } });
   await sim.until(() => sim.posts.length === 3);
   for (const [jobId, body] of Object.entries(bodies)) {
     expect(postsOf(sim, jobId).map((post) => post.bodyText)).toEqual([body]);
@@ -254,7 +254,7 @@ test('when the folder cannot be written there is a warning, and the result still
   sim.faults.next('job-done', { status: 503 });
   await using started = await TestWorker.start(sim.env, {
     handler: echo,
-    delivery: { spoolDir: '/dev/null/results' },
+    posting: { spoolDir: '/dev/null/results' },
   });
   await sim.result(sim.submit('hi'));
   expect(started.messages('WARN')).toContain('An undelivered result could not be written to disk');
@@ -269,7 +269,7 @@ test('files in the folder that cannot be read are removed with a warning', async
   await writeFile(join(spoolDir, 'b.result'), '{"jobId":"j","isStream":false,"bytes":7}\n{"ou');
   await writeFile(join(spoolDir, 'c.result'), '{"version":3,"jobId":"k"}\n"from a later worker"');
   await writeFile(join(spoolDir, 'note.txt'), 'somebody else keeps this here');
-  await using second = await TestWorker.start(sim.env, { handler: echo, delivery: { spoolDir } });
+  await using second = await TestWorker.start(sim.env, { handler: echo, posting: { spoolDir } });
   while ((await filesIn(spoolDir)).length > 1) await second.lines.first(() => true);
   expect(await filesIn(spoolDir)).toEqual(['note.txt']);
   expect(sim.posts).toHaveLength(0);

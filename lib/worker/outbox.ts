@@ -45,7 +45,7 @@ export type Fate = 'delivered' | 'refused' | 'kept' | 'lost';
  */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #deliveries = new Map<string, Delivery>();
+  readonly #postings = new Map<string, Posting>();
   /** Uplinks are narrow: more posts at once would only make each of them slower. */
   readonly #postSlots = pLimit(8);
   readonly #changed = new Notifier();
@@ -58,35 +58,35 @@ export class Outbox {
 
   /** Jobs whose result is not delivered yet. */
   get jobIds(): string[] {
-    return [...this.#deliveries.keys()];
+    return [...this.#postings.keys()];
   }
 
   has(jobId: string): boolean {
-    return this.#deliveries.has(jobId);
+    return this.#postings.has(jobId);
   }
 
   /** Whether too many results wait, counting those of `unposted`: jobs that are about to end. */
   isFull(unposted: { readonly count: number; readonly bytes: number } = NOTHING): boolean {
     const { backlog, backlogBytes } = this.#options;
     return (
-      this.#deliveries.size + unposted.count >= backlog ||
+      this.#postings.size + unposted.count >= backlog ||
       this.#bytes + unposted.bytes >= backlogBytes
     );
   }
 
   /** Resolves when nothing more can be done for the result. Never rejects. */
-  async deliver(parcel: Parcel): Promise<Fate> {
+  async post(parcel: Parcel): Promise<Fate> {
     const { jobId, result } = parcel;
     const bytes = resultBytes(result.output, result);
-    const delivery = new Delivery(parcel, this.#options.spool);
-    if (this.#isAborted) delivery.abort();
-    this.#deliveries.set(jobId, delivery);
+    const posting = new Posting(parcel, this.#options.spool);
+    if (this.#isAborted) posting.abort();
+    this.#postings.set(jobId, posting);
     this.#bytes += bytes;
     this.#options.onChange();
     try {
-      return await this.#run(delivery);
+      return await this.#postOrReplace(posting);
     } finally {
-      this.#deliveries.delete(jobId);
+      this.#postings.delete(jobId);
       this.#bytes -= bytes;
       this.#changed.notify();
       this.#options.onChange();
@@ -95,16 +95,16 @@ export class Outbox {
 
   /** The platform no longer wants the result of this job. */
   drop(jobId: string): void {
-    const delivery = this.#deliveries.get(jobId);
-    if (!delivery) return;
-    delivery.isUnwanted = true;
-    delivery.abort();
+    const posting = this.#postings.get(jobId);
+    if (!posting) return;
+    posting.isUnwanted = true;
+    posting.abort();
   }
 
   /** Waits for all results, but at most `graceMs`; undelivered results stay on disk. */
   async close(graceMs: number): Promise<void> {
     const isEmpty = async () => {
-      while (this.#deliveries.size > 0) await this.#changed.notified();
+      while (this.#postings.size > 0) await this.#changed.notified();
     };
     const emptied = isEmpty();
     const inTime = await settlesWithin(emptied, { ms: graceMs, clock: this.#options.clock });
@@ -115,37 +115,37 @@ export class Outbox {
   /** Stops posting; results that are undelivered, or come later, stay on disk. */
   abort(): void {
     this.#isAborted = true;
-    for (const delivery of this.#deliveries.values()) delivery.abort();
+    for (const posting of this.#postings.values()) posting.abort();
   }
 
   /** Posts the result, and a small failure in its place if the platform refuses it for good. */
-  async #run(delivery: Delivery): Promise<Fate> {
-    const { log, result } = delivery;
-    const error = await this.#post(delivery);
-    if (!error) return delivery.end('delivered');
-    if (delivery.isUnwanted) return delivery.end('lost');
-    if (delivery.signal.aborted) return delivery.keep();
+  async #postOrReplace(posting: Posting): Promise<Fate> {
+    const { log, result } = posting;
+    const error = await this.#tryToPost(posting);
+    if (!error) return posting.end('delivered');
+    if (posting.isUnwanted) return posting.end('lost');
+    if (posting.signal.aborted) return posting.keep();
     if (isWorkerError(error, 'platform.job_unknown')) {
       log.warn({ reason: error.message }, 'The result is given up: the job is gone');
-      return delivery.end('lost');
+      return posting.end('lost');
     }
     if (isWorkerError(error, 'platform.post_refused')) {
       const bytes = resultBytes(result.output, result);
       const reason = error.message;
       log.error({ reason, bytes }, 'The platform refused the result');
-      if (delivery.isRefusal) return delivery.end('lost');
-      delivery.refuse(toRefusedResult(bytes, { reason, ...this.#options.limit }));
-      const fate = await this.#run(delivery);
+      if (posting.isRefusal) return posting.end('lost');
+      posting.refuse(toRefusedResult(bytes, { reason, ...this.#options.limit }));
+      const fate = await this.#postOrReplace(posting);
       return fate === 'delivered' ? 'refused' : fate;
     }
     log.error({ reason: describeError(error) }, 'The result could not be posted in time');
-    return delivery.keep();
+    return posting.keep();
   }
 
   /** Posts until the queue has the result. Returns the error that ended the attempts, if any. */
-  async #post(delivery: Delivery): Promise<unknown> {
+  async #tryToPost(posting: Posting): Promise<unknown> {
     const { queue, clock, timeoutMs } = this.#options;
-    const { jobId, result, signal, log } = delivery;
+    const { jobId, result, signal, log } = posting;
     const giveUpAt = clock.now() + timeoutMs;
     const attempt = () =>
       this.#postSlots(() => queue.post(jobId, { kind: 'result', result }, { signal }));
@@ -161,7 +161,7 @@ export class Outbox {
           const level = attempt === 1 ? 'warn' : 'debug';
           const reason = describeError(error);
           log[level]({ reason, attempt, delayMs }, 'Posting the result failed; it is retried');
-          await delivery.write();
+          await posting.write();
         },
       });
       return undefined;
@@ -173,8 +173,8 @@ export class Outbox {
 
 const NOTHING = { count: 0, bytes: 0 };
 
-/** The delivery of one result, and its copy on disk. */
-class Delivery {
+/** The posting of one result, and its copy on disk. */
+class Posting {
   readonly jobId: string;
   readonly log: Logger;
   readonly signal: AbortSignal;

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { ManualClock } from '../clock.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job, JobContext } from '../queues/queue.ts';
-import { Progress } from './progress-posts.ts';
+import { ProgressPosts } from './progress-posts.ts';
 import { Events, InstantClock, TestWorker } from './test-worker.ts';
 
 function startProgress(intervalMs = 1000) {
@@ -15,7 +15,7 @@ function startProgress(intervalMs = 1000) {
       release.push(resolve);
       signal.addEventListener('abort', () => resolve());
     });
-  return { clock, posted, release, progress: new Progress({ clock, intervalMs, post }) };
+  return { clock, posted, release, progress: new ProgressPosts({ clock, intervalMs, post }) };
 }
 
 test('progress is posted in order, before the result and never after it', async () => {

@@ -16,7 +16,7 @@ interface ProgressOptions {
  * RunPod takes progress that arrives after the result for the state of the job, which is then in progress for ever. So the
  * result may only be posted when {@link end} has resolved.
  */
-export class Progress {
+export class ProgressPosts {
   readonly #options: ProgressOptions;
   readonly #ended = new AbortController();
   readonly #posting = new AbortController();
@@ -50,7 +50,7 @@ export class Progress {
     const { clock, intervalMs, post } = this.#options;
     const { signal } = this.#ended;
     while (this.#latest && (await pause(this.#dueAt - clock.now(), { clock, signal }))) {
-      const { value } = this.#latest;
+      const { value } = this.#latest; // read after the pause: a newer value may have come
       this.#latest = undefined;
       this.#dueAt = clock.now() + intervalMs;
       await post(value, this.#posting.signal);

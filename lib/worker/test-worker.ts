@@ -104,9 +104,9 @@ export function queueSettings(environment: Environment): Omit<RunpodQueueOptions
   };
 }
 
-export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'delivery' | 'handler'>> {
+export interface TestWorkerOptions extends Partial<Omit<WorkerOptions, 'posting' | 'handler'>> {
   readonly handler: TestHandler;
-  readonly delivery?: Partial<WorkerOptions['delivery']>;
+  readonly posting?: Partial<WorkerOptions['posting']>;
   readonly queueOptions?: Partial<RunpodQueueOptions>;
   /** ERROR messages that the test expects; any other one fails it. */
   readonly expectedErrors?: readonly string[];
@@ -139,7 +139,7 @@ export class TestWorker implements AsyncDisposable {
       maxResultBytes: 20_000_000,
       ...options,
       handler: toHandler(options.handler),
-      delivery: { ...DELIVERY, spoolDir, ...options.delivery },
+      posting: { ...POSTING, spoolDir, ...options.posting },
     });
   }
 
@@ -164,7 +164,7 @@ export class TestWorker implements AsyncDisposable {
   }
 }
 
-const DELIVERY = { timeoutMs: 60_000, backlog: 32, backlogBytes: 200_000_000, drainMs: 5000 };
+const POSTING = { timeoutMs: 60_000, backlog: 32, backlogBytes: 200_000_000, drainMs: 5000 };
 
 /** A clock whose timers fire at once: each moves the clock forward and is recorded. For tests about the length of delays. */
 export class InstantClock implements Clock {

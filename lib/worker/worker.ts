@@ -23,7 +23,7 @@ export interface WorkerOptions {
   readonly maxResultBytes: number;
   /** Advice for a result that is too large; ends the message. */
   readonly tooLargeHint?: string;
-  readonly delivery: DeliverySettings;
+  readonly posting: PostingSettings;
   /**
    * Every result asks for a fresh worker, and this one takes no more jobs after its first. There is one slot then,
    * whatever `slots` says: the platform would stop the worker under a second job.
@@ -33,7 +33,7 @@ export interface WorkerOptions {
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
 }
 
-interface DeliverySettings {
+interface PostingSettings {
   /** How long posting a result is retried. */
   readonly timeoutMs: number;
   /** Undelivered results, and bytes of them, at which no more jobs are taken. */
@@ -41,7 +41,7 @@ interface DeliverySettings {
   readonly backlogBytes: number;
   /** Folder that keeps undelivered results for the next start. */
   readonly spoolDir: string;
-  /** How long a stopping worker waits for its last results to be posted; 30 s when left out. */
+  /** How long a finishing worker waits for its last results to be posted; 30 s when left out. */
   readonly drainMs?: number;
 }
 
@@ -51,9 +51,12 @@ export function startWorker(options: WorkerOptions): Worker {
 }
 
 /**
- * Takes jobs while slots are free, runs them, and delivers their results.
+ * Takes jobs while slots are free, runs them, and posts their results.
  *
- *     taking ── stop() ──► last poll ── 300 ms ──► finishing ── no job runs ──► draining ── posted, or on disk ──► done
+ *     taking ── finish() ──► last poll ── 300 ms ──► finishing ── no job runs ──► draining ── posted, or on disk ──► done
+ *               #finishing                #polling                                            #ended
+ *
+ * Below an arrow is the controller that is aborted there.
  */
 export class Worker implements AsyncDisposable {
   /** Resolves when the worker has ended and nothing of it is left running. */
@@ -67,35 +70,35 @@ export class Worker implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #jobs: HeldJobs;
   readonly #changed = new Notifier();
-  /** Aborted by `stop`: no more jobs are taken, delays are cut short. */
-  readonly #stopping = new AbortController();
+  /** Aborted by `finish`: no more jobs are taken, delays are cut short. */
+  readonly #finishing = new AbortController();
   /** Aborted when the open poll has to end. */
   readonly #polling = new AbortController();
   /** Aborted when no job is held any more. */
-  readonly #finished = new AbortController();
-  /** Jobs taken while the results on disk are still being read. */
+  readonly #ended = new AbortController();
+  /** Ids of jobs taken before all old results on disk were looked at; undefined afterwards. */
   #takenEarly: Set<string> | undefined = new Set();
 
   constructor(options: WorkerOptions) {
-    const { queue, handler, log, delivery, refreshWorker = false } = options;
+    const { queue, handler, log, posting, refreshWorker = false } = options;
     const { clock = systemClock, progressIntervalMs } = options;
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
     const limit = { maxBytes: options.maxResultBytes, hint: options.tooLargeHint };
     this.#limit = limit;
-    this.#spool = new Spool({ dir: delivery.spoolDir, log, clock });
+    this.#spool = new Spool({ dir: posting.spoolDir, log, clock });
     const onChange = () => {
       this.#changed.notify();
       options.onJobsChange?.(this.jobIds);
     };
-    const outbox = new Outbox({ ...delivery, queue, clock, spool: this.#spool, limit, onChange });
+    const outbox = new Outbox({ ...posting, queue, clock, spool: this.#spool, limit, onChange });
     this.#outbox = outbox;
     this.#jobs = new HeldJobs({
-      run: { queue, handler, outbox, clock, log, progressIntervalMs, limit, refreshWorker },
+      shared: { queue, handler, outbox, clock, log, progressIntervalMs, limit, refreshWorker },
       slots: refreshWorker ? 1 : options.slots,
       onSlotReleased: () => {
-        if (refreshWorker) this.stop();
+        if (refreshWorker) this.finish();
         this.#changed.notify();
       },
       onChange,
@@ -114,16 +117,16 @@ export class Worker implements AsyncDisposable {
   }
 
   /** Takes no more jobs. The worker ends when the jobs it holds are done and their results posted or on disk. */
-  stop(): void {
-    if (this.#isStopping) return;
+  finish(): void {
+    if (this.#isFinishing) return;
     this.#log.info({ held: this.jobIds.length }, 'No more jobs are taken');
-    this.#stopping.abort();
+    this.#finishing.abort();
     this.#changed.notify();
   }
 
   /** Ends as soon as possible: running jobs are aborted and get no result; undelivered results stay on disk. */
   kill(): void {
-    this.stop();
+    this.finish();
     this.#polling.abort();
     for (const jobId of this.#jobs.jobIds) {
       if (!this.#outbox.has(jobId)) this.#jobs.stop(jobId, 'the worker is ending');
@@ -137,26 +140,26 @@ export class Worker implements AsyncDisposable {
   }
 
   async #live(): Promise<void> {
-    const stops = this.#watchStops();
-    const leftovers = this.#postLeftovers();
-    const stopped = once(this.#stopping.signal, 'abort');
+    const watchingStops = this.#watchStops();
+    const postingLeftovers = this.#postLeftovers();
+    const finishCalled = once(this.#finishing.signal, 'abort');
     const taking = this.#takeJobs();
-    await Promise.race([taking, stopped]);
+    await Promise.race([taking, finishCalled]);
     // A job that is already on its way cannot be handed back: the open poll gets a moment to bring it.
     await settlesWithin(taking, { ms: LAST_POLL_MS, clock: this.#clock });
     this.#polling.abort();
     await taking;
     while (this.#jobs.areWorking) await this.#changed.notified();
-    await this.#outbox.close(this.#options.delivery.drainMs ?? DRAIN_MS);
+    await this.#outbox.close(this.#options.posting.drainMs ?? DRAIN_MS);
     while (this.#jobs.jobIds.length > 0) await this.#changed.notified();
-    this.#finished.abort();
-    await Promise.all([stops, leftovers]);
+    this.#ended.abort();
+    await Promise.all([watchingStops, postingLeftovers]);
     this.#log.info('The worker has ended');
   }
 
   /**
    * Polls as long as slots are free. A job never waits for a delay: the next poll begins the moment a slot is free, and
-   * right after a poll that the platform has held. Delays follow only a poll that failed or was answered at once without
+   * right after a long poll. Delays follow only a poll that failed or was answered at once without
    * a job.
    */
   async #takeJobs(): Promise<void> {
@@ -171,8 +174,8 @@ export class Worker implements AsyncDisposable {
         const taken = await this.#options.queue.take({ limit, busy, signal });
         failed.reset();
         const newJobs = taken.filter((one) => this.#accept(one));
-        const wasHeld = this.#clock.now() - startedAt >= HELD_POLL_MS;
-        if (newJobs.length > 0 || wasHeld) empty.reset();
+        const wasLongPoll = this.#clock.now() - startedAt >= LONG_POLL_MS;
+        if (newJobs.length > 0 || wasLongPoll) empty.reset();
         else delayMs = empty.next();
       } catch (error) {
         if (signal.aborted) return;
@@ -180,13 +183,13 @@ export class Worker implements AsyncDisposable {
         delayMs = Math.max(failed.next(), retryAfterMs ?? 0);
         this.#log.warn({ reason: describeError(error), delayMs }, 'Taking jobs failed');
       }
-      await pause(delayMs, { clock: this.#clock, signal: this.#stopping.signal });
+      await pause(delayMs, { clock: this.#clock, signal: this.#finishing.signal });
     }
   }
 
-  /** Waits until at least one job may be taken. 0 when the worker is stopped. */
+  /** Waits until at least one job may be taken. 0 when the worker is finishing. */
   async #freeSlots(): Promise<number> {
-    while (!this.#isStopping) {
+    while (!this.#isFinishing) {
       const { freeSlots, unposted } = this.#jobs;
       if (freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
       await this.#changed.notified();
@@ -202,7 +205,7 @@ export class Worker implements AsyncDisposable {
       log.warn({ reason: problem }, 'The queue handed over something that is not a job');
       if (jobId === undefined || this.#isHeld(jobId)) return false;
       const result = encodeResult({ error: toJobError('input.missing', problem) }, this.#limit);
-      void this.#outbox.deliver({ jobId, result, log });
+      void this.#outbox.post({ jobId, result, log });
       return false;
     }
     const { job } = taken;
@@ -222,23 +225,24 @@ export class Worker implements AsyncDisposable {
    */
   async #postLeftovers(): Promise<void> {
     for await (const { jobId, result } of this.#spool.leftovers()) {
-      while (this.#outbox.isFull() && !this.#isStopping) await this.#changed.notified();
-      if (this.#isStopping) return;
+      while (this.#outbox.isFull() && !this.#isFinishing) await this.#changed.notified();
+      if (this.#isFinishing) return;
       const log = jobLog(this.#log, { jobId });
-      if (this.#outbox.has(jobId)) continue; // the file may hold the new result already
+      // A new result of this job is being posted; its file has the same name and must stay.
+      if (this.#outbox.has(jobId)) continue;
       if (this.#isHeld(jobId) || this.#takenEarly?.has(jobId)) {
         await this.#spool.remove(jobId);
         log.info('A result of an earlier worker is dropped: its job runs again');
       } else {
         log.info('A result of an earlier worker is posted');
-        void this.#outbox.deliver({ jobId, result, log, isOnDisk: true });
+        void this.#outbox.post({ jobId, result, log, isOnDisk: true });
       }
     }
     this.#takenEarly = undefined;
   }
 
   async #watchStops(): Promise<void> {
-    const { signal } = this.#finished;
+    const { signal } = this.#ended;
     try {
       for await (const jobIds of this.#options.queue.stops?.(signal) ?? []) {
         for (const jobId of jobIds) {
@@ -255,13 +259,13 @@ export class Worker implements AsyncDisposable {
     return this.#jobs.has(jobId) || this.#outbox.has(jobId);
   }
 
-  get #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
+  get #isFinishing(): boolean {
+    return this.#finishing.signal.aborted;
   }
 }
 
-/** How long a poll that is open when the worker stops may still bring a job. */
+/** How long a poll that is open when `finish` is called may still bring a job. */
 const LAST_POLL_MS = 300;
-/** A poll that took this long was held by the platform, which expects the next one at once. */
-const HELD_POLL_MS = 250;
+/** The platform kept a poll that took this long open on purpose, and expects the next one at once. */
+const LONG_POLL_MS = 250;
 const DRAIN_MS = 30_000;

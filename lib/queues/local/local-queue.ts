@@ -30,7 +30,8 @@ interface Submission extends SubmitOptions {
 export class LocalQueue implements JobQueue {
   readonly #capacity: number;
   readonly #waiting = new Map<string, Submission>();
-  readonly #running = new Map<string, Submission>();
+  /** Taken jobs whose submitter still waits for the result. */
+  readonly #awaited = new Map<string, Submission>();
   /** Ids of jobs that the worker still holds: a job that was told to stop may take its time. */
   readonly #held = new Set<string>();
   readonly #toStop: string[] = [];
@@ -48,7 +49,7 @@ export class LocalQueue implements JobQueue {
 
   /** Whether one more job would be refused. */
   get isFull(): boolean {
-    return this.#waiting.size + this.#running.size >= this.#capacity;
+    return this.#waiting.size + this.#awaited.size >= this.#capacity;
   }
 
   /**
@@ -59,7 +60,7 @@ export class LocalQueue implements JobQueue {
     const { signal } = options;
     const { jobId } = job;
     signal?.throwIfAborted();
-    if (this.#waiting.has(jobId) || this.#running.has(jobId)) {
+    if (this.#waiting.has(jobId) || this.#awaited.has(jobId)) {
       throw new TypeError(`Job ${jobId} is there already; every job needs an id of its own`);
     }
     if (this.isFull) {
@@ -69,7 +70,7 @@ export class LocalQueue implements JobQueue {
     const result = Promise.withResolvers<EncodedResult>();
     const stop = () => {
       this.#waiting.delete(jobId);
-      if (this.#running.delete(jobId)) this.#toStop.push(jobId);
+      if (this.#awaited.delete(jobId)) this.#toStop.push(jobId);
       this.#changed.notify();
       result.reject(signal?.reason);
     };
@@ -86,7 +87,7 @@ export class LocalQueue implements JobQueue {
     for (const submission of taken) {
       const { jobId } = submission.job;
       this.#waiting.delete(jobId);
-      this.#running.set(jobId, submission);
+      this.#awaited.set(jobId, submission);
       this.#held.add(jobId);
       submission.onTaken?.();
     }
@@ -94,10 +95,10 @@ export class LocalQueue implements JobQueue {
   }
 
   previewListener(jobId: string): SubmitOptions['onPreview'] {
-    const submission = this.#running.get(jobId);
+    const submission = this.#awaited.get(jobId);
     if (!submission?.onPreview) return undefined;
     return (image) => {
-      if (this.#running.get(jobId) === submission) submission.onPreview?.(image);
+      if (this.#awaited.get(jobId) === submission) submission.onPreview?.(image);
     };
   }
 
@@ -108,7 +109,7 @@ export class LocalQueue implements JobQueue {
 
   async post(jobId: string, update: JobUpdate): Promise<void> {
     await Promise.resolve(); // a handler's progress must not run the submitter's code within the same call
-    const submission = this.#running.get(jobId);
+    const submission = this.#awaited.get(jobId);
     if (!submission) {
       throw new WorkerError('platform.job_unknown', `Nobody waits for job ${jobId} any more`);
     }
@@ -117,7 +118,7 @@ export class LocalQueue implements JobQueue {
         submission.onProgress?.(update.value);
         break;
       case 'result':
-        this.#running.delete(jobId);
+        this.#awaited.delete(jobId);
         submission.result.resolve(update.result);
     }
   }

@@ -6,15 +6,15 @@ import { Gate, TestWorker } from './test-worker.ts';
 
 const echo = (job: Job) => job.input.value();
 
-test('a worker that is stopped while a job runs finishes it, posts its result and takes no more', async () => {
+test('a worker that is told to finish while a job runs finishes it, posts its result and takes no more', async () => {
   await using sim = await startRunpodSimulator();
   const gate = new Gate();
   await using started = await TestWorker.start(sim.env, { handler: gate.handler });
   const jobId = sim.submit(1);
   sim.submit('for another worker');
   await gate.started.count(1);
-  started.worker.stop();
-  started.worker.stop();
+  started.worker.finish();
+  started.worker.finish();
   await gate.finish(jobId);
   await started.worker.done;
   expect(sim.job(jobId)?.output).toBe('done');
@@ -22,37 +22,37 @@ test('a worker that is stopped while a job runs finishes it, posts its result an
   expect(started.worker.jobIds).toEqual([]);
 });
 
-test('an idle worker that is stopped leaves its open poll after 300 ms and ends', async () => {
+test('an idle worker that is told to finish leaves its open poll after 300 ms and ends', async () => {
   await using sim = await startRunpodSimulator();
   const clock = new ManualClock();
   const asked = sim.nextTake();
   await using started = await TestWorker.start(sim.env, { handler: echo, clock });
   await asked;
-  started.worker.stop();
+  started.worker.finish();
   while (clock.sleepers === 0) await Promise.resolve();
   clock.advance(300);
   await started.worker.done;
   expect(sim.takes).toHaveLength(1);
 });
 
-test('a job that arrives just after the worker was stopped is run and posted', async () => {
+test('a job that arrives just after the worker was told to finish is run and posted', async () => {
   await using sim = await startRunpodSimulator();
   const asked = sim.nextTake();
   await using started = await TestWorker.start(sim.env, { handler: echo });
   await asked;
-  started.worker.stop();
+  started.worker.finish();
   const jobId = sim.submit('late');
   await started.worker.done;
   expect(sim.job(jobId)?.output).toBe('late');
 });
 
-test('a worker that is stopped while its takes fail does not wait for the next take', async () => {
+test('a worker that is told to finish while its takes fail does not wait for the next take', async () => {
   await using sim = await startRunpodSimulator();
   sim.faults.next('job-take', { status: 429 });
   const clock = new ManualClock(); // nobody moves it
   await using started = await TestWorker.start(sim.env, { handler: echo, clock });
   await started.lines.first((line) => line.message === 'Taking jobs failed');
-  started.worker.stop();
+  started.worker.finish();
   await started.worker.done;
   expect(sim.takes).toHaveLength(1);
 });
@@ -62,11 +62,11 @@ test('results that cannot be posted while the worker ends stay on disk, with a w
   sim.faults.whenever(({ route }) => (route === 'job-done' ? 'hang' : undefined));
   await using started = await TestWorker.start(sim.env, {
     handler: echo,
-    delivery: { drainMs: 1 },
+    posting: { drainMs: 1 },
   });
   const jobId = sim.submit('hi');
   await sim.until(() => sim.posts.length === 1);
-  started.worker.stop();
+  started.worker.finish();
   await started.worker.done;
   const line = await started.lines.first(({ level }) => level === 'WARN');
   expect(line).toMatchObject({
