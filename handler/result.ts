@@ -1,5 +1,6 @@
 import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
+import { withoutPaths } from '../lib/http/redact.ts';
 import type { Logger } from '../lib/log.ts';
 import { toJobError, type JobError, type JobResult } from '../lib/queues/queue.ts';
 import { VERSION } from '../lib/version.ts';
@@ -30,7 +31,7 @@ export interface ResultParts {
 /** The result of a prompt that has ended, in the shapes clients know: see `docs/switching.md`. */
 export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult {
   const { outputs, expect, fileCounts = { listed: 0, fetched: 0 }, extras = {} } = parts;
-  const errors = [...outcome.problems, ...parts.problems];
+  const errors = [...outcome.problems, ...parts.problems].map(shownToCaller);
   const failed = (code: ErrorCode, message: string, details: readonly string[]): JobResult => {
     const output = { ...withoutEmpty({ details }), ...withoutEmpty(outputs), ...extras };
     const error = toJobError(code, message);
@@ -41,7 +42,7 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
   if (outcome.ending === 'interrupted') {
     const message = outcome.problems.at(-1) ?? 'Workflow execution interrupted';
     const details = [...outcome.problems.slice(0, -1), ...parts.problems];
-    return failed('comfy.interrupted', message, details);
+    return failed('comfy.interrupted', message, details.map(shownToCaller));
   }
   const missing = describeMissing(outputs, expect);
   if (missing !== undefined) return failed('output.too_few', missing, errors);
@@ -55,6 +56,9 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
     return { output: { status: 'success_no_images', images: [], ...extras } };
   return failed(codeOfLoss(outcome, fileCounts), 'Job processing failed', errors);
 }
+
+/** A problem without folders of the server. Nodes and libraries quote them. */
+const shownToCaller = (problem: string) => withoutPaths(problem);
 
 /** Where the files were lost: in ComfyUI, on the way from there, or on the way to a store. */
 function codeOfLoss(
@@ -77,7 +81,7 @@ export function toFailure(
   const hasFiles = Object.keys(withoutEmpty(outputs)).length > 0;
   const failed = (jobError: JobError, details: readonly string[] = []): JobResult => {
     const output = {
-      ...withoutEmpty({ details: [...details, ...problems] }),
+      ...withoutEmpty({ details: [...details, ...problems].map(shownToCaller) }),
       ...withoutEmpty(outputs),
       ...(hasFiles && extras),
     };

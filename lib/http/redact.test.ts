@@ -44,7 +44,77 @@ test.each([
   'models/checkpoints/a.safetensors is not installed',
   './a/b or ../a/b',
   'image/png, 24/7, and/or, 12/31/2026',
+  'Failed to fetch image data for a.png from /view endpoint. Cause: 404',
+  'Node 4 (Load): image "sub/a.png" is not there; sent: "sub/b.png"',
+  '400 Client Error: Bad Request for url: http://comfy.internal:8188/upload/image',
+  'see https://docs.example/a/b/c#d/e and s3://bucket/a/b/c.png',
 ])('%s stays as it is', (text) => expect(withoutPaths(text)).toBe(text));
+
+/** Each with a folder called `secret`, and a last part. */
+const PATHS = [
+  '/secret/x.png',
+  '/comfyui/secret/x.png',
+  '/srv/secret/.cache/x-1_2.safetensors',
+  '/srv/secret/a/../b/./x.py',
+  '/srv/secret/v1.5/x',
+  '/srv/secret (copy)/x.png',
+  '/srv/secret(1)/x.png',
+  '/srv/my secret/x.png',
+  '/srv/my secret models/x.png',
+  '/srv/данные/secret/x.png',
+  '/srv/secret/@eaDir/x+y=z,1;2.png',
+  '/proc/1/secret/fd/3',
+  '//server/secret/x.png',
+  'file:///srv/secret/x.png',
+  'file:/srv/secret/x.png',
+  'C:\\secret\\x.png',
+  'C:\\Users\\secret\\AppData\\x.png',
+  'C:\\Program Files\\secret things\\x.png',
+  'D:/models/secret/x.ckpt',
+  '\\\\server\\secret\\x.png',
+  '\\\\?\\C:\\secret\\x.png',
+  'C:\\\\Users\\\\secret\\\\x.png',
+];
+
+/** Texts as libraries write them; `@` is the path. */
+const TEXTS = [
+  '@',
+  "cannot identify image file '@'",
+  'cannot identify image file "@"',
+  'cannot identify image file `@`',
+  "[Errno 2] No such file or directory: '@'",
+  "ENOENT: no such file or directory, open '@'",
+  "OSError: [Errno 28] No space left on device: b'@'",
+  "'@' -> '@'",
+  "PosixPath('@')",
+  "<_io.BufferedReader name='@'>",
+  'Traceback (most recent call last):\n  File "@", line 3, in f\n    raise ValueError(path)',
+  '**** ERROR: Saving image outside the output folder is not allowed.\n full_output_folder: @\n         output_dir: @\n         commonpath: @',
+  'path=@',
+  '--output-directory=@ --listen',
+  '{"path":"@","line":3}',
+  '{\\"path\\":\\"@\\"}',
+  '(@)',
+  '[@]',
+  '[Errno 2]@',
+  '<@>',
+  'line (3):@',
+  'a: @: Permission denied',
+  'first,@;@|@',
+  '“@” and «@»',
+  'from http://127.0.0.1:8188/view to @',
+  'http://127.0.0.1:8188/view?file=@',
+  'image/png at @\nand 24/7 at @\tor @',
+];
+
+test.each(TEXTS)('no form of a path shows its folders in: %s', (text) => {
+  for (const path of PATHS) {
+    const shown = withoutPaths(text.replaceAll('@', () => path));
+    expect(shown).not.toMatch(/secret/);
+    expect(withoutPaths(shown)).toBe(shown);
+    expect(shown).toContain(text.split('@', 1)[0]);
+  }
+});
 
 test('folders can be left out without a mark', () => {
   expect(withoutPaths("cannot open '/opt/comfyui/models/x.bin'", '')).toBe("cannot open 'x.bin'");
@@ -53,6 +123,8 @@ test('folders can be left out without a mark', () => {
 test('a long text of slashes is read in no time', () => {
   const text = `file:${'/'.repeat(300_000)} ${'-/'.repeat(300_000)} ${"'/".repeat(300_000)}`;
   expect(withoutPaths(text)).toMatch(/^file:/);
+  for (const part of ['a', 'a b ', '"/', 'C:\\', 'a:/', '/a b', '(/', '\\a ', 'http://'])
+    expect(typeof withoutPaths(part.repeat(100_000))).toBe('string');
 });
 
 test.each([

@@ -14,18 +14,39 @@ export function redactUrl(url: URL | string): string {
 
 /**
  * Replaces the folders of every absolute path by `mark`; the last part, usually a file name, stays:
- * `cannot open '/srv/models/a.bin'` becomes `cannot open '…/a.bin'`. URLs and relative paths stay as they are.
+ * `cannot open '/srv/models/a.bin'` becomes `cannot open '…/a.bin'`. URLs and relative paths stay as they are. When in
+ * doubt, more is replaced rather than less.
  */
 export function withoutPaths(text: string, mark = '…/'): string {
-  return text.replace(QUOTED_FOLDERS, mark).replace(FOLDERS, mark);
+  return text.replace(PATH_OR_URL, (found, url: string | undefined) =>
+    url === undefined ? mark : found,
+  );
 }
 
-/** `/srv/`, `C:\Users\`, `file:///srv/`, `\\server\share\`, not after a word, a dot or another slash, and not the `//` of a URL. */
-const FOLDERS =
-  /(?<![\w.\]/\\])(?<!:(?=\/\/))(?:file:\/{0,3})?(?:[A-Za-z]:)?[\\/]+(?:[^\s/\\'"`()<>]+[\\/]+)+/g;
+/** The URL of a file is a path, other URLs are not. Paths in the query of a URL are replaced. */
+const URL_BEFORE_QUERY = /(?<![\w.+-])((?!file:)[a-z][a-z0-9+.-]{1,15}:\/\/[^\s?#"'`<>]*)/;
 
-/** The same between quotes, where folders may have blanks in their names. */
-const QUOTED_FOLDERS = /(?<=(['"`]))(?:file:\/{0,3})?(?:[A-Za-z]:)?[\\/](?:(?!\1)[^\n])+[\\/]/g;
+/** Where a path begins: `file:///`, `C:\`, `\\`, `/`. */
+const ROOT = /(?:file:\/{0,3})?(?:[A-Za-z]:)?[\\/]+/;
+
+/** Between quotes, folders may have any characters in their names. */
+const QUOTED = RegExp(String.raw`(?<=(["'\`]))${ROOT.source}(?:(?!\2)[^\n])*[\\/](?!\2)`);
+
+/** After a drive or two backslashes, folders may have blanks in their names: `C:\Program Files\ComfyUI\`. */
+const WINDOWS = /(?<![\w.])(?:[A-Za-z]:\\+|\\\\)(?:[^\\/:*?"'`<>|\n]+\\+)+/;
+
+/**
+ * Elsewhere, a name with blanks has only words: after `/srv/a.png is no image/png` the path has ended. A path does not
+ * begin after a word, a dot or a slash, where it would be a part of a relative path.
+ */
+const WORD = String.raw`(?:[\w-]+|\([\w-]*\))`;
+const NAME = String.raw`(?:(?:[^\s/\\'"\`()<>]|\([^\s/\\'"\`()<>]*\))+|${WORD}(?: ${WORD}){1,3})`;
+const PLAIN = RegExp(String.raw`(?<![\w./\\…])${ROOT.source}(?:${NAME}[\\/]+)+`);
+
+const PATH_OR_URL = RegExp(
+  [URL_BEFORE_QUERY, QUOTED, WINDOWS, PLAIN].map(({ source }) => source).join('|'),
+  'gi',
+);
 
 /**
  * Splits `https://user:password@host` into the URL without them and the header that says the same. Servers get the header;

@@ -1,4 +1,5 @@
 import { ERROR_KINDS, type ErrorCode, type Owner } from '../errors.ts';
+import { withoutPaths } from '../http/redact.ts';
 import type { JsonBody } from '../json-body.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
@@ -77,10 +78,10 @@ export interface JobError {
   readonly thrown?: { readonly type: string; readonly trace: string };
 }
 
-/** An error with the properties of its code. */
+/** An error with the properties of its code. Callers see its message, so folders of the server are left out. */
 export function toJobError(code: ErrorCode, message: string): JobError {
   const { retryable, owner } = ERROR_KINDS[code];
-  return { code, message, retryable, owner };
+  return { code, message: withoutPaths(message), retryable, owner };
 }
 
 /** A result whose output is serialized already, so that it can be posted again without the work of encoding it. */

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isWorkerError, type ErrorCode } from '../../errors.ts';
+import { withoutPaths } from '../../http/redact.ts';
 import type { Logger } from '../../log.ts';
 
 /**
@@ -72,7 +73,7 @@ export function errorHandler(log: Logger) {
     if (isUnexpected) {
       log.error({ err: error, method: request.method, url: request.url }, 'A request failed');
     }
-    const text = isUnexpected ? 'Internal error' : shortened(error.message);
+    const text = isUnexpected ? 'Internal error' : withoutPaths(shortened(error.message));
     const retryAfterMs = isWorkerError(error) ? error.retryAfterMs : undefined;
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
     if (retryAfterMs !== undefined) {

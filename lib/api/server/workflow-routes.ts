@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { isWorkerError, WorkerError } from '../../errors.ts';
+import { withoutPaths } from '../../http/redact.ts';
 import type { JsonText } from '../../json.ts';
 import { goneSignal, jsonObject, jsonValue, sendJson } from './answers.ts';
 import { bodyFile } from './body.ts';
@@ -49,8 +50,8 @@ export function addWorkflowRoutes(app: FastifyInstance, workflows: WorkflowServi
         return await sendJson(reply, jsonObject({ what: jsonValue(what), input: [input.text] }));
       } catch (error) {
         if (!isWorkerError(error) || !error.code.startsWith('workflow.')) throw error;
-        const problems = error.details ?? [error.message];
-        return await reply.code(422).send({ error: error.message, problems });
+        const problems = (error.details ?? [error.message]).map((problem) => withoutPaths(problem));
+        return await reply.code(422).send({ error: withoutPaths(error.message), problems });
       }
     },
   });
