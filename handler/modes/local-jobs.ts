@@ -44,7 +44,7 @@ export async function startLocalJobs(options: {
 }): Promise<LocalJobs> {
   const { log, simulate = false, capacity, onTimings } = options;
   await using parts = new AsyncDisposableStack();
-  const simulator = simulate ? parts.use(await startEmbeddedComfy()) : undefined;
+  const simulator = simulate ? parts.use(await startEmbeddedComfy(log)) : undefined;
   // A spool folder of its own: results that a platform's worker left in the usual one must not be posted here.
   const folder = await mkdtemp(join(tmpdir(), 'comfyui-worker-local-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
@@ -66,11 +66,11 @@ export async function startLocalJobs(options: {
   };
 }
 
-/** The simulated ComfyUI, with the models that our example workflows use. Loaded only when it is asked for. */
-async function startEmbeddedComfy(): Promise<ComfySimulator> {
-  const [{ startComfySimulator }, { SIMULATED_MODELS }] = await Promise.all([
+/** The simulated ComfyUI, with the models that examples and templates use. Loaded only when it is asked for. */
+async function startEmbeddedComfy(log: Logger): Promise<ComfySimulator> {
+  const [{ startComfySimulator }, { simulatedModels }] = await Promise.all([
     import('../../lib/simulator/comfy/simulator.ts'),
     import('../../lib/simulator/comfy/nodes/registry.ts'),
   ]);
-  return startComfySimulator({ models: SIMULATED_MODELS });
+  return startComfySimulator({ models: await simulatedModels(), log });
 }

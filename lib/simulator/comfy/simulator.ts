@@ -4,7 +4,7 @@ import type { PromptTimes } from './prompt/executor.ts';
 import { Faults } from './faults.ts';
 import { openFolders, wipeTemp, type OpenedFolders } from './folders.ts';
 import type { Folders, NodeDefinition } from './nodes/node.ts';
-import { NODES } from './nodes/registry.ts';
+import { nodeClasses } from './nodes/registry.ts';
 import { ComfyProcess } from './process.ts';
 import { profileOf, type ComfyVersion } from './profile.ts';
 import { ComfyServer } from './server/server.ts';
@@ -129,7 +129,7 @@ class Simulator implements ComfySimulator {
     const { nodes, models = {}, speed = 1, previews = true, log, ...rest } = this.#options;
     return new ComfyProcess({
       catalogue: {
-        nodes: nodes ? new Map([...NODES, ...nodes]) : NODES,
+        nodes: nodeClasses('0.8.0', nodes),
         host: { folders: this.folders, models },
         profile: profileOf(rest.version),
       },

@@ -72,11 +72,11 @@ function fillTokens(
   });
 }
 
-/** The highest counter in the folder, with any extension. `name_00007.png`, without the last underscore, does not count. */
+/** The highest counter in the folder, with any extension and with or without an underscore behind it. */
 async function highestCounter(folder: string, name: string): Promise<number> {
   const counters = (await readdir(folder))
     .filter((entry) => entry.startsWith(`${name}_`))
-    .map((entry) => /^(\d+)(?:_|$)/.exec(entry.slice(name.length + 1))?.[1] ?? 0);
+    .map((entry) => /^(\d+)(?:[_.]|$)/.exec(entry.slice(name.length + 1))?.[1] ?? 0);
   return counters.reduce<number>((highest, counter) => Math.max(highest, Number(counter)), 0);
 }
 

@@ -1,4 +1,7 @@
-import type { NodeDefinition } from './node.ts';
+import { readFile } from 'node:fs/promises';
+import type { NodeClasses, NodeDefinition } from './node.ts';
+import { isRecorded, recordedNames } from './recorded/descriptions.ts';
+import { recordedNode } from './recorded/recorded-node.ts';
 import { AUDIO_NODES } from './media/audio.ts';
 import { imageBlend } from './images/blending.ts';
 import { COMPOSITING_NODES } from './images/compositing.ts';
@@ -42,7 +45,7 @@ function describeValue(value: unknown): string {
   );
 }
 
-/** The built-in node classes by name, in the order of `/object_info`. */
+/** Classes declared by hand, described as ComfyUI 0.8.0 does, in the order of `/object_info`. */
 export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   ...SAMPLING_NODES,
   ...LOADER_NODES,
@@ -68,9 +71,32 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
 ]);
 
 /**
- * Names of model files the embedded ComfyUI lists: those of the official images and of the workflows in
- * `test_resources/workflows/`. The files do not exist.
+ * The node classes of a ComfyUI version: the recorded ones, and those declared by hand. 0.8.0 describes the latter in its own
+ * way. Recorded classes are read when the first of them is asked for.
+ * @param more further classes; they replace others of the same name.
  */
+export function nodeClasses(
+  version: '0.8.0' | '0.33.0',
+  more: ReadonlyMap<string, NodeDefinition> = new Map(),
+): NodeClasses {
+  const definitions = new Map<string, NodeDefinition>();
+  const find = (name: string): NodeDefinition | undefined => {
+    const byHand = NODES.get(name);
+    if (byHand && version === '0.8.0') return byHand;
+    return isRecorded(name) ? recordedNode(name, byHand) : byHand;
+  };
+  return {
+    has: (name) => more.has(name) || NODES.has(name) || isRecorded(name),
+    get(name) {
+      const known = more.get(name) ?? definitions.get(name) ?? find(name);
+      if (known) definitions.set(name, known);
+      return known;
+    },
+    keys: () => new Set([...recordedNames(), ...NODES.keys(), ...more.keys()]).keys(),
+  };
+}
+
+/** Names of model files: those of the official images and of the workflows in `test_resources/workflows/`. */
 export const SIMULATED_MODELS: Readonly<Record<string, readonly string[]>> = {
   checkpoints: [
     'flux1-dev-fp8.safetensors',
@@ -86,3 +112,18 @@ export const SIMULATED_MODELS: Readonly<Record<string, readonly string[]>> = {
   vae: ['ae.safetensors', 'sdxl-vae-fp16-fix.safetensors', 'sdxl_vae.safetensors'],
   model_patches: ['Z-Image-Turbo-Fun-Controlnet-Union.safetensors'],
 };
+
+/**
+ * All names of model files that the embedded ComfyUI lists when a person starts it: also those that ComfyUI's own blueprints
+ * and templates name, so that they run unchanged. The files do not exist.
+ */
+export async function simulatedModels(): Promise<Readonly<Record<string, readonly string[]>>> {
+  const file = await readFile(new URL('recorded/models.json', import.meta.url), 'utf8');
+  const more = JSON.parse(file) as Record<string, readonly string[]>;
+  const folders = new Set([...Object.keys(SIMULATED_MODELS), ...Object.keys(more)]);
+  const lists = [...folders].map((folder) => {
+    const names = new Set([...(SIMULATED_MODELS[folder] ?? []), ...(more[folder] ?? [])]);
+    return [folder, [...names].sort()] as const;
+  });
+  return Object.fromEntries(lists);
+}

@@ -37,6 +37,8 @@ export interface Latent {
   readonly width: number;
   readonly height: number;
   readonly batchSize: number;
+  /** Values per grain, as the model family has them. Default 4. */
+  readonly channels?: number;
   readonly picture?: ImageBatch;
   readonly caption?: readonly string[];
 }
@@ -63,8 +65,24 @@ export interface Guider {
 /** A loaded file is passed on as its path, so that large files are never read. */
 export type Video =
   | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'frames'; readonly images: ImageBatch; readonly fps: number };
+  | {
+      readonly kind: 'frames';
+      readonly images: ImageBatch;
+      readonly fps: number;
+      readonly audio?: Audio;
+    };
 
 export type Audio =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'sound'; readonly sound: Sound };
+
+/** A 3D model, a point cloud or a splat, as a file in memory. `format` is its extension. */
+export interface File3d {
+  readonly format: string;
+  readonly bytes: Uint8Array;
+}
+
+/** SVG documents, one per picture. */
+export interface Svg {
+  readonly documents: readonly string[];
+}

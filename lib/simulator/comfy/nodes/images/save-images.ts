@@ -47,7 +47,8 @@ interface PngOptions {
   readonly compressionLevel: number;
 }
 
-async function savePngs(
+/** Writes every frame as a PNG with the workflow inside. */
+export async function savePngs(
   images: ImageBatch,
   context: NodeContext,
   { type, prefix, compressionLevel }: PngOptions,

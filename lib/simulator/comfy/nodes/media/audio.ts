@@ -66,7 +66,7 @@ const saveAudio = schemaNode({
   hidden: HIDDEN,
   shows: true,
   run: ({ audio, filename_prefix: prefix }, context) =>
-    save(audio, context, { type: 'output', prefix, extension: 'flac' }),
+    writeAudio(audio, context, { type: 'output', prefix, extension: 'flac' }),
 });
 
 const saveAudioMp3 = schemaNode({
@@ -82,7 +82,7 @@ const saveAudioMp3 = schemaNode({
   hidden: HIDDEN,
   shows: true,
   run: ({ audio, filename_prefix: prefix }, context) =>
-    save(audio, context, { type: 'output', prefix, extension: 'mp3' }),
+    writeAudio(audio, context, { type: 'output', prefix, extension: 'mp3' }),
 });
 
 const previewAudio = schemaNode({
@@ -94,7 +94,7 @@ const previewAudio = schemaNode({
   hidden: HIDDEN,
   shows: true,
   run: ({ audio }, context) =>
-    save(audio, context, {
+    writeAudio(audio, context, {
       type: 'temp',
       prefix: `ComfyUI_temp_${randomLetters(5)}`,
       extension: 'flac',
@@ -107,7 +107,8 @@ interface SaveOptions {
   readonly extension: string;
 }
 
-async function save(
+/** Writes a sound; a loaded file is copied unchanged. */
+export async function writeAudio(
   audio: Audio,
   { folders }: NodeContext,
   { type, prefix, extension }: SaveOptions,

@@ -33,7 +33,7 @@ const saveGlb = schemaNode({
 });
 
 /** The bits of a corner's number are its coordinates. Each side is given by four corners and consists of two triangles. */
-function cube(size: number): Mesh {
+export function cube(size: number): Mesh {
   const corners = Array.from({ length: 8 }, (_, n) => [n & 1, (n >> 1) & 1, (n >> 2) & 1]);
   const sides = [
     [0, 2, 1, 3],

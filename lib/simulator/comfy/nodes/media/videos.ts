@@ -30,7 +30,7 @@ const loadVideo = schemaNode({
   fingerprint: dateInputFile('file'),
 });
 
-/** The audio input is ignored. */
+/** The sound is passed on, but not written into the saved file. */
 const createVideo = schemaNode({
   name: 'CreateVideo',
   title: 'Create Video',
@@ -39,8 +39,8 @@ const createVideo = schemaNode({
   inputs: { images: image(), fps: float({ default: 30, min: 1, max: 120, step: 1 }) },
   optional: { audio: audio() },
   outputs: ['VIDEO'],
-  run: ({ images, fps }): NodeResult => {
-    const video: Video = { kind: 'frames', images, fps };
+  run: ({ images, fps, audio }): NodeResult => {
+    const video: Video = { kind: 'frames', images, fps, ...(audio && { audio }) };
     return { outputs: [video] };
   },
 });

@@ -50,8 +50,14 @@ const loadLatent = classNode({
 const GRAIN = 8;
 const DEPTH = 4;
 
-function tensorsOf({ width, height, batchSize, picture }: Latent): Record<string, Tensor> {
-  const shape = [batchSize, DEPTH, height / GRAIN, width / GRAIN];
+function tensorsOf({
+  width,
+  height,
+  batchSize,
+  channels = DEPTH,
+  picture,
+}: Latent): Record<string, Tensor> {
+  const shape = [batchSize, channels, height / GRAIN, width / GRAIN];
   const bytes = new Uint8Array(4 * shape.reduce((product, length) => product * length));
   return {
     latent_tensor: { dtype: 'F32', shape, bytes },
@@ -91,7 +97,7 @@ interface Tensor {
   readonly bytes: Uint8Array;
 }
 
-function encodeSafetensors(
+export function encodeSafetensors(
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Buffer {

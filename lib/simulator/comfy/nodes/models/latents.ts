@@ -68,12 +68,15 @@ const vaeEncode = classNode({
   category: 'latent',
   inputs: { pixels: image(), vae: vae() },
   outputs: ['LATENT'],
-  run: async ({ pixels }) => {
-    const size = wholeGrains(pixels);
-    const picture = await scaleTo(pixels, size, { method: 'bilinear', crop: 'center' });
-    return { outputs: [{ ...size, batchSize: picture.frames.length, picture }] };
-  },
+  run: async ({ pixels }) => ({ outputs: [await encodeLatent(pixels)] }),
 });
+
+/** A latent that contains the image, cropped to whole latent values. */
+export async function encodeLatent(pixels: ImageBatch): Promise<Latent> {
+  const size = wholeGrains(pixels);
+  const picture = await scaleTo(pixels, size, { method: 'bilinear', crop: 'center' });
+  return { ...size, batchSize: picture.frames.length, picture };
+}
 
 const vaeDecode = classNode({
   name: 'VAEDecode',
@@ -82,11 +85,11 @@ const vaeDecode = classNode({
   category: 'latent',
   inputs: { samples: latent({}), vae: vae({}) },
   outputs: ['IMAGE'],
-  run: ({ samples }) => ({ outputs: [decode(samples)] }),
+  run: ({ samples }) => ({ outputs: [decodeLatent(samples)] }),
 });
 
 /** A latent that was never sampled decodes to plain grey. */
-function decode({ width, height, batchSize, picture, caption }: Latent): ImageBatch {
+export function decodeLatent({ width, height, batchSize, picture, caption }: Latent): ImageBatch {
   const decoded = picture ?? repeated(plainImage(width, height, 0x807a72), batchSize);
   return drawCaption(decoded, caption ?? ['SIMULATED']);
 }
