@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { NodeClasses, NodeDefinition } from './node.ts';
+import { PyFloat } from '../python/python-json.ts';
+import { textOf } from './behaviours/given.ts';
 import { isRecorded, recordedNames } from './recorded/descriptions.ts';
 import { recordedNode } from './recorded/recorded-node.ts';
 import { AUDIO_NODES } from './media/audio.ts';
@@ -34,15 +36,20 @@ const previewAny = classNode({
 
 /** Strings and numbers as they are; images and other bulk data only as their size. */
 function describeValue(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
-  return JSON.stringify(
-    value,
-    (_, member: unknown) => {
-      if (member instanceof Uint8Array) return `${member.length} bytes`;
-      return typeof member === 'bigint' ? String(member) : member;
-    },
-    4,
-  );
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null || value instanceof PyFloat) return textOf(value);
+  return JSON.stringify(withoutBulk(value), null, 4);
+}
+
+/** Done before JSON is written, because a Buffer would write itself as a list of numbers. */
+function withoutBulk(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  if (Array.isArray(value)) return value.map(withoutBulk);
+  if (value instanceof PyFloat) return value.value;
+  const members = Object.entries(value).map(([name, member]) => [name, withoutBulk(member)]);
+  return Object.fromEntries(members) as unknown;
 }
 
 /** Classes declared by hand, described as ComfyUI 0.8.0 does, in the order of `/object_info`. */

@@ -85,7 +85,7 @@ function roundHalfEven(number: number): number {
 }
 
 const TOKEN =
-  /\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[A-Za-z_]\w*|\*\*|\/\/|<<|>>|[=!<>]=|[-+*/%(),<>&|^[\]])/y;
+  /\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[A-Za-z_]\w*|\*\*|\/\/|<<|>>|[=!<>]=|[-+*/%(),<>&|^~[\]])/y;
 
 class Parser {
   readonly #text: string;
@@ -166,6 +166,7 @@ class Parser {
   #unary(): Value {
     if (this.#take('-')) return -single(this.#unary());
     if (this.#take('+')) return single(this.#unary());
+    if (this.#take('~')) return ~single(this.#unary());
     const base = this.#item();
     return this.#take('**') ? power(single(base), single(this.#unary())) : base;
   }

@@ -79,22 +79,18 @@ function composite(given: Given): MaskBatch {
 /** Fades towards each border. */
 function feather(given: Given): MaskBatch {
   const mask = given.mask('mask');
-  const { width, height } = mask;
-  const [left, right] = ['left', 'right'].map((name) => Math.min(given.number(name), width)) as [
-    number,
-    number,
-  ];
-  const [top, bottom] = ['top', 'bottom'].map((name) => Math.min(given.number(name), height)) as [
-    number,
-    number,
-  ];
-  const rate = (distance: number, length: number) =>
-    distance < length ? (distance + 1) / length : 1;
+  const ramp = (length: number, before: number, after: number) =>
+    Float64Array.from({ length }, (_, at) => {
+      const rate = (distance: number, fade: number) =>
+        distance < fade ? (distance + 1) / fade : 1;
+      return rate(at, Math.min(before, length)) * rate(length - 1 - at, Math.min(after, length));
+    });
+  const across = ramp(mask.width, given.number('left'), given.number('right'));
+  const down = ramp(mask.height, given.number('top'), given.number('bottom'));
   const frames = mask.frames.map((frame) =>
     frame.map((value, at) => {
-      const [x, y] = [at % width, Math.floor(at / width)];
-      const across = rate(x, left) * rate(width - 1 - x, right);
-      return Math.round(value * across * rate(y, top) * rate(height - 1 - y, bottom));
+      const rate = (across[at % mask.width] ?? 1) * (down[Math.floor(at / mask.width)] ?? 1);
+      return Math.round(value * rate);
     }),
   );
   return { ...mask, frames };
@@ -102,28 +98,38 @@ function feather(given: Given): MaskBatch {
 
 /** Grows (or shrinks, if negative) by one pixel at a time, also diagonally unless corners are tapered. */
 function grow(mask: MaskBatch, expand: number, tapered: boolean): MaskBatch {
-  const { width, height } = mask;
-  const pick = expand < 0 ? Math.min : Math.max;
-  const around = [-1, 0, 1].flatMap((dy) =>
-    [-1, 0, 1].filter((dx) => !tapered || dx === 0 || dy === 0).map((dx) => [dx, dy] as const),
-  );
-  const step = (frame: Uint8Array) =>
-    frame.map((_, at) => {
-      const [x, y] = [at % width, Math.floor(at / width)];
-      let result = frame[at] ?? 0;
-      for (const [dx, dy] of around) {
-        const [column, row] = [clamp(x + dx, width), clamp(y + dy, height)];
-        result = pick(result, frame[row * width + column] ?? 0);
-      }
-      return result;
-    });
-  const times = Math.min(Math.abs(Math.trunc(expand)), Math.max(width, height));
-  const frames = mask.frames.map((frame) => {
+  const sign = expand < 0 ? -1 : 1;
+  const times = Math.min(Math.abs(Math.trunc(expand)), Math.max(mask.width, mask.height));
+  const growFrame = (frame: Uint8Array) => {
+    if (frame.every((value) => value === frame[0])) return frame;
     let grown = frame;
-    for (let at = 0; at < times; at++) grown = step(grown);
+    for (let at = 0; at < times; at++) {
+      const across = spread(grown, mask.width, 1, sign);
+      grown = spread(tapered ? grown : across, mask.width, mask.width, sign);
+      if (tapered) grown = strongest(grown, across, sign);
+    }
     return grown;
-  });
-  return { ...mask, frames };
+  };
+  const done = new Map<Uint8Array, Uint8Array>(); // frames of a batch are often the same
+  for (const frame of mask.frames) if (!done.has(frame)) done.set(frame, growFrame(frame));
+  return { ...mask, frames: mask.frames.map((frame) => done.get(frame) ?? frame) };
 }
 
-const clamp = (place: number, length: number) => Math.max(0, Math.min(length - 1, place));
+/** Each value becomes the strongest of itself and its two neighbours: `step` 1 for those beside it, the width for above and below. */
+function spread(frame: Uint8Array, width: number, step: number, sign: number): Uint8Array {
+  const result = Uint8Array.from(frame);
+  for (let at = 0; at < frame.length; at++) {
+    const own = frame[at] ?? 0;
+    const first = step === 1 && at % width === 0 ? own : (frame[at - step] ?? own);
+    const second = step === 1 && at % width === width - 1 ? own : (frame[at + step] ?? own);
+    let best = own;
+    if ((first - best) * sign > 0) best = first;
+    if ((second - best) * sign > 0) best = second;
+    result[at] = best;
+  }
+  return result;
+}
+
+function strongest(one: Uint8Array, other: Uint8Array, sign: number): Uint8Array {
+  return one.map((value, at) => (((other[at] ?? 0) - value) * sign > 0 ? (other[at] ?? 0) : value));
+}
