@@ -136,25 +136,9 @@ function required(name: string, version: string) {
   return { name, installed: null, required: version };
 }
 
-/** Save nodes pass on what they saved since 0.26: type and name of that output. */
-const SAVED: Readonly<Record<string, readonly [type: string, name: string]>> = {
-  SaveImage: ['IMAGE', 'images'],
-  PreviewImage: ['IMAGE', 'images'],
-  SaveAnimatedWEBP: ['IMAGE', 'images'],
-  SaveAnimatedPNG: ['IMAGE', 'images'],
-  SaveVideo: ['VIDEO', 'video'],
-  SaveWEBM: ['IMAGE', 'images'],
-  SaveAudio: ['AUDIO', 'audio'],
-  SaveAudioMP3: ['AUDIO', 'audio'],
-  SaveLatent: ['LATENT', 'samples'],
-  PreviewAny: ['STRING', 'STRING'],
-};
-
 function withoutLaterMembers(info: NodeInfo): NodeInfo {
   const known = Object.entries(info).filter(([key]) => !LATER_MEMBERS.has(key));
-  const earlier = Object.fromEntries(known) as NodeInfo;
-  if (!(info.name in SAVED)) return earlier;
-  return { ...earlier, output: [], output_is_list: [], output_name: [] };
+  return Object.fromEntries(known) as NodeInfo;
 }
 
 const LATER_MEMBERS = new Set([
@@ -167,17 +151,11 @@ const LATER_MEMBERS = new Set([
 
 function withLaterMembers(info: NodeInfo): NodeInfo {
   const { input, input_order, ...rest } = info;
-  const [type, name] = SAVED[info.name] ?? [];
-  const saved =
-    type !== undefined && info.output.length === 0
-      ? { output: [type], output_is_list: [false], output_name: [name ?? type] }
-      : {};
   return {
     input,
     input_order,
     is_input_list: false,
     ...rest,
-    ...saved,
     has_intermediate_output: info.has_intermediate_output ?? false,
   };
 }

@@ -127,11 +127,12 @@ class Simulator implements ComfySimulator {
 
   #createProcess(): ComfyProcess {
     const { nodes, models = {}, speed = 1, previews = true, log, ...rest } = this.#options;
+    const profile = profileOf(rest.version);
     return new ComfyProcess({
       catalogue: {
-        nodes: nodeClasses('0.8.0', nodes),
+        nodes: nodeClasses(profile.version, nodes),
         host: { folders: this.folders, models },
-        profile: profileOf(rest.version),
+        profile,
       },
       orderOutputs: rest.orderOutputs ?? ((ids) => ids),
       maxUploadBytes: rest.maxUploadBytes,

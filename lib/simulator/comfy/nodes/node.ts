@@ -81,6 +81,8 @@ export interface NodeDefinition {
   readonly validate?: InputCheck;
   /** Names of the inputs the node needs, of those that are lazy. Lazy inputs whose nodes have not run are undefined. */
   needs?(inputs: Readonly<Record<string, unknown>>): readonly string[];
+  /** The node runs once, with a list for every input. */
+  readonly takesLists?: true;
   /** The node also receives inputs that its class does not declare. */
   readonly acceptsAllInputs?: true;
   /** ComfyUI's IS_CHANGED: the node runs again when the returned text differs from the last run. */

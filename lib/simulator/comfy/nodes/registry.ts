@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { ComfyVersion } from '../profile.ts';
 import type { NodeClasses, NodeDefinition } from './node.ts';
 import { PyFloat } from '../python/python-json.ts';
 import { textOf } from './behaviours/given.ts';
@@ -83,7 +84,7 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
  * @param more further classes; they replace others of the same name.
  */
 export function nodeClasses(
-  version: '0.8.0' | '0.33.0',
+  version: ComfyVersion,
   more: ReadonlyMap<string, NodeDefinition> = new Map(),
 ): NodeClasses {
   const definitions = new Map<string, NodeDefinition>();

@@ -123,10 +123,11 @@ export class PromptRun {
     this.#throwIfInterrupted();
     const { cache } = this.#state;
     const inputs = this.#prepared.gatherInputs(id, cache);
-    const { definition, info } = this.#prepared.describedNode(id);
-    const needs = definition.needs?.(inputs).filter((name) => inputs[name] === undefined) ?? [];
+    const described = this.#prepared.describedNode(id);
+    const needs =
+      described.definition.needs?.(inputs).filter((name) => inputs[name] === undefined) ?? [];
     if (needs.length > 0) return needs;
-    const result = await runOverLists(info, inputs, (values) => this.#runOnce(id, values));
+    const result = await runOverLists(described, inputs, (values) => this.#runOnce(id, values));
     this.#state.checkAlive();
     const shown = result.ui && this.#show(id, result.ui);
     cache.set(this.#prepared.signatures.get(id), { outputs: result.outputs ?? [], shown });

@@ -1,4 +1,4 @@
-import { ValueList, type NodeInfo, type NodeResult } from '../nodes/node.ts';
+import { ValueList, type DescribedNode, type NodeInfo, type NodeResult } from '../nodes/node.ts';
 
 type Inputs = Readonly<Record<string, unknown>>;
 
@@ -7,11 +7,11 @@ type Inputs = Readonly<Record<string, unknown>>;
  * (`_async_map_node_over_list` in ComfyUI's `execution.py`). A class that takes lists gets every input as a list, once.
  */
 export async function runOverLists(
-  info: NodeInfo,
+  { definition, info }: DescribedNode,
   inputs: Inputs,
   run: (inputs: Inputs) => Promise<NodeResult>,
 ): Promise<NodeResult> {
-  if (info.is_input_list === true) {
+  if (definition.takesLists) {
     return withLists(info, await run(mapInputs(inputs, itemsOf)));
   }
   const lists = Object.values(inputs).filter((value) => value instanceof ValueList);

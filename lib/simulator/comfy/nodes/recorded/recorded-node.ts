@@ -31,6 +31,7 @@ export function recordedNode(name: string, byHand: NodeDefinition | undefined): 
   return {
     info: (host) => describeRecorded(name, host),
     execute: (inputs, context) => run(name, byHand, inputs, context),
+    ...(describeWithoutFiles(name).is_input_list === true && { takesLists: true as const }),
     ...(validate && { validate }),
     ...(fingerprint && { fingerprint }),
     ...OWN_RULES[name],
@@ -39,7 +40,7 @@ export function recordedNode(name: string, byHand: NodeDefinition | undefined): 
 
 /** Rules of classes that have some of their own. */
 const OWN_RULES: Readonly<Record<string, Partial<NodeDefinition>>> = {
-  CustomCombo: { acceptsAllInputs: true, validate: () => ({}) },
+  CustomCombo: { acceptsAllInputs: true, validate: { inputs: ['choice'], check: () => undefined } },
   ComfySwitchNode: { needs: ({ switch: on }) => [on === true ? 'on_true' : 'on_false'] },
 };
 
