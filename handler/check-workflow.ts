@@ -2,7 +2,7 @@ import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import { WorkerError } from '../lib/errors.ts';
 import type { JsonText } from '../lib/json.ts';
 import type { Complaint } from '../lib/workflow/check/check-inputs.ts';
-import { fatalNodes, preflight } from '../lib/workflow/check/preflight.ts';
+import { fatalNodes, preflight, type Findings } from '../lib/workflow/check/preflight.ts';
 import { classTypesOf } from '../lib/workflow/graph.ts';
 
 export interface CheckOptions {
@@ -31,28 +31,30 @@ export async function checkWorkflow(workflow: JsonText, options: CheckOptions): 
       throw await comfy.rejection(workflow, { nodeErrors }, signal);
     return;
   }
-  const first = preflight(workflow, known, { strict, missingFiles });
-  if (!first.isRefused && !(strict && first.classTypes.length > 0)) return;
+  const mustRefuse = ({ isRefused, classTypes }: Findings) =>
+    isRefused || (strict && classTypes.length > 0);
+  const suspicion = preflight(workflow, known, { strict, missingFiles });
+  if (!mustRefuse(suspicion)) return;
 
   // The descriptions may be from an earlier job. Models or nodes installed since then must not be refused.
-  const { classTypes } = first;
+  const { classTypes } = suspicion;
   const fresh = await comfy.describeNodes(classTypes, { signal, fresh: true });
   if (!fresh) return;
-  let unknown: string | undefined;
+  let missingClass: string | undefined;
   const notInstalled = classTypes.filter((classType) => !fresh.has(classType));
   if (notInstalled.length > 0) {
     // Only ComfyUI knows the workflow that it makes by replacing classes.
     const replaced = await comfy.replacedClassNames(signal);
-    unknown = notInstalled.find((classType) => !replaced.has(classType));
-    if (unknown === undefined) return;
+    missingClass = notInstalled.find((classType) => !replaced.has(classType));
+    if (missingClass === undefined) return;
   }
-  const classNames = unknown === undefined ? [] : await comfy.nodeClassNames(signal);
+  const classNames = missingClass === undefined ? [] : await comfy.nodeClassNames(signal);
   const findings = preflight(workflow, new Map([...known, ...fresh]), {
     classNames,
     strict,
     missingFiles,
   });
-  if (!findings.isRefused && !(strict && findings.classTypes.length > 0)) return;
+  if (!mustRefuse(findings)) return;
   if (findings.lacksOutput) {
     throw new WorkerError(
       'comfy.rejected',
@@ -61,8 +63,8 @@ export async function checkWorkflow(workflow: JsonText, options: CheckOptions): 
   }
   // The headline is ComfyUI's own; clients match on it.
   const headline =
-    unknown === undefined
+    missingClass === undefined
       ? {}
-      : { headline: `Cannot execute because node ${unknown} does not exist` };
+      : { headline: `Cannot execute because node ${missingClass} does not exist` };
   throw await comfy.rejection(workflow, { nodeErrors: findings.nodeErrors, ...headline }, signal);
 }

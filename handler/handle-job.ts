@@ -1,7 +1,7 @@
 import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
-import { isWorkerError } from '../lib/errors.ts';
+import { describeError, isWorkerError } from '../lib/errors.ts';
 import { JsonText, objectText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
@@ -23,7 +23,12 @@ import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { describeRun, toFailure, toResult } from './result.ts';
 
-/** Settings of the job line, and what it shares with the rest of the worker. */
+/**
+ * Settings of the job line, and what it shares with the rest of the worker. Steps are handed the whole object and take
+ * their fields by name: planDelivery `workerBucket`, `storeSettings`, `transfers` and `maxResultBytes`; resolveWorkflow
+ * `comfy` and `workflowsDir`; stageInputs `comfy`, `leases`, `downloader`, `imageLimits` and `transfers`; ArtifactFetcher
+ * `comfy` and `transfers`.
+ */
 export interface JobLineOptions {
   readonly comfy: ComfyBackend;
   /** The worker's own bucket, of the `BUCKET_*` variables. */
@@ -82,19 +87,20 @@ async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<
   }
 }
 
-interface Steps {
+/** One job on the line: the worker's side of it, and what its steps share. */
+interface JobOnLine {
   readonly line: JobLine;
   readonly context: JobContext;
   readonly scope: JobScope;
 }
 
 /** The whole line: from the input of a job to its result. Each step takes the job's scope, and none knows the next. */
-async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobResult> {
+async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<JobResult> {
   const { comfy } = line;
   const { signal } = scope;
   const input = parseInput(job.input);
   input.notes.forEach(scope.note);
-  await using delivery = await planDelivery({ job, input, note: scope.note }, line);
+  await using plan = await planDelivery({ job, input, note: scope.note }, line);
   await comfy.waitUntilReady(signal);
   scope.endPhase('ready');
 
@@ -105,20 +111,20 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const run = () =>
     runWorkflow(redirectedWorkflow, { input, choice, jobFolder, line, context, scope });
   const ran = await rerunIfCacheIsStale(run, { comfy, scope });
-  const { outcome, outputFiles, texts, artifacts, delivering } = ran;
-  scope.problems.push(...ran.problems);
+  const { outcome, outputFiles, texts, artifacts, deliveryScope } = ran;
+  scope.problems.push(...ran.problems); // only now: of two runs, the problems of the first do not count
 
   const { convert, details: wantsDetails, expect, groupBy } = input.output;
   const originals = await jobFolder.restore(artifacts);
-  const converted = await line.converter.convert(originals, convert, delivering);
+  const converted = await line.converter.convert(originals, convert, deliveryScope);
   if (convert) scope.endPhase('converted');
 
-  const files = await deliver(converted, delivering, { plan: delivery, besides: texts });
+  const files = await deliver(converted, deliveryScope, { plan, besides: texts });
   const counts = { files: files.length, problems: scope.problems.length };
   scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
   line.onTimings?.(job.jobId, scope.timings);
 
-  const details = wantsDetails ? await describeFiles(files, { choice, ...delivering }) : [];
+  const details = wantsDetails ? await describeFiles(files, { choice, ...deliveryScope }) : [];
   const outputs = groupOutputs(files, texts, { groupBy, details });
   const extras = {
     ...(wantsDetails && withoutEmpty({ notes: scope.notes })),
@@ -131,7 +137,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
   const isColdStart = line.promptsRun <= 1;
   const runDetails =
     wantsDetails &&
-    (await describeRun(outcome, { comfy, timings: scope.timings, isColdStart, ...delivering }));
+    (await describeRun(outcome, { comfy, timings: scope.timings, isColdStart, ...deliveryScope }));
   return toResult(outcome, {
     outputs,
     problems: scope.problems,
@@ -144,7 +150,7 @@ async function runJob(job: Job, { line, context, scope }: Steps): Promise<JobRes
 /** The middle of the line: from the input files of a job to its artifacts. May be run twice for one job. */
 async function runWorkflow(
   workflow: JsonText,
-  steps: Steps & {
+  steps: JobOnLine & {
     readonly input: JobInput;
     readonly choice: OutputChoice;
     readonly jobFolder: JobFolder;
@@ -176,7 +182,7 @@ async function runWorkflow(
       signal,
       log,
       onProgress: (progress) => context.progress(progress),
-      onPreview: context.preview,
+      onPreview: comfy.capabilities.previews ? context.preview : undefined,
       onOutput: (nodeId, output) => {
         outputsSoFar.set(nodeId, output);
         fetcher.announce(nodeId, output);
@@ -185,17 +191,27 @@ async function runWorkflow(
     },
   );
   const { outcome, cutShort } = await orCutShort(prompt, { outputsSoFar, signal: context.signal });
-  const delivering = scope.startDelivery();
+  const deliveryScope = scope.startDelivery();
   letNextJobRun(); // again, because onDone may have been lost; later calls do nothing
   line.promptsRun++;
   const { promptId, ending } = outcome;
-  log.info({ promptId, ending, ms: scope.endPhase('executed') }, 'Prompt ended');
+  const ms = scope.endPhase('executed');
+  if (cutShort === undefined) log.info({ promptId, ending, ms }, 'Prompt ended');
+  else log.info({ ms, reason: describeError(cutShort) }, 'Prompt given up');
 
   const { outputFiles, texts, problems } = collectOutputs(outcome, choice);
-  const fetched = await fetcher.fetchAll(outputFiles, delivering.signal);
+  const fetched = await fetcher.fetchAll(outputFiles, deliveryScope.signal);
   scope.endPhase('fetched');
   const allProblems = [...problems, ...fetched.problems];
-  return { outcome, cutShort, outputFiles, texts, ...fetched, problems: allProblems, delivering };
+  return {
+    outcome,
+    cutShort,
+    outputFiles,
+    texts,
+    ...fetched,
+    problems: allProblems,
+    deliveryScope,
+  };
 }
 
 /**

@@ -64,7 +64,8 @@ export class JobScope implements AsyncDisposable {
 
   /**
    * To be called when the prompt has ended or was given up. A job whose time is up still delivers what was made: the signal
-   * of this scope aborts when the job is stopped, or {@link DELIVERY_GRACE_MS} after its time is up or this is called.
+   * of this scope aborts when the job is stopped, or {@link DELIVERY_GRACE_MS} after the later of two moments: this call,
+   * and the end of the job's time.
    */
   startDelivery(): DeliveryScope {
     const { jobId, log, problems, newScratchPath } = this;
@@ -87,7 +88,11 @@ export class JobScope implements AsyncDisposable {
     this.log.info({ note: text }, 'A note on the job');
   };
 
-  /** Ends a phase; the next one begins now. @returns how long it took, in milliseconds. */
+  /**
+   * Ends a phase, which began when the one before ended: it contains the small steps in between (`staged`: also resolving
+   * the workflow; `executed`: also the check). A second run of the workflow overwrites the first.
+   * @returns how long the phase took, in milliseconds.
+   */
   endPhase(phase: Phase): number {
     const now = performance.now();
     const ms = Math.round((now - this.#phaseStartedAt) * 10) / 10;

@@ -67,16 +67,24 @@ export async function toApiFormat(
   { comfy, signal }: Pick<ResolveOptions, 'comfy' | 'signal'>,
 ): Promise<JsonText> {
   const found = recognise(sent);
-  if (found.kind === 'editor') {
-    const infos = await comfy.describeNodes(editorClassTypes(found.workflow), { signal });
-    if (infos) return fromEditor(found.workflow, infos);
-    throw new WorkerError(
-      'workflow.unconvertible',
-      "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
-    );
+  switch (found.kind) {
+    case 'api':
+    case 'unclear':
+      return found.workflow;
+    case 'editor': {
+      const infos = await comfy.describeNodes(editorClassTypes(found.workflow), { signal });
+      if (infos) return fromEditor(found.workflow, infos);
+      throw new WorkerError(
+        'workflow.unconvertible',
+        "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",
+      );
+    }
+    case 'other':
+      if (!found.isKnown) return sent;
+      break;
+    case 'name':
+      break;
   }
-  if ('workflow' in found) return found.workflow;
-  if (found.kind === 'other' && !found.isKnown) return sent;
   const got = sent.kind === 'object' ? found.what : quote(sent.text);
   throw new WorkerError(
     'workflow.unreadable',

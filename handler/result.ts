@@ -104,7 +104,7 @@ interface RunDetails {
     readonly start: 'cold' | 'warm';
     /** Waiting for ComfyUI to answer. */
     readonly readyMs: number;
-    /** Putting input files into ComfyUI. */
+    /** Resolving the workflow, and putting input files into ComfyUI. */
     readonly stagedMs: number;
     /** Waiting in ComfyUI's queue. */
     readonly queuedMs: number;

@@ -238,7 +238,7 @@ export const VARIABLES = {
     'inputs',
     optional(text),
     none,
-    "ComfyUI's input folder, for files too large to upload. Used only if ComfyUI sees the same folder.",
+    "ComfyUI's input folder: for files too large to upload, for nodes that load by path, and to remove a job's input files. Used only if ComfyUI sees the same folder.",
     'found by asking ComfyUI',
   ),
 
@@ -255,7 +255,7 @@ export const VARIABLES = {
     'inputs',
     optional(text),
     none,
-    'Folder of workflows that jobs call by name: `name.json`, or a module `name.ts`, `name.js` or `name.mjs` that returns one.',
+    'Folder of workflows that jobs call by name: `name.json`, or a module `name.ts`, `name.mts`, `name.js` or `name.mjs` that returns one.',
   ),
 
   CONVERT_SIDE_BY_SIDE: variable(

@@ -52,7 +52,7 @@ export function requestedImage({ name, image, url }: InputImage): RequestedInput
   if (typeof name !== 'string' || name === '') {
     return unexpected(`Expected name to be a non-empty string, got ${label}`);
   }
-  const byUrl = (image ?? undefined) === undefined && (url ?? undefined) !== undefined;
+  const byUrl = isMissing(image) && !isMissing(url);
   const sent = byUrl ? url : image;
   if (typeof sent !== 'string') {
     const expectation = byUrl ? 'url to be a URL' : 'image to be a base64 string';
@@ -67,6 +67,8 @@ export function requestedImage({ name, image, url }: InputImage): RequestedInput
   if (problem !== undefined) return unexpected(`${subject} ${problem}`);
   return { ...request, source: { kind: 'url', url: sent } };
 }
+
+const isMissing = (value: unknown) => value === undefined || value === null;
 
 /** One entry of `files`; its schema has been checked. */
 export function requestedFile(file: InputFile): RequestedInput {

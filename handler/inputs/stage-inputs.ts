@@ -177,6 +177,7 @@ async function uploadInputs(
     if ('problem' in input) return Promise.resolve(input.problem);
     const { path, content, maskOf } = input;
     const before = uploads.get(path);
+    // The same bytes need no second upload. A mask does: what ComfyUI stores depends on its image, too.
     if (before?.digest === content.digest && !maskOf) return before.problem;
     const problem = Promise.resolve(before?.problem).then(() =>
       options.limit(() => uploadInput(input, options)),
@@ -185,9 +186,10 @@ async function uploadInputs(
     return problem;
   };
 
-  const first = inputs.map((input) => ('maskOf' in input ? undefined : start(input)));
-  await Promise.all(first.filter((upload) => upload !== undefined));
-  const problems = await Promise.all(inputs.map((input, at) => first[at] ?? start(input)));
+  const notMasks = inputs.map((input) => ('maskOf' in input ? undefined : start(input)));
+  await Promise.all(notMasks.filter((upload) => upload !== undefined));
+  // Now the masks.
+  const problems = await Promise.all(inputs.map((input, at) => notMasks[at] ?? start(input)));
   options.signal.throwIfAborted();
   return problems.filter((problem) => problem !== undefined);
 }

@@ -1,10 +1,12 @@
 import { expect, test } from '@jest/globals';
+import { LOCAL_CAPABILITIES } from '../../lib/comfy/local/local-comfy.ts';
 import { InputLeases } from '../inputs/input-leases.ts';
 import { JobFolders } from './job-folder.ts';
 
 const openFolders = () => {
   const root = () => Promise.resolve(undefined);
-  const comfy = { inputFolder: root, outputFolder: root, describeNodes: root };
+  const capabilities = { ...LOCAL_CAPABILITIES, pathPrefix: '' };
+  const comfy = { capabilities, inputFolder: root, outputFolder: root, describeNodes: root };
   return new JobFolders({ comfy, mode: 'auto', leases: new InputLeases() });
 };
 

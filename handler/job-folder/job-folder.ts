@@ -16,7 +16,10 @@ import type { Artifact } from '../outputs/artifact.ts';
 import { isOnNetworkVolume, OwnInputs, removeWithin } from './removal.ts';
 
 interface FolderOptions {
-  readonly comfy: Pick<ComfyBackend, 'inputFolder' | 'outputFolder' | 'describeNodes'>;
+  readonly comfy: Pick<
+    ComfyBackend,
+    'capabilities' | 'inputFolder' | 'outputFolder' | 'describeNodes'
+  >;
   /** `auto` removes a job's files where that is possible and safe, `always` fails the job where it is not. */
   readonly mode: Config['CLEANUP'];
 }
@@ -150,7 +153,9 @@ export class JobFolder implements AsyncDisposable {
   async #removableRoot(type: 'input' | 'output'): Promise<string | undefined> {
     const { comfy, mode, scope } = this.#options;
     const { signal } = scope;
-    const root = await (type === 'input' ? comfy.inputFolder(signal) : comfy.outputFolder(signal));
+    const askForRoot = () =>
+      type === 'input' ? comfy.inputFolder(signal) : comfy.outputFolder(signal);
+    const root = comfy.capabilities.sharedDisk ? await askForRoot() : undefined;
     if (mode === 'auto')
       return root === undefined || (await isOnNetworkVolume(root)) ? undefined : root;
     if (root !== undefined) return root;

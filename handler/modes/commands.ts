@@ -1,5 +1,6 @@
 import type { CliContext } from '../../lib/cli/context.ts';
 import { runCli } from '../../lib/cli/program.ts';
+import { LOCAL_CAPABILITIES } from '../../lib/comfy/local/local-comfy.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { readConfig, type Config } from '../../lib/config.ts';
 import { createLog, type Logger } from '../../lib/log.ts';
@@ -22,6 +23,7 @@ export function runCommand(
 ): Promise<number> {
   return runCli(args, {
     environment,
+    backend: LOCAL_CAPABILITIES,
     start: (flags) => main({ environment, args: flags }),
     serve: ({ host, port, simulate }) => {
       const flags = [

@@ -27,7 +27,7 @@ interface FetchOptions {
  */
 export class ArtifactFetcher implements AsyncDisposable {
   readonly #options: FetchOptions;
-  readonly #disposed = new AbortController();
+  readonly #stopped = new AbortController();
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #downloads = new Map<string, Promise<Blob>>();
   #bytesInMemory = 0;
@@ -38,7 +38,7 @@ export class ArtifactFetcher implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed.abort();
+    this.#stopped.abort();
     await Promise.allSettled(this.#downloads.values());
   }
 
@@ -53,7 +53,7 @@ export class ArtifactFetcher implements AsyncDisposable {
     outputFiles: readonly OutputFile[],
     signal: AbortSignal,
   ): Promise<FetchedArtifacts> {
-    const stop = () => this.#disposed.abort(signal.reason);
+    const stop = () => this.#stopped.abort(signal.reason);
     signal.addEventListener('abort', stop);
     const fetchOne = async (file: OutputFile): Promise<Artifact | string> => {
       const { filename } = file;
@@ -70,7 +70,7 @@ export class ArtifactFetcher implements AsyncDisposable {
     };
     const fetched = await Promise.all(outputFiles.map(fetchOne));
     signal.removeEventListener('abort', stop);
-    this.#disposed.signal.throwIfAborted();
+    this.#stopped.signal.throwIfAborted();
     return {
       artifacts: fetched.filter((one) => typeof one !== 'string'),
       problems: fetched.filter((one) => typeof one === 'string'),
@@ -84,7 +84,7 @@ export class ArtifactFetcher implements AsyncDisposable {
         this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
       const { newScratchPath: newPath } = scope;
       const content = await comfy.fetchFile(file, {
-        signal: this.#disposed.signal,
+        signal: this.#stopped.signal,
         newPath,
         memoryBytes,
       });
@@ -93,10 +93,7 @@ export class ArtifactFetcher implements AsyncDisposable {
     });
     // fetchAll awaits the download and tries once more; until then a failure must not be an unhandled rejection.
     download.catch((error: unknown) =>
-      scope.log.debug(
-        { err: error, filename: file.filename },
-        'An announced file could not be fetched',
-      ),
+      scope.log.debug({ err: error, filename: file.filename }, 'A file could not be fetched'),
     );
     this.#downloads.set(fileKey(file), download);
     return download;

@@ -18,13 +18,14 @@ interface RunResult {
 export async function rerunIfCacheIsStale<T extends RunResult>(
   run: () => Promise<T>,
   options: {
-    readonly comfy: Pick<ComfyBackend, 'hasFile' | 'clearCache'>;
+    readonly comfy: Pick<ComfyBackend, 'capabilities' | 'hasFile' | 'clearCache'>;
     readonly scope: JobScope;
   },
 ): Promise<T> {
   const { comfy, scope } = options;
   const { signal, log } = scope;
   const first = await run();
+  if (!comfy.capabilities.freeMemory) return first;
   try {
     const missing = await findMissing(first, comfy, signal);
     if (missing === undefined) return first;
@@ -36,7 +37,7 @@ export async function rerunIfCacheIsStale<T extends RunResult>(
     log.warn({ filename }, 'A cached file is gone; the workflow is run again');
     return await run();
   } catch (error) {
-    if (scope.timeout) return first;
+    if (scope.timeout) return first; // no time for a second run: what the first one made is delivered
     signal.throwIfAborted();
     if (!isError(error)) throw error;
     log.warn({ err: error }, 'A cached file is gone, and could not be made again');

@@ -2,10 +2,13 @@ import type { Config } from '../config.ts';
 import type { JsonBody } from '../json-body.ts';
 import type { EncodedResult, Job } from '../queues/queue.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { BackendAbilities } from './doctor/check.ts';
 
 /** The worker, as the commands use it. Nothing heavy is loaded before a method is called. */
 export interface CliContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The kind of ComfyUI that jobs are run on. */
+  readonly backend: BackendAbilities;
   /** Starts the worker, as without a command; resolves to the exit code. */
   start(args: readonly string[]): Promise<number>;
   /** Serves the local API until told to stop; resolves to the exit code. */

@@ -7,6 +7,7 @@ import { startComfySimulator } from '../simulator/comfy/simulator.ts';
 import { startRunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import { startS3Simulator } from '../simulator/stand-ins/s3.ts';
 import type { Finding, Surroundings } from './doctor/check.ts';
+import { comfyCheck } from './doctor/comfy.ts';
 import { nodeCheck, volumeCheck } from './doctor/machine.ts';
 import { startScriptedEndpoint } from './scripted-endpoint.ts';
 import { startCliRig } from './test-cli.ts';
@@ -234,7 +235,15 @@ test('RunPod and a bucket are optional', async () => {
 async function surroundings(changes: Partial<Surroundings>): Promise<Surroundings> {
   const config = readConfig({});
   const openStorage = () => Promise.resolve(undefined);
-  return Promise.resolve({ config, nodeVersion: '24.1.0', volume: '', openStorage, ...changes });
+  const backend = { sharedDisk: true, freeMemory: true, nodeProgress: true };
+  return Promise.resolve({
+    config,
+    nodeVersion: '24.1.0',
+    volume: '',
+    backend,
+    openStorage,
+    ...changes,
+  });
 }
 const { signal } = new AbortController();
 
@@ -242,6 +251,20 @@ test('a Node that is too old is broken', async () => {
   expect(
     await nodeCheck.look(await surroundings({ nodeVersion: 'v22.9.0' }), signal),
   ).toMatchObject([{ state: 'broken', message: 'v22.9.0 is too old' }]);
+});
+
+test('what a kind of ComfyUI lacks is told, and breaks nothing', async () => {
+  await using comfy = await startComfySimulator();
+  const config = readConfig({ COMFY_URL: comfy.url });
+  const backend = { sharedDisk: false, freeMemory: false, nodeProgress: false };
+  const findings = await comfyCheck.look(await surroundings({ config, backend }), signal);
+  const skipped = findings.filter(({ state }) => state === 'skipped');
+  expect(skipped.map(({ message }) => message)).toEqual([
+    expect.stringContaining('disk is never shared'),
+    expect.stringContaining('cache cannot be cleared'),
+    expect.stringContaining('no progress'),
+  ]);
+  expect(findings.filter(({ state }) => state === 'ok')).toHaveLength(2);
 });
 
 test('models of a network volume are found where ComfyUI looks, or where they lie instead', async () => {

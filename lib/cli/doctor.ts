@@ -28,6 +28,7 @@ export async function doctor({ json }: DoctorOptions, context: CliContext): Prom
     config,
     nodeVersion: process.versions.node,
     volume: '/runpod-volume',
+    backend: context.backend,
     openStorage: () => context.openStorage(config),
   };
   const found = await Promise.all(CHECKS.map((check) => lookInTime(check, around)));

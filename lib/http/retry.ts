@@ -11,7 +11,9 @@ export interface RetryPolicy {
   readonly jitter: boolean;
 }
 
-/** Every retry of the worker. A delay that the other side asks for (`Retry-After`) replaces a shorter one from here. */
+/**
+ * Every retry of the worker, except pings (heartbeat-thread.ts) and reconnecting the websocket (configured). A delay that the other side asks for (`Retry-After`) replaces a shorter one from here.
+ */
 export const RETRY_POLICIES = {
   /** Asking the platform for jobs failed. The floor of 200 ms means at most five requests a second to a platform in trouble. */
   takeFailed: { retries: Infinity, firstMs: 400, maxMs: 30_000, jitter: true },

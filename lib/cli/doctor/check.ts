@@ -9,6 +9,16 @@ export interface Finding {
   readonly advice?: string;
 }
 
+/** What a kind of ComfyUI can do for its jobs. */
+export interface BackendAbilities {
+  /** Its folders can be on a disk that the worker sees. */
+  readonly sharedDisk: boolean;
+  /** Its cache can be cleared. */
+  readonly freeMemory: boolean;
+  /** It reports progress per node. */
+  readonly nodeProgress: boolean;
+}
+
 /** The things that checks examine. */
 export interface Surroundings {
   /** Read from the variables that are valid. */
@@ -16,6 +26,7 @@ export interface Surroundings {
   readonly nodeVersion: string;
   /** Where RunPod mounts a network volume. */
   readonly volume: string;
+  readonly backend: BackendAbilities;
   readonly openStorage: () => Promise<Storage | undefined>;
 }
 

@@ -20,7 +20,7 @@ const QueueSchema = z.object({
 /** Whether ComfyUI answers, its version, and the length of its queue. */
 export const comfyCheck: Check = {
   subject: 'ComfyUI',
-  look: async ({ config: { COMFY_URL: url } }, signal) => {
+  look: async ({ config: { COMFY_URL: url }, backend }, signal) => {
     const found = new Findings('ComfyUI');
     try {
       found.ok(
@@ -30,12 +30,26 @@ export const comfyCheck: Check = {
       found.ok(
         `queue: ${queue.queue_running.length} running, ${queue.queue_pending.length} waiting`,
       );
+      for (const { ability, lack } of ABILITIES) if (!backend[ability]) found.skipped(lack);
     } catch (error) {
       found.broken(describeFailure(url, error), adviceFor(error));
     }
     return found.all;
   },
 };
+
+/** Without these, jobs run all the same, but miss something. */
+const ABILITIES = [
+  {
+    ability: 'sharedDisk',
+    lack: 'its disk is never shared: files of jobs stay there, and files too large to upload are refused',
+  },
+  {
+    ability: 'freeMemory',
+    lack: 'its cache cannot be cleared: files missing from it are not made again',
+  },
+  { ability: 'nodeProgress', lack: 'it reports no progress of its nodes' },
+] as const;
 
 function describeStats(url: string, { system, devices }: z.infer<typeof StatsSchema>): string {
   const version = `${system.comfyui_version}${system.simulated ? ', simulated' : ''}`;

@@ -20,7 +20,8 @@ import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { expectProcess, waitUntilReachable } from './readiness.ts';
 import type { ComfySettings } from '../settings.ts';
-import { SharedFolder, storeInput } from './shared-folder.ts';
+import { SharedFolder } from './shared-folder.ts';
+import { storeInput } from './store-input.ts';
 
 /** A ComfyUI server of our own. Its HTTP connections and its one websocket are kept for the life of the worker. */
 export class LocalComfy implements ComfyBackend {
@@ -40,7 +41,7 @@ export class LocalComfy implements ComfyBackend {
   ) {
     const client = new ComfyClient(settings, clock);
     const socket = new ComfySocket({ client, settings, clock, log });
-    this.capabilities = { ...CAPABILITIES, pathPrefix: client.pathPrefix };
+    this.capabilities = { ...LOCAL_CAPABILITIES, pathPrefix: client.pathPrefix };
     this.#settings = settings;
     this.#clock = clock;
     this.#log = log;
@@ -88,7 +89,7 @@ export class LocalComfy implements ComfyBackend {
       return typeof version === 'string' ? version : undefined;
     } catch (error) {
       signal.throwIfAborted();
-      this.#log.debug({ err: error }, 'could not read the version of ComfyUI');
+      this.#log.debug({ err: error }, 'Could not read the version of ComfyUI');
       return undefined;
     }
   }
@@ -155,6 +156,7 @@ export class LocalComfy implements ComfyBackend {
     signal: AbortSignal,
   ): Promise<WorkerError> {
     const nodeInfo = (classType: string) => this.#client.nodeInfo(classType, signal);
+    // In the form of ComfyUI's own answer, so that one place words both.
     const error = headline === undefined ? '' : `"error":${JSON.stringify(headline)},`;
     const answer = `{${error}"node_errors":${nodeErrors.text}}`;
     return new WorkerError('comfy.rejected', await rejectionText(answer, { workflow, nodeInfo }));
@@ -178,7 +180,7 @@ export class LocalComfy implements ComfyBackend {
 }
 
 /** A ComfyUI server has no authentication (`server.py`). It accepts a `prompt_id` from the client since 0.3.45. */
-const CAPABILITIES = {
+export const LOCAL_CAPABILITIES = {
   authentication: 'none',
   ownPromptIds: true,
   sharedDisk: true,

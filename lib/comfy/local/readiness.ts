@@ -38,10 +38,10 @@ export async function waitUntilReachable(options: Readiness): Promise<void> {
     } catch (error) {
       signal.throwIfAborted();
       const waitedMs = clock.now() - startedAt;
-      const facts = { attempts, waitedMs, process, error: describeError(error) };
+      const facts = { attempts, waitedMs, process, reason: describeError(error) };
       if (attempts >= maxAttempts || waitedMs >= startupTimeoutMs)
         throw unreachable(options, facts);
-      if (attempts === 1) log.info(facts, 'waiting for ComfyUI to answer');
+      if (attempts === 1) log.info(facts, 'Waiting for ComfyUI to answer');
     }
     await clock.sleep(intervalMs, signal);
   }

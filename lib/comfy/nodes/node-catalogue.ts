@@ -82,7 +82,7 @@ export class NodeCatalogue {
       return await withTimeout(limit, work);
     } catch (error) {
       signal.throwIfAborted();
-      log.warn({ reason: describeError(error) }, 'could not read the nodes of ComfyUI');
+      log.warn({ reason: describeError(error) }, 'Could not read the nodes of ComfyUI');
       return undefined;
     }
   }

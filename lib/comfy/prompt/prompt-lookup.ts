@@ -122,9 +122,9 @@ export async function cancelPrompt(
       while (!(await cancelOnce(promptId, client, signal)))
         await clock.sleep(backoff.next(), signal);
     });
-    log.debug({ promptId }, 'cancelled the prompt in ComfyUI');
+    log.debug({ promptId }, 'Cancelled the prompt in ComfyUI');
   } catch (error) {
-    log.warn({ promptId, error: describeError(error) }, 'the prompt may still run in ComfyUI');
+    log.warn({ promptId, reason: describeError(error) }, 'The prompt may still run in ComfyUI');
   }
 }
 

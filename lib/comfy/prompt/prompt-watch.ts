@@ -118,7 +118,7 @@ export class PromptWatch implements PromptListener {
         break;
       case 'failed': {
         const { nodeId, nodeType, exceptionType, traceback } = event.failure;
-        this.#log.warn({ nodeId, nodeType, exceptionType, traceback }, 'a node raised');
+        this.#log.warn({ nodeId, nodeType, exceptionType, traceback }, 'A node raised');
         this.#failure = executionErrorText(event.failure);
         this.#markEnded('ended');
         break;
@@ -205,7 +205,7 @@ export class PromptWatch implements PromptListener {
   #change(change: Partial<PromptState>): void {
     this.#state = { ...this.#state, ...change };
     const { phase, connection } = this.#state;
-    this.#log.debug({ phase: phase.name, connection }, 'prompt state');
+    this.#log.debug({ phase: phase.name, connection }, 'The state of the prompt changed');
   }
 
   /** An exception in a callback must not stop the reading of the socket. */
@@ -213,7 +213,7 @@ export class PromptWatch implements PromptListener {
     try {
       call(this.#observer);
     } catch (error) {
-      this.#log.error({ error: describeError(error) }, 'a callback of the prompt threw');
+      this.#log.error({ reason: describeError(error) }, 'A callback of the prompt threw');
     }
   }
 }

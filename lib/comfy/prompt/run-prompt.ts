@@ -76,10 +76,10 @@ function startListening(
   workflow: JsonText,
   options: PromptOptions & RunParts,
 ): PromptRun {
-  const { client, socket, settings, clock, signal, log: jobLog, ...observer } = options;
+  const { client, socket, settings, clock, signal } = options;
   const promptId = randomUUID();
-  const log = jobLog.child({ promptId });
-  const watch = new PromptWatch({ clientId, workflow, clock, log, observer });
+  const log = options.log.child({ promptId });
+  const watch = new PromptWatch({ clientId, workflow, clock, log, observer: options });
   const listening = new DisposableStack();
   listening.defer(socket.listen(promptId, watch));
   const onAbort = () => watch.wake();
@@ -93,7 +93,7 @@ function startListening(
 async function submit(run: PromptRun, request: PromptRequest): Promise<readonly string[]> {
   const { watch, socket, promptId: ownId, clientId } = run;
   const accepted = await submitPrompt({ ...request, promptId: ownId, clientId }, run);
-  run.log.debug('prompt is queued in ComfyUI');
+  run.log.debug('Prompt is queued in ComfyUI');
   if (accepted.promptId !== ownId) {
     run.promptId = accepted.promptId;
     run.listening.defer(socket.listen(accepted.promptId, watch));
@@ -143,7 +143,7 @@ async function maybeFind(run: PromptRun): Promise<PromptLocation | undefined> {
     return await findPrompt(run.promptId, run.settings.limits.doubtMs, run);
   } catch (error) {
     run.signal.throwIfAborted();
-    run.log.debug({ error: describeError(error) }, 'queue and history could not be read');
+    run.log.debug({ reason: describeError(error) }, 'Queue and history could not be read');
     return undefined;
   }
 }

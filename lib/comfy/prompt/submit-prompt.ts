@@ -56,7 +56,7 @@ export async function submitPrompt(
     const result = await postOnce(submission, parts);
     if (result.kind === 'accepted') return result.acceptance;
     const { error, wasAnswered } = result;
-    log.warn({ error: error.message }, 'no usable answer to the prompt, looking for it');
+    log.warn({ reason: error.message }, 'No usable answer to the prompt, looking for it');
     try {
       // After a lost answer the post may still be on its way, so look for longer.
       const doubtMs = wasAnswered ? 0 : settings.limits.unansweredMs;

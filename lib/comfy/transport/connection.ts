@@ -124,7 +124,7 @@ export class Connection implements AsyncDisposable {
           isBinary
             ? { bytes: frame.length, head: frame.toString('hex', 0, 8) }
             : { text: frame.toString('utf8', 0, TRACED_BYTES) },
-          'websocket frame',
+          'Websocket frame',
         );
       onFrame(frame, isBinary);
     });

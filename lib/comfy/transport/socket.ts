@@ -106,14 +106,14 @@ export class ComfySocket implements AsyncDisposable {
       this.#lossReason = reason;
       const prompts = this.#listeners.size;
       const facts = { clientId: lost.clientId, reason, prompts };
-      log[prompts > 0 ? 'warn' : 'debug'](facts, 'lost the websocket to ComfyUI');
+      log[prompts > 0 ? 'warn' : 'debug'](facts, 'Lost the websocket to ComfyUI');
       for (const listener of this.#listeners.values()) listener.onDisconnect(lost.clientId);
     };
     const connection = await Connection.open(
       { url, settings, clock, log, onFrame: this.#dispatch, onLost },
       signal,
     );
-    log.debug({ clientId: connection.clientId }, 'opened a websocket to ComfyUI');
+    log.debug({ clientId: connection.clientId }, 'Opened a websocket to ComfyUI');
     return (this.#connection = connection);
   }
 
@@ -124,7 +124,7 @@ export class ComfySocket implements AsyncDisposable {
     await clock.sleep(Math.min(delayMs, Math.max(0, dueMs)), signal); // min: the clock may have been set back
     let lastError = this.#lossReason;
     for (let attempt = 1; attempt <= attempts; attempt++) {
-      log.info({ attempt, reason: this.#lossReason }, 'reconnecting to ComfyUI');
+      log.info({ attempt, reason: this.#lossReason }, 'Reconnecting to ComfyUI');
       await client.probe(signal).catch((cause: unknown) => {
         throw signal.aborted ? cause : unreachableError(cause);
       });

@@ -48,7 +48,7 @@ async function answer(request: StoreRequest, files: Map<string, PutFile>): Promi
   const given = request.query.get('signature') ?? form?.fields.signature;
   if (given !== 'good' && request.headers.authorization === undefined) return SIGNATURE_REFUSED;
   if (method === 'PUT')
-    files.set(path, { ...request, ...typeOf(request), bytes: request.body, fields: {} });
+    files.set(path, { ...request, ...withMediaType(request), bytes: request.body, fields: {} });
   else if (form) files.set(`${path.replace(/\/$/, '')}/${form.key}`, form);
   else return { status: 405 };
   return { status: method === 'PUT' ? 200 : 204 };
@@ -59,7 +59,7 @@ function read(file: PutFile | undefined): StoreAnswer {
   return { status: 200, headers: { 'content-type': file.mediaType }, body: file.bytes };
 }
 
-const typeOf = ({ headers }: StoreRequest) => ({ mediaType: headers['content-type'] ?? '' });
+const withMediaType = ({ headers }: StoreRequest) => ({ mediaType: headers['content-type'] ?? '' });
 
 /** The file is the last part, as S3 requires. */
 async function readPosted({ headers, body, size, sha256 }: StoreRequest) {

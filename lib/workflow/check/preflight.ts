@@ -10,8 +10,6 @@ export interface Findings {
   readonly nodeErrors: JsonText;
   /** No node is an output node. */
   readonly lacksOutput: boolean;
-  /** ComfyUI would accept the workflow, and its executor would crash on it. Then it never runs a prompt again. */
-  readonly isPoisoned: boolean;
   /** ComfyUI is certain to refuse the workflow or to crash on it. Anything less certain is left to ComfyUI. */
   readonly isRefused: boolean;
   /** Classes with complaints. Their descriptions must be fresh before the workflow is refused. */
@@ -66,6 +64,7 @@ export function preflight(
   const accepted = outputs.filter(
     (output) => !upstream(graph, [output], 'declaredLinks').some(isSpoiled),
   );
+  // ComfyUI would accept these, its executor would crash on them, and then it would never run a prompt again.
   const poisoned = upstream(graph, accepted, 'links').filter(({ links }) =>
     links.some(({ nodeId }) => !graph.has(nodeId)),
   );
@@ -78,7 +77,6 @@ export function preflight(
   return {
     nodeErrors: toNodeErrors(new Map(reported), graph),
     lacksOutput: !isUnrunnable && outputs.length === 0,
-    isPoisoned: poisoned.length > 0 || nodes.some(({ inputs }) => !inputs),
     isRefused: isUnrunnable || accepted.length === 0 || poisoned.length > 0,
     classTypes: [...complaints.keys()]
       .map((nodeId) => graph.get(nodeId)?.classType ?? '')

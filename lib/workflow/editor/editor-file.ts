@@ -31,8 +31,9 @@ export interface EditorNode {
   readonly values: JsonText | undefined;
   /** Widget values by name. Only newer editors write them. */
   readonly namedValues: JsonText | undefined;
-  /** Widgets of inner nodes that an instance of a subgraph shows: `[inner node id, widget name]`. */
+  /** Other settings of the node, by name. */
   readonly properties: JsonText | undefined;
+  /** Widgets of inner nodes that an instance of a subgraph shows: `[inner node id, widget name]`. */
   readonly promotedWidgets: readonly (readonly [innerId: string, widget: string])[];
 }
 
