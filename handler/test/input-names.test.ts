@@ -135,8 +135,11 @@ test.each([
     await using rig = await startRig();
     await place(rig, 'photos.png', BLUE);
     const { error } = await load(rig, value, sent);
-    expect(error).toBe(
+    expect(error?.split('\n\n')[0]).toBe(
       `Workflow validation failed:\n• Node 1 (LoadImage): image: Invalid image file: ${value}; ${known}`,
+    );
+    expect(error).toContain(
+      `not available on this worker:\n• ${value} (image of node 1, LoadImage)`,
     );
   },
 );

@@ -39,7 +39,7 @@ function missingFilesText(nodeErrors: JsonText | undefined): string {
     const classType = shown(entry.get('class_type'));
     const errors = FILE_LOADERS.has(classType) ? (entry.get('errors')?.items() ?? []) : [];
     return errors
-      .filter((error) => error.get('type')?.value() === 'value_not_in_list')
+      .filter((error) => FILE_MISSING.has(shown(error.get('type'))))
       .map((error) => {
         const extra = error.get('extra_info');
         const [file, input] = [extra?.get('received_value'), extra?.get('input_name')].map(shown);
@@ -82,5 +82,6 @@ const FILE_LOADERS: ReadonlySet<string> = new Set([
   'UpscaleModelLoader',
   'LoadImage',
 ]);
+const FILE_MISSING: ReadonlySet<string> = new Set(['value_not_in_list', 'input_file_missing']);
 const OUTPUTS_FAILED = 'prompt_outputs_failed_validation';
 const USUAL_CAUSE = 'This usually means a required model or parameter is not available.';
