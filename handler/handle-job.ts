@@ -14,6 +14,7 @@ import { stageInputs } from './inputs/stage-inputs.ts';
 import { JobFolders, type JobFolder } from './job-folder/job-folder.ts';
 import { JobScope, timeoutOf, type Timings } from './job-scope.ts';
 import { chooseOutputs, collectOutputs, type OutputChoice } from './outputs/collect-outputs.ts';
+import type { OutputFile } from './outputs/artifact.ts';
 import type { Converter } from './outputs/convert.ts';
 import { describeFiles } from './outputs/describe-files.ts';
 import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
@@ -183,6 +184,7 @@ async function runWorkflow(
       log,
       onProgress: (progress) => context.progress(progress),
       onPreview: comfy.capabilities.previews ? context.preview : undefined,
+      onImage: (image) => fetcher.keep(image),
       onOutput: (nodeId, output) => {
         outputsSoFar.set(nodeId, output);
         fetcher.announce(nodeId, output);
@@ -190,7 +192,11 @@ async function runWorkflow(
       onDone: letNextJobRun,
     },
   );
-  const { outcome, cutShort } = await orCutShort(prompt, { outputsSoFar, signal: context.signal });
+  const { outcome, cutShort } = await orCutShort(prompt, {
+    outputsSoFar,
+    sentFiles: fetcher.sentFiles,
+    signal: context.signal,
+  });
   const deliveryScope = scope.startDelivery();
   letNextJobRun(); // again, because onDone may have been lost; later calls do nothing
   line.promptsRun++;
@@ -199,7 +205,7 @@ async function runWorkflow(
   if (cutShort === undefined) log.info({ promptId, ending, ms }, 'Prompt ended');
   else log.info({ ms, reason: describeError(cutShort) }, 'Prompt given up');
 
-  const { outputFiles, texts, problems } = collectOutputs(outcome, choice);
+  const { outputFiles, texts, problems } = collectOutputs(outcome, choice, fetcher.sentFiles);
   const fetched = await fetcher.fetchAll(outputFiles, deliveryScope.signal);
   scope.endPhase('fetched');
   const allProblems = [...problems, ...fetched.problems];
@@ -223,15 +229,21 @@ async function orCutShort(
   prompt: Promise<PromptOutcome>,
   {
     outputsSoFar,
+    sentFiles,
     signal,
-  }: { readonly outputsSoFar: ReadonlyMap<string, JsonText>; readonly signal: AbortSignal },
+  }: {
+    readonly outputsSoFar: ReadonlyMap<string, JsonText>;
+    readonly sentFiles: readonly OutputFile[];
+    readonly signal: AbortSignal;
+  },
 ): Promise<{ readonly outcome: PromptOutcome; readonly cutShort?: unknown }> {
   try {
     return { outcome: await prompt };
   } catch (error) {
     // `output.strict` asks for everything or nothing.
     const isPartlyAccepted = isWorkerError(error, 'comfy.partly_accepted');
-    if (signal.aborted || isPartlyAccepted || outputsSoFar.size === 0) throw error;
+    const isNothingMade = outputsSoFar.size + sentFiles.length === 0;
+    if (signal.aborted || isPartlyAccepted || isNothingMade) throw error;
     const members = [...outputsSoFar].map(([nodeId, output]) => [nodeId, output.text] as const);
     const outputs = JsonText.parse(objectText(members));
     return { outcome: { ...GIVEN_UP, outputs }, cutShort: error };

@@ -67,20 +67,25 @@ export interface CollectedOutputs {
   readonly problems: readonly string[];
 }
 
-/** The outputs of a prompt, in the order of ComfyUI's history: by node as executed, then by position within the node. */
+/**
+ * The outputs of a prompt, in the order of ComfyUI's history: by node as executed, then by position within the node. Files
+ * that nodes sent instead of saving them follow.
+ */
 export function collectOutputs(
   { outputs, promptId, ending }: Pick<PromptOutcome, 'outputs' | 'promptId' | 'ending'>,
   choice: OutputChoice = ALL_SAVED,
+  sentFiles: readonly OutputFile[] = [],
 ): CollectedOutputs {
   const nodes = outputs?.entries() ?? [];
   if (nodes.length === 0) {
+    const isMissing = ending === 'succeeded' && sentFiles.length === 0;
     const missing = `No outputs found in history for prompt ${promptId}.`;
-    return { outputFiles: [], texts: [], problems: ending === 'succeeded' ? [missing] : [] };
+    return { outputFiles: sentFiles, texts: [], problems: isMissing ? [missing] : [] };
   }
   const wanted = nodes.filter(([nodeId]) => choice.isWanted(nodeId));
   const collected = wanted.map(([nodeId, output]) => outputFilesOf(nodeId, output, choice));
   return {
-    outputFiles: collected.flatMap(({ outputFiles }) => outputFiles),
+    outputFiles: [...collected.flatMap(({ outputFiles }) => outputFiles), ...sentFiles],
     texts: wanted.flatMap(([nodeId, output]) => textsOf(nodeId, output)),
     problems: collected.flatMap(({ problems }) => problems),
   };

@@ -1,5 +1,7 @@
+import { openAsBlob } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import type { ComfyBackend } from '../../lib/comfy/backend.ts';
+import type { ComfyBackend, Preview } from '../../lib/comfy/backend.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
@@ -30,6 +32,8 @@ export class ArtifactFetcher implements AsyncDisposable {
   readonly #stopped = new AbortController();
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #downloads = new Map<string, Promise<Blob>>();
+  /** The images that nodes sent instead of saving them, in order. */
+  readonly sentFiles: OutputFile[] = [];
   #bytesInMemory = 0;
 
   constructor(options: FetchOptions) {
@@ -46,6 +50,29 @@ export class ArtifactFetcher implements AsyncDisposable {
   announce(nodeId: string, output: JsonText): void {
     const { outputFiles } = outputFilesOf(nodeId, output, this.#options.choice);
     for (const file of outputFiles) void this.#startDownload(file);
+  }
+
+  /**
+   * To be called with an image that a node sent instead of saving it. It counts as a file of ComfyUI that is fetched
+   * already.
+   */
+  keep({ nodeId, bytes, mediaType }: Required<Preview>): void {
+    const { choice, scope } = this.#options;
+    if (choice?.isWanted(nodeId) === false) return;
+    const number = String(this.sentFiles.length + 1).padStart(5, '0');
+    const filename = `websocket_${number}_.${mediaType === 'image/jpeg' ? 'jpg' : 'png'}`;
+    const file = { nodeId, key: 'images', filename, subfolder: '', type: 'websocket' };
+    this.sentFiles.push(file);
+    const inMemory = this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY;
+    if (inMemory) this.#bytesInMemory += bytes.length;
+    const onDisk = async () => {
+      const path = await scope.newScratchPath();
+      await writeFile(path, bytes);
+      return await openAsBlob(path);
+    };
+    const kept = inMemory ? Promise.resolve(new Blob([new Uint8Array(bytes)])) : onDisk();
+    kept.catch((error: unknown) => scope.log.warn({ err: error, filename }, 'An image was lost'));
+    this.#downloads.set(fileKey(file), kept);
   }
 
   /** All files of `outputFiles`, in order. A file that cannot be fetched is a problem, not an error. */

@@ -163,6 +163,8 @@ export interface PromptObserver {
   onProgress?(progress: Progress): void;
   /** ComfyUI sends previews only when it was started with a preview method. */
   onPreview?: ((preview: Preview) => void) | undefined;
+  /** A node has sent an image of the result through the socket, and saved it nowhere (`SaveImageWebsocket`). */
+  onImage?(image: Required<Preview>): void;
   /** A node has made its output. It can be fetched while later nodes run. Not every output is announced. */
   onOutput?(nodeId: string, output: JsonText): void;
 }

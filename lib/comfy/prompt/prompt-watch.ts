@@ -53,6 +53,9 @@ export class PromptWatch implements PromptListener {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #observer: PromptObserver;
+  readonly #workflow: JsonText;
+  /** Nodes that sent images of the result through the socket. */
+  readonly #imageSenders = new Set<string>();
   readonly #meter: ProgressMeter;
   readonly #wakeUp = new Notifier();
   #mustLook = false;
@@ -80,6 +83,7 @@ export class PromptWatch implements PromptListener {
     this.#clock = clock;
     this.#log = log;
     this.#observer = observer;
+    this.#workflow = workflow;
     this.#meter = new ProgressMeter(workflow);
     this.#lastEventAt = clock.now();
   }
@@ -92,7 +96,7 @@ export class PromptWatch implements PromptListener {
     return {
       failure: this.#failure,
       interrupted: this.#interrupted,
-      warnings: this.#warnings,
+      warnings: [...this.#warnings, ...this.#lostImages()],
       nodeMs: this.#meter.nodeMs,
     };
   }
@@ -153,13 +157,33 @@ export class PromptWatch implements PromptListener {
   onBinary(frame: Buffer): void {
     if (this.#state.phase.name === 'queued') return;
     this.#lastEventAt = this.#clock.now();
-    if (this.#state.phase.name !== 'running' || !this.#observer.onPreview) return;
-    const preview = parsePreview(frame);
+    if (this.#state.phase.name !== 'running') return;
     const nodeId = this.#meter.node;
-    if (preview)
-      this.#notify((observer) =>
-        observer.onPreview?.({ ...preview, ...(nodeId !== undefined && { nodeId }) }),
-      );
+    const isResult = isPng(frame) && this.#sendsImages(nodeId);
+    if (!isResult && !this.#observer.onPreview) return;
+    const preview = parsePreview(frame);
+    if (!preview) return;
+    const image = { ...preview, ...(nodeId !== undefined && { nodeId }) };
+    if (isResult && nodeId !== undefined) {
+      this.#imageSenders.add(nodeId);
+      this.#notify((observer) => observer.onImage?.({ ...preview, nodeId }));
+    } else this.#notify((observer) => observer.onPreview?.(image));
+  }
+
+  /** After a lost connection, nodes may have sent images to nobody. ComfyUI keeps none of them. */
+  #lostImages(): string[] {
+    if (this.#state.connection === 'attached') return [];
+    const nodeIds = this.#workflow.entries().map(([nodeId]) => nodeId);
+    const lost = nodeIds.filter((id) => this.#sendsImages(id) && !this.#imageSenders.has(id));
+    return lost.map(
+      (nodeId) =>
+        `Node ${nodeId} sends its images through the websocket, and they are lost: the connection to ComfyUI broke. Send the job again, or use SaveImage`,
+    );
+  }
+
+  #sendsImages(nodeId: string | undefined): boolean {
+    const node = nodeId === undefined ? undefined : this.#workflow.get(nodeId);
+    return IMAGE_SENDERS.has(node?.get('class_type')?.asString() ?? '');
   }
 
   onDisconnect(clientId: string): void {
@@ -228,6 +252,14 @@ export function parsePreview(frame: Buffer): Preview | undefined {
   const mediaType = IMAGE_FORMATS.get(frame.readUInt32BE(4));
   return mediaType === undefined ? undefined : { bytes: frame.subarray(HEAD_BYTES), mediaType };
 }
+
+const isPng = (frame: Buffer) => frame.length > HEAD_BYTES && frame.readUInt32BE(4) === 2;
+
+/** Nodes that send images of the result as PNG (ComfyUI's `websocket_image_save.py`, comfyui-tooling-nodes). */
+const IMAGE_SENDERS: ReadonlySet<string> = new Set([
+  'SaveImageWebsocket',
+  'ETN_SendImageWebSocket',
+]);
 
 const HEAD_BYTES = 8;
 const PREVIEW_IMAGE = 1;

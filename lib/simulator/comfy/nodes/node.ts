@@ -49,10 +49,10 @@ export interface NodeContext extends NodeHost {
   readonly prompt: unknown;
   readonly extraPnginfo: unknown;
   /**
-   * Reports `value` of `max` steps, with an optional JPEG preview. Rejects when the prompt has been interrupted. Samplers
+   * Reports `value` of `max` steps, with an optional JPEG preview, or with a PNG that is an image of the result. Rejects when the prompt has been interrupted. Samplers
    * await it at every step.
    */
-  progress(value: number, max: number, previewJpeg?: Uint8Array): Promise<void>;
+  progress(value: number, max: number, picture?: Uint8Array): Promise<void>;
   /** Waits `ms` milliseconds, divided by the simulator's speed. */
   work(ms: number): Promise<void>;
   /** Writes a line into the log, once for each text. */

@@ -84,7 +84,7 @@ export class PromptEvents {
 
   progress(step: Step, preview: Uint8Array | undefined): void {
     const { promptId, nodeId, value, max } = step;
-    const picture = this.#previews ? preview : undefined;
+    const picture = this.#previews || isPng(preview) ? preview : undefined;
     const withMetadata = this.hasClient && this.#sockets.supportsPreviewMetadata(this.#clientId);
     if (picture) this.#announce('preview', promptId, nodeId);
     if (picture && withMetadata) this.#toClientOrAll(describedPreview(step, picture));
@@ -140,13 +140,16 @@ export const statusData = (queueRemaining: number) => ({
   status: { exec_info: { queue_remaining: queueRemaining } },
 });
 
-/** Binary frame, type 1: image format (1 is JPEG), image. */
-function plainPreview(jpeg: Uint8Array): Buffer {
-  return Buffer.concat([uint32(1), uint32(1), jpeg]);
+/** Binary frame, type 1: image format (1 is JPEG, 2 is PNG), image. */
+function plainPreview(picture: Uint8Array): Buffer {
+  return Buffer.concat([uint32(1), uint32(isPng(picture) ? 2 : 1), picture]);
 }
 
+/** Previews are JPEG. A PNG is an image of the result, which is sent whether or not there are previews. */
+const isPng = (picture: Uint8Array | undefined) => picture?.[0] === 0x89;
+
 /** Binary frame, type 4: length of the metadata, metadata as JSON, image. */
-function describedPreview({ promptId, nodeId }: Step, jpeg: Uint8Array): Buffer {
+function describedPreview({ promptId, nodeId }: Step, picture: Uint8Array): Buffer {
   const metadata = Buffer.from(
     writeJson({
       node_id: nodeId,
@@ -154,10 +157,10 @@ function describedPreview({ promptId, nodeId }: Step, jpeg: Uint8Array): Buffer 
       display_node_id: nodeId,
       parent_node_id: null,
       real_node_id: nodeId,
-      image_type: 'image/jpeg',
+      image_type: isPng(picture) ? 'image/png' : 'image/jpeg',
     }),
   );
-  return Buffer.concat([uint32(4), uint32(metadata.length), metadata, jpeg]);
+  return Buffer.concat([uint32(4), uint32(metadata.length), metadata, picture]);
 }
 
 function uint32(value: number): Buffer {

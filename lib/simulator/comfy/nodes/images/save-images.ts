@@ -1,6 +1,6 @@
 /** Nodes that write PNG, animated PNG and animated WebP files. */
 
-import { randomInt } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -72,7 +72,24 @@ export function randomLetters(count: number): string {
   return Array.from({ length: count }, () => 'abcdefghijklmnopqrstuvwxyz'[randomInt(26)]).join('');
 }
 
-export const SAVING_NODES = [saveImage, previewImage];
+/** Sends its images through the websocket and saves none (`custom_nodes/websocket_image_save.py`). Never cached. */
+const saveImageWebsocket = classNode({
+  name: 'SaveImageWebsocket',
+  title: 'Save Image (Websocket)',
+  module: 'custom_nodes.websocket_image_save',
+  category: 'image',
+  inputs: { images: image() },
+  shows: true,
+  run: async ({ images }, context) => {
+    const { length } = images.frames;
+    for (const [step, frame] of images.frames.entries())
+      await context.progress(step, length, await openFrame(images, frame).png().toBuffer());
+    return {};
+  },
+  fingerprint: () => randomUUID(),
+});
+
+export const SAVING_NODES = [saveImage, previewImage, saveImageWebsocket];
 
 const saveAnimatedWebp = schemaNode({
   name: 'SaveAnimatedWEBP',
