@@ -4,6 +4,7 @@ import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import { JsonText, objectText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
+import { SpareBuffers } from '../lib/spare-buffers.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
 import { deliver } from './delivery/deliver.ts';
@@ -57,6 +58,8 @@ export interface JobLineOptions {
 }
 
 interface JobLine extends JobLineOptions {
+  /** For decoded input files. */
+  readonly spare: SpareBuffers;
   readonly leases: InputLeases;
   readonly jobFolders: JobFolders;
   /** Prompts run since the worker started. */
@@ -68,7 +71,7 @@ export function createJobHandler(options: JobLineOptions): Handler {
   const leases = new InputLeases();
   const { comfy, cleanupMode: mode } = options;
   const jobFolders = new JobFolders({ comfy, leases, mode });
-  const line = { ...options, leases, jobFolders, promptsRun: 0 };
+  const line = { ...options, leases, jobFolders, spare: new SpareBuffers(), promptsRun: 0 };
   return (job, context) => handleJob(job, context, line);
 }
 
@@ -81,7 +84,9 @@ async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<
   const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
   await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs });
   try {
-    return await runJob(job, { line, context, scope });
+    const result = await runJob(job, { line, context, scope });
+    job.release?.();
+    return result;
   } catch (error) {
     if (signal.aborted) throw error;
     return toFailure(error, log);

@@ -1,3 +1,5 @@
+import { LongString, toDocument, type Document } from './long-strings.ts';
+
 /**
  * JSON that keeps the characters it was sent with.
  *
@@ -6,34 +8,42 @@
  * too. Therefore the text is kept. A {@link JsonText} is a window on that text: its children are narrower windows on the
  * same text, in document order, and a JavaScript value is made only on request.
  *
+ * A job may carry megabytes of base64. When a document is read from bytes, its long strings stay bytes, see
+ * {@link LongString}: in the text a short mark stands for each of them, so nothing below ever walks over the megabytes.
+ *
  * ComfyUI writes Python's `NaN`, `Infinity` and `-Infinity`. They are accepted; {@link JsonText.value} turns them into `null`.
  */
 
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
 
 export class JsonText {
-  /** The characters of this value, exactly as they were sent. */
-  readonly text: string;
   readonly kind: JsonKind;
-  /** The whole document, and where `text` starts in it. */
-  readonly #source: string;
+  /** The whole document, and the place of this value in its source. */
+  readonly #document: Document;
   readonly #start: number;
+  readonly #end: number;
 
-  private constructor(source: string, start: number, end: number) {
-    this.text = source.slice(start, end); // V8 makes a view, not a copy
-    this.kind = KINDS[source[start] ?? ''] ?? 'number';
-    this.#source = source;
+  private constructor(document: Document, start: number, end: number) {
+    this.kind = KINDS[document.source[start] ?? ''] ?? 'number';
+    this.#document = document;
     this.#start = start;
+    this.#end = end;
   }
 
   /**
-   * Reads a whole JSON document.
+   * Reads a whole JSON document. Bytes are UTF-8; they belong to the result and must not change.
    * @throws SyntaxError if the text is not JSON.
    */
-  static parse(source: string): JsonText {
+  static parse(source: string | Buffer): JsonText {
+    return JsonText.#check(toDocument(source));
+  }
+
+  /** The document is not checked yet. */
+  static #check(document: Document): JsonText {
+    const { source } = document;
     parseLenient(source);
     const start = source.search(/[^ \t\n\r]/);
-    return new JsonText(source, start, endOfValue(source, start));
+    return new JsonText(document, start, endOfValue(source, start));
   }
 
   /** Like {@link parse}, but returns undefined if the text is not JSON. */
@@ -50,22 +60,45 @@ export class JsonText {
     return JsonText.parse(JSON.stringify(value));
   }
 
+  /** The characters of this value, exactly as they were sent. */
+  get text(): string {
+    const text = this.#marked; // V8 makes a view, not a copy
+    const { mark, longStrings } = this.#document;
+    if (!this.#hasLongStrings) return text;
+    const sent = (_: string, index: string) => `"${longStrings[Number(index)]?.toString()}"`;
+    return text.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), sent);
+  }
+
+  /** The text, with marks in the place of long strings. */
+  get #marked(): string {
+    return this.#document.source.slice(this.#start, this.#end);
+  }
+
+  get #hasLongStrings(): boolean {
+    const { mark, longStrings } = this.#document;
+    return longStrings.length > 0 && this.#marked.includes(mark);
+  }
+
   /**
    * The JavaScript value: numbers may be rounded and integer-like keys come first. Use it to look at a value, not to send it on.
-   *
-   * A JSON parser copies strings character by character, which is slow for megabytes of base64. So containers of long strings
-   * are read member by member, and the strings are sliced from the text.
-   * @param levels levels of nesting to read member by member; deeper ones are left to the parser.
+   * @param asBytes names of members; if they are long strings, they are {@link LongString}s in the value.
    */
-  value(levels = 5): unknown {
-    const { text, kind } = this;
-    if (levels === 0 || !hasLongString(text)) return parseLenient(text);
-    if (kind === 'array') return this.items().map((item) => item.value(levels - 1));
-    if (kind === 'object') {
-      const members = this.entries().map(([name, member]) => [name, member.value(levels - 1)]);
+  value({ asBytes }: { readonly asBytes?: ReadonlySet<string> } = {}): unknown {
+    const value = parseLenient(this.#marked);
+    if (!this.#hasLongStrings) return value;
+    const { mark, longStrings } = this.#document;
+    const restore = (member: unknown, name?: string): unknown => {
+      if (typeof member === 'string') {
+        const long = member.startsWith(mark) && longStrings[Number(member.slice(mark.length))];
+        if (!long) return member;
+        return name !== undefined && asBytes?.has(name) ? long : long.toString();
+      }
+      if (Array.isArray(member)) return member.map((item) => restore(item));
+      if (typeof member !== 'object' || member === null) return member;
+      const members = Object.entries(member).map(([key, of]) => [key, restore(of, key)]);
       return Object.fromEntries(members);
-    }
-    return text.includes('\\') ? parseLenient(text) : text.slice(1, -1);
+    };
+    return restore(value);
   }
 
   /** The content of a string; undefined for every other kind. */
@@ -78,7 +111,7 @@ export class JsonText {
     if (this.kind !== 'object') return undefined;
     let found: JsonText | undefined;
     this.#eachChild((start, end, name) => {
-      if (name === key) found = new JsonText(this.#source, start, end);
+      if (name === key) found = this.#part(start, end);
     });
     return found;
   }
@@ -87,9 +120,7 @@ export class JsonText {
   entries(): [name: string, member: JsonText][] {
     if (this.kind !== 'object') return [];
     const members = new Map<string, JsonText>();
-    this.#eachChild((start, end, name) =>
-      members.set(name, new JsonText(this.#source, start, end)),
-    );
+    this.#eachChild((start, end, name) => members.set(name, this.#part(start, end)));
     return [...members];
   }
 
@@ -97,7 +128,7 @@ export class JsonText {
   items(): JsonText[] {
     if (this.kind !== 'array') return [];
     const items: JsonText[] = [];
-    this.#eachChild((start, end) => items.push(new JsonText(this.#source, start, end)));
+    this.#eachChild((start, end) => items.push(this.#part(start, end)));
     return items;
   }
 
@@ -111,30 +142,52 @@ export class JsonText {
    * @throws TypeError if a part is not from this document, or two parts overlap.
    */
   replacingAll(edits: Iterable<readonly [part: JsonText, text: string]>): JsonText {
+    const { source } = this.#document;
     const pieces: string[] = [];
-    const documentEnd = this.#start + this.text.length;
     let at = this.#start;
     for (const [part, text] of [...edits].sort(([a], [b]) => a.#start - b.#start)) {
-      const partEnd = part.#start + part.text.length;
-      if (part.#source !== this.#source || part.#start < at || partEnd > documentEnd) {
+      if (part.#document !== this.#document || part.#start < at || part.#end > this.#end) {
         throw new TypeError('Only parts of the same text that do not overlap can be replaced');
       }
-      pieces.push(this.#source.slice(at, part.#start), text);
-      at = partEnd;
+      pieces.push(source.slice(at, part.#start), text);
+      at = part.#end;
     }
-    return JsonText.parse(pieces.join('') + this.#source.slice(at, documentEnd));
+    const edited = pieces.join('') + source.slice(at, this.#end);
+    return JsonText.#check({ ...this.#document, source: edited });
   }
 
   /** A copy that does not keep the rest of the document in memory. */
   detached(): JsonText {
-    const copy = Buffer.from(this.text).toString();
-    return new JsonText(copy, 0, copy.length);
+    const source = Buffer.from(this.#marked).toString();
+    const document = this.#hasLongStrings
+      ? { ...this.#document, source, longStrings: this.#ownLongStrings() }
+      : toDocument(source);
+    return new JsonText(document, 0, source.length);
+  }
+
+  /** Copies of the long strings within this value, at their places. */
+  #ownLongStrings(): LongString[] {
+    const { mark, longStrings } = this.#document;
+    const own = new Set(
+      this.#marked
+        .split(`"${mark}`)
+        .slice(1)
+        .map((rest) => Number.parseInt(rest)),
+    );
+    const none = new LongString(Buffer.alloc(0));
+    return longStrings.map(({ bytes }, at) =>
+      own.has(at) ? new LongString(Buffer.from(bytes)) : none,
+    );
+  }
+
+  #part(start: number, end: number): JsonText {
+    return new JsonText(this.#document, start, end);
   }
 
   /** Calls `visit` with the bounds of each item or member. Items have no name. The document is known to be valid JSON. */
   #eachChild(visit: (start: number, end: number, name: string) => void): void {
-    const source = this.#source;
-    const last = this.#start + this.text.length - 1; // the closing bracket
+    const { source } = this.#document;
+    const last = this.#end - 1; // the closing bracket
     const hasNames = this.kind === 'object';
     let name: string | undefined;
     for (let at = this.#start + 1; ;) {
@@ -187,16 +240,6 @@ function withoutNonFinite(source: string): string {
   return pieces.join('');
 }
 
-function hasLongString(text: string): boolean {
-  if (text.length < LONG_STRING) return false;
-  for (let quote = text.indexOf('"'); quote >= 0;) {
-    const end = endOfString(text, quote);
-    if (end - quote >= LONG_STRING) return true;
-    quote = text.indexOf('"', end);
-  }
-  return false;
-}
-
 /** The index after the value that starts at `start`. */
 function endOfValue(source: string, start: number): number {
   const first = source.charCodeAt(start);
@@ -240,9 +283,6 @@ const KINDS: Readonly<Record<string, JsonKind>> = {
   f: 'boolean',
   n: 'null',
 };
-
-/** Length in characters from which a string is sliced rather than parsed. */
-const LONG_STRING = 100_000;
 
 const SPACE = 0x20;
 const QUOTE = 0x22;

@@ -1,4 +1,6 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
+import { LongString } from '../../lib/long-strings.ts';
 import { decodeBase64, decodeContent } from './input-content.ts';
 
 const bytes = Buffer.from([0xfb, 0xef, 0xff, 1, 2, 3, 4]);
@@ -15,6 +17,7 @@ test.each([
   ['in the URL-safe alphabet, unpadded', bytes.toString('base64url')],
 ])('base64 is read %s', (_how, text) => {
   expect(decodeBase64(text)).toEqual(bytes);
+  expect(decodeBase64(new LongString(Buffer.from(text)))).toEqual(bytes);
 });
 
 test.each([
@@ -35,6 +38,7 @@ test.each([
   ['https://example.org/a.png', 'Expected base64, got a URL; fetch it first and send its bytes'],
 ])('%j is refused, saying where: %s', (text, message) => {
   expect(() => decodeBase64(text)).toThrow(message);
+  expect(() => decodeBase64(new LongString(Buffer.from(text, 'latin1')))).toThrow(message);
 });
 
 test('the media type is the one a data URI declares, else that of the file name', () => {
@@ -47,4 +51,20 @@ test('the media type is the one a data URI declares, else that of the file name'
 
 test.each(['=', '= ', 'A='])('two million times %j is refused without a slow search', (part) => {
   expect(() => decodeBase64(part.repeat(2_000_000))).toThrow(/Expected base64|not base64/);
+});
+
+test.each([1, 2, 3, 49_151, 49_152, 49_153, 300_001])('%j bytes are decoded from bytes', (size) => {
+  const sent = randomBytes(size);
+  const text = new LongString(Buffer.from(`data:image/png;base64,${sent.toString('base64')}`));
+  const { pathOrBytes, bytes, mediaType, digest } = decodeContent(text, 'a');
+  expect(sent.equals(pathOrBytes as Buffer)).toBe(true);
+  expect([bytes, mediaType]).toEqual([size, 'image/png']);
+  expect(digest()).toBe(createHash('sha256').update(sent).digest('hex'));
+});
+
+test('a stray character far behind in bytes is found', () => {
+  const text = `${'A'.repeat(200_000)}!${'A'.repeat(3)}`;
+  expect(() => decodeBase64(new LongString(Buffer.from(text)))).toThrow(
+    'Character "!" at position 200001 of 200004 is not base64',
+  );
 });

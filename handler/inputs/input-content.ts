@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
 import type { Config } from '../../lib/config.ts';
+import type { LongString } from '../../lib/long-strings.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
+import { SpareBuffers } from '../../lib/spare-buffers.ts';
 import type { ExpectedKind } from './input-links.ts';
 
 /** The bytes of an input: in memory when they came with the job, on disk when they were downloaded. */
 export interface InputContent {
   readonly bytes: number;
-  /** SHA-256 in hexadecimal digits. */
-  readonly digest: string;
+  /** SHA-256 in hexadecimal digits. For bytes in memory each call computes it. */
+  readonly digest: () => string;
   readonly mediaType: string;
   /** The name the server gave the file. */
   readonly filename?: string;
@@ -20,14 +22,20 @@ export interface InputContent {
  * Decodes base64 that came with the job. The media type is the one a data URI declares, else that of `name`.
  * @throws RangeError with a text for people.
  */
-export function decodeContent(text: string, name: string): InputContent {
-  const bytes = decodeBase64(text);
-  const declared = /^data:([\w.+-]+\/[\w.+-]+)[;,]/.exec(text.slice(0, 200))?.[1];
-  const mediaType = declared ?? mediaTypeOf(name);
+export function decodeContent(
+  text: string | LongString,
+  name: string,
+  spare = new SpareBuffers(),
+): InputContent {
+  const bytes = decodeBase64(text, spare);
+  const head =
+    typeof text === 'string' ? text.slice(0, 200) : text.bytes.toString('latin1', 0, 200);
+  const declared = /^data:([\w.+-]+\/[\w.+-]+)[;,]/.exec(head)?.[1];
   return {
     bytes: bytes.length,
-    digest: hash('sha256', bytes, 'hex'),
-    mediaType,
+    // Rarely needed. It does not hold the decoded bytes, which are gone when the file is stored.
+    digest: () => hash('sha256', decodeBase64(text), 'hex'),
+    mediaType: declared ?? mediaTypeOf(name),
     pathOrBytes: bytes,
   };
 }
@@ -37,7 +45,9 @@ export function decodeContent(text: string, name: string): InputContent {
  * alphabet. Anything else is an error that names the position: skipping a stray character would give a broken file.
  * @throws RangeError with a text for people.
  */
-export function decodeBase64(sent: string): Buffer {
+export function decodeBase64(sent: string | LongString, spare = new SpareBuffers()): Buffer {
+  if (typeof sent !== 'string')
+    return maybeDecode(sent.bytes, spare) ?? decodeBase64(sent.toString());
   const start = sent.indexOf(',') + 1; // like the Python worker: everything before the first comma is dropped
   const text = sent.slice(start).replace(/\s+/g, '');
   // Counted from the end: a regular expression would look at all the megabytes before the padding.
@@ -52,6 +62,30 @@ export function decodeBase64(sent: string): Buffer {
   if (isComplete && (isPadded || isUnpaddedUrlSafe)) return bytes;
   throw new RangeError(describeProblem(sent, start, digits));
 }
+
+/**
+ * Decodes padded base64 without blanks, piece by piece. Node decodes strings only, and a string as long as the file would
+ * be one more copy of it.
+ * @returns undefined for anything else; {@link decodeBase64} then knows what it is.
+ */
+function maybeDecode(sent: Buffer, spare: SpareBuffers): Buffer | undefined {
+  const start = sent.indexOf(',') + 1;
+  let end = sent.length;
+  while (end > start && sent.length - end < 2 && sent[end - 1] === PADDING) end--;
+  if ((sent.length - start) % 4 !== 0) return undefined;
+  const bytes = spare.take(Math.floor(((end - start) * 3) / 4));
+  let written = 0;
+  for (let at = start; at < end; at += PIECE_DIGITS) {
+    const piece = sent.toString('latin1', at, Math.min(at + PIECE_DIGITS, end));
+    written += bytes.write(piece, written, 'base64');
+  }
+  // Characters that are no digits are skipped.
+  return written > 0 && written === bytes.length ? bytes : undefined;
+}
+
+const PADDING = '='.charCodeAt(0);
+/** A multiple of four. V8 gives strings above 128 KB memory pages of their own, which makes them slow. */
+const PIECE_DIGITS = 64 * 1024;
 
 function describeProblem(sent: string, start: number, digits: number): string {
   if (/^https?:\/\//i.test(sent))

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { InputLeases, type InputUse } from './input-leases.ts';
 
 const use = (writes: Record<string, string>, ...texts: string[]): InputUse => ({
-  writes: new Map(Object.entries(writes)),
+  writes: new Map(Object.entries(writes).map(([path, digest]) => [path, () => digest])),
   texts,
 });
 

@@ -1,7 +1,7 @@
 /** How a job uses ComfyUI's input folder. */
 export interface InputUse {
-  /** Files the job writes: their paths, with a digest of their bytes. */
-  readonly writes: ReadonlyMap<string, string>;
+  /** Files the job writes: their paths, with the digest of their bytes, which is asked for only when another job has the path. */
+  readonly writes: ReadonlyMap<string, () => string>;
   /** Every text in the job's workflow. Any of them may contain the name of a file that the prompt reads. */
   readonly texts: readonly string[];
 }
@@ -119,7 +119,7 @@ function mayOverwrite(writer: InputUse, reader: InputUse): boolean {
     const other = reader.writes.get(name);
     return other === undefined
       ? reader.texts.some((text) => text.includes(name))
-      : other !== digest;
+      : other() !== digest();
   });
 }
 

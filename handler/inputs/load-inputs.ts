@@ -5,7 +5,9 @@ import type { ComfyFile } from '../../lib/comfy/backend.ts';
 import type { Credential } from '../../lib/download/credentials.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { describeError } from '../../lib/errors.ts';
+import { LongString } from '../../lib/long-strings.ts';
 import { mediaTypeOf } from '../../lib/media-type.ts';
+import type { SpareBuffers } from '../../lib/spare-buffers.ts';
 import type { JobScope } from '../job-scope.ts';
 import { storedName } from './input-names.ts';
 import { problemOfName, type InputFile } from '../request/input-file.ts';
@@ -21,7 +23,7 @@ export interface RequestedInput {
   readonly name?: string;
   readonly subfolder: string;
   readonly source:
-    | { readonly kind: 'base64'; readonly text: string }
+    | { readonly kind: 'base64'; readonly text: string | LongString }
     | { readonly kind: 'url'; readonly url: string };
   readonly expected: ExpectedKind;
   /** Set for a mask: the image it belongs to. */
@@ -52,14 +54,15 @@ export function requestedImage({ name, image, url }: InputImage): RequestedInput
   if (typeof name !== 'string' || name === '') {
     return unexpected(`Expected name to be a non-empty string, got ${label}`);
   }
+  const request = { label, ...storedName(name), expected: 'image' } as const;
   const byUrl = isMissing(image) && !isMissing(url);
   const sent = byUrl ? url : image;
+  if (sent instanceof LongString) return { ...request, source: { kind: 'base64', text: sent } };
   if (typeof sent !== 'string') {
     const expectation = byUrl ? 'url to be a URL' : 'image to be a base64 string';
     const kind = Array.isArray(sent) ? 'an array' : `a ${typeof sent}`;
     return unexpected(`Expected ${expectation}, got ${sent === null ? 'null' : kind}`);
   }
-  const request = { label, ...storedName(name), expected: 'image' } as const;
   if (!byUrl && !isUrl(sent)) return { ...request, source: { kind: 'base64', text: sent } };
   const steps = [...request.subfolder.split('/').filter((step) => step !== ''), request.name];
   const problem = steps.map(problemOfName).find((found) => found !== undefined);
@@ -107,6 +110,8 @@ export interface LoadOptions {
   readonly strict: boolean;
   /** Bounds the number of parallel downloads. */
   readonly limit: LimitFunction;
+  /** Where buffers for decoded files are taken from. */
+  readonly spare: SpareBuffers;
   readonly scope: JobScope;
 }
 
@@ -117,7 +122,7 @@ export interface LoadOptions {
  */
 export function loadInputs(
   requests: readonly (RequestedInput | InputProblem)[],
-  { downloader, imageLimits, credentials, strict, limit, scope }: LoadOptions,
+  { downloader, imageLimits, credentials, strict, limit, spare, scope }: LoadOptions,
 ): Promise<(LoadedInput | InputProblem)[]> {
   const downloads = new Map<string, Promise<InputContent>>();
   const { newScratchPath: newPath, signal } = scope;
@@ -125,7 +130,9 @@ export function loadInputs(
     const started = downloads.get(url);
     if (started) return started;
     const file = downloader.download(url, { newPath, credentials, signal });
-    const content = file.then(({ path, ...rest }) => ({ ...rest, pathOrBytes: path }));
+    const content = file.then(({ path, digest, ...rest }) => {
+      return { ...rest, pathOrBytes: path, digest: () => digest };
+    });
     downloads.set(url, content);
     return content;
   };
@@ -136,7 +143,7 @@ export function loadInputs(
     try {
       const content = isUrlSource
         ? await download(source.url)
-        : decodeContent(source.text, request.name ?? '');
+        : decodeContent(source.text, request.name ?? '', spare);
       const refusal = await checkInput(content, { imageLimits, expected, strict });
       if (refusal !== undefined) return { problem: `Error checking ${label}: ${refusal}` };
       const name = request.name ?? nameByContent(content);
@@ -164,7 +171,7 @@ function nameByContent({ digest, filename = '', mediaType }: InputContent): stri
   const agrees = !isMedia || mediaTypeOf(filename).split('/')[0] === mediaType.split('/')[0];
   const usual = USUAL_EXTENSIONS[mediaType] ?? mime.getExtension(mediaType);
   const usualExtension = usual === null ? '' : `.${usual}`;
-  return digest.slice(0, 32) + (isSafe && agrees ? ownExtension : usualExtension);
+  return digest().slice(0, 32) + (isSafe && agrees ? ownExtension : usualExtension);
 }
 
 /** Media types for which the registry's first extension is an unusual one. */

@@ -5,6 +5,7 @@ import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.ts';
 import type { JsonText } from '../../lib/json.ts';
+import type { SpareBuffers } from '../../lib/spare-buffers.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { JobInput } from '../request/job-input.ts';
 import type { ImageLimits } from './input-content.ts';
@@ -27,6 +28,8 @@ export interface StagingOptions {
   readonly imageLimits: ImageLimits;
   /** Parallel downloads, and parallel uploads, of one job. */
   readonly transfers: number;
+  /** For decoded files. */
+  readonly spare: SpareBuffers;
   /** `noteInputs` is called with all file names before the first one is stored, while they are leased. */
   readonly jobFolder: { noteInputs(names: readonly string[]): Promise<void> };
   readonly scope: JobScope;
@@ -85,6 +88,9 @@ export async function stageInputs(
       throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
     }
     lease.markStored(storedPaths);
+    for (const { content } of loaded) {
+      if (typeof content.pathOrBytes !== 'string') options.spare.giveBack(content.pathOrBytes);
+    }
     // Until the lease was there, another job may have been storing the file that was missing.
     if (matched.missingFiles.size > 0)
       matched = await matchNames(matched.workflow, sent, { comfy, scope });
@@ -152,7 +158,8 @@ function useOf(inputs: readonly (LoadedInput | InputProblem)[], workflow: JsonTe
   collectTexts(workflow.value());
   // The file ComfyUI stores for a mask depends on the image it belongs to.
   const writes = loaded.map(({ path, content: { digest }, maskOf }) => {
-    return [path, maskOf ? `${digest} on ${JSON.stringify(maskOf)}` : digest] as const;
+    const ofMask = () => `${digest()} on ${JSON.stringify(maskOf)}`;
+    return [path, maskOf ? ofMask : digest] as const;
   });
   return { writes: new Map(writes), texts };
 }
@@ -172,13 +179,13 @@ async function uploadInputs(
     readonly storedPaths: Map<string, string>;
   },
 ): Promise<string[]> {
-  const uploads = new Map<string, { digest: string; problem: Promise<string | undefined> }>();
+  const uploads = new Map<string, { digest: () => string; problem: Promise<string | undefined> }>();
   const start = (input: LoadedInput | InputProblem): Promise<string | undefined> => {
     if ('problem' in input) return Promise.resolve(input.problem);
     const { path, content, maskOf } = input;
     const before = uploads.get(path);
     // The same bytes need no second upload. A mask does: what ComfyUI stores depends on its image, too.
-    if (before?.digest === content.digest && !maskOf) return before.problem;
+    if (before && !maskOf && before.digest() === content.digest()) return before.problem;
     const problem = Promise.resolve(before?.problem).then(() =>
       options.limit(() => uploadInput(input, options)),
     );
@@ -206,9 +213,8 @@ async function uploadInput(
   const { comfy, signal, storedPaths } = options;
   try {
     const { pathOrBytes, mediaType } = content;
-    const blob =
-      typeof pathOrBytes === 'string' ? await openAsBlob(pathOrBytes) : new Blob([pathOrBytes]);
-    const file = { name, subfolder, mediaType, content: blob };
+    const bytes = typeof pathOrBytes === 'string' ? await openAsBlob(pathOrBytes) : pathOrBytes;
+    const file = { name, subfolder, mediaType, content: bytes };
     const stored = await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
     storedPaths.set(path, posix.join(stored.subfolder, stored.name));
     return undefined;

@@ -32,8 +32,8 @@ test('a file that existed before it was noted is not removed', async () => {
 });
 
 test.each([
-  ['reads it', { writes: new Map<string, string>(), texts: ['sub/a.png [input]'] }],
-  ['has stored it too', { writes: new Map([['a.png', 'digest']]), texts: [] }],
+  ['reads it', { writes: new Map<string, () => string>(), texts: ['sub/a.png [input]'] }],
+  ['has stored it too', { writes: new Map([['a.png', () => 'digest']]), texts: [] }],
 ])('a file is kept while another job %s, and removed by the next call', async (_, use) => {
   await using place = await openPlace();
   await place.owned.noteNew(place.root, ['a.png']);
@@ -51,7 +51,7 @@ test('a job that wants the name waits until the file is removed', async () => {
   await place.owned.noteNew(place.root, ['a.png']);
   await place.store('a.png');
   const removed = place.remove('a.png');
-  const use = { writes: new Map([['a.png', 'digest']]), texts: [] };
+  const use = { writes: new Map([['a.png', () => 'digest']]), texts: [] };
   await place.leases.acquire(use, new AbortController().signal);
   expect(await place.names()).toEqual([]);
   await removed;

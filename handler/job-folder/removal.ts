@@ -50,7 +50,8 @@ export class OwnInputs {
   async #tryToRemove(name: string): Promise<void> {
     const root = this.#roots.get(name);
     // A digest that no job has, so that the lease conflicts with every other use of the file.
-    const writes = new Map([[name, `removed ${randomUUID()}`]]);
+    const unique = `removed ${randomUUID()}`;
+    const writes = new Map([[name, () => unique]]);
     const lease = this.#leases.tryAcquire({ writes, texts: [] });
     if (!lease) return;
     this.#unneeded.delete(name);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LongString } from '../../lib/long-strings.ts';
 
 /**
  * Names of files and folders within ComfyUI's input folder. No name can leave that folder, and each file is stored under
@@ -51,7 +52,7 @@ export const InputFileSchema = z
   .strictObject({
     name: FileNameSchema,
     /** Base64, bare or as data URI. */
-    data: z.string().optional(),
+    data: z.union([z.string(), z.instanceof(LongString)], 'must be a string').optional(),
     /** `http(s)://` or `s3://`. */
     url: z.string().optional(),
     subfolder: SubfolderSchema.default(''),

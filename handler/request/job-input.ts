@@ -79,9 +79,8 @@ export interface JobInput {
 export function parseInput(sent: JsonText): JobInput {
   const input = unwrapped(asObject(sent));
   const notes: string[] = [];
-  const options = withoutEmptyOptions(input.value() as Record<string, unknown>, (text) =>
-    notes.push(text),
-  );
+  const sentOptions = input.value({ asBytes: FILE_FIELDS }) as Record<string, unknown>;
+  const options = withoutEmptyOptions(sentOptions, (text) => notes.push(text));
   const parsed = JobInputSchema.safeParse(options);
   if (!parsed.success) throw toInputError(parsed.error);
   const { images, files, credentials, output, strict, s3Config } = parsed.data;
@@ -100,6 +99,9 @@ export function parseInput(sent: JsonText): JobInput {
     ...maybe('extraPnginfo', input.get('extra_pnginfo')),
   };
 }
+
+/** Members of `images` and `files` that may be megabytes of base64. */
+const FILE_FIELDS = new Set(['image', 'data']);
 
 /** An input may be an object, or a string of JSON that holds one. */
 function asObject(sent: JsonText): JsonText {

@@ -111,10 +111,13 @@ export interface ComfyFile {
   readonly type: string;
 }
 
+/** The bytes of a file: in memory, or a blob that reads them from disk. */
+export type FileContent = Uint8Array | Blob;
+
 /** A file of any kind to put into ComfyUI's input folder. */
 export interface InputToStore {
   readonly name: string;
-  readonly content: Blob;
+  readonly content: FileContent;
   readonly mediaType: string;
   /** Within the input folder; created when missing. */
   readonly subfolder?: string;

@@ -18,6 +18,8 @@ export interface Job {
   readonly source: JsonText;
   /** Id of the batch the job belongs to, if any; prefixes its log lines. */
   readonly batchId?: string;
+  /** To be called when nothing reads `input` and `source` any more: their memory may then be used for another job. */
+  readonly release?: () => void;
 }
 
 /** One item of an answer to `take`: a job, or an item that cannot be read as one. */

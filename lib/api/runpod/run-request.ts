@@ -103,7 +103,9 @@ export function checkWebhook(
 
 function parseJson(body: string): JsonText {
   try {
-    return JsonText.parse(body.replace(BYTE_ORDER_MARK, ''));
+    return JsonText.parse(
+      body.length < LARGE_BODY ? body.replace(BYTE_ORDER_MARK, '') : Buffer.from(body),
+    );
   } catch (cause) {
     throw badRequest(`Expected a body of JSON: ${shortened(describeError(cause))}`, cause);
   }
@@ -156,4 +158,6 @@ const shortened = (text: string): string => (text.length > 200 ? `${text.slice(0
 
 /** Characters of each option beside the input. */
 const MAX_OPTION_LENGTH = 20_000;
+/** Characters from which a body is read as bytes, so that base64 in it is not parsed. */
+const LARGE_BODY = 100_000;
 const BYTE_ORDER_MARK = /^\uFEFF/;

@@ -2,7 +2,7 @@ import { createWriteStream, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { STATUS_CODES } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { FormData, Pool, type Dispatcher } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import { under } from '../../http/base-url.ts';
@@ -10,6 +10,7 @@ import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
+import { encodeForm, type Form } from './form.ts';
 import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
 
 /** A response whose body was read to its end, whatever its status. */
@@ -23,7 +24,7 @@ export interface Answer {
 interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
-  readonly body?: string | FormData;
+  readonly body?: string | Form;
   /** Sent again when its connection breaks. */
   readonly isIdempotent?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -141,12 +142,14 @@ export class ComfyClient implements AsyncDisposable {
   /** Stores an input file and replaces one of the same name. The content is streamed. */
   async uploadFile(file: InputToStore, signal?: AbortSignal): Promise<StoredInput> {
     const { name, content, mediaType, subfolder = '', maskOf } = file;
-    const form = new FormData();
-    form.append('image', new File([content], name, { type: mediaType }));
-    form.append('overwrite', 'true');
-    if (subfolder !== '') form.append('subfolder', subfolder);
-    if (maskOf) form.append('original_ref', JSON.stringify(maskOf));
-
+    const form: Form = {
+      file: { field: 'image', name, mediaType, content },
+      texts: [
+        ['overwrite', 'true'],
+        ...(subfolder === '' ? [] : [['subfolder', subfolder] as const]),
+        ...(maskOf ? [['original_ref', JSON.stringify(maskOf)] as const] : []),
+      ],
+    };
     const path = maskOf ? '/upload/mask' : '/upload/image';
     const request: Request = { method: 'POST', path, body: form, isIdempotent: true, signal };
     const answer = await this.#send(request);
@@ -204,15 +207,13 @@ export class ComfyClient implements AsyncDisposable {
   ): Promise<T> {
     const url = this.urlOf(path);
     const attempt = async () => {
+      const sent = toHttp(body);
       try {
         const response = await this.#pool.request({
           method,
           path: this.pathPrefix + path,
-          ...(body !== undefined && { body }),
-          headers: {
-            'user-agent': USER_AGENT,
-            ...(typeof body === 'string' && { 'content-type': 'application/json' }),
-          },
+          ...(sent.body !== undefined && { body: sent.body }),
+          headers: { 'user-agent': USER_AGENT, ...sent.headers },
           ...(signal && { signal }),
         });
         return await read(response, url);
@@ -224,6 +225,11 @@ export class ComfyClient implements AsyncDisposable {
     if (!isIdempotent) return await attempt();
     return await resendWhenBroken(attempt, { clock: this.#clock, signal });
   }
+}
+
+function toHttp(body: string | Form | undefined) {
+  if (typeof body === 'object') return encodeForm(body);
+  return body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
 }
 
 function viewPath({ filename, subfolder, type }: ComfyFile): string {

@@ -1,17 +1,20 @@
 import { arch, release, type } from 'node:os';
-import { Readable } from 'node:stream';
 import { Agent, request, type Dispatcher } from 'undici';
+import { readBytes, toRequestBody } from '../../http/bodies.ts';
 import { parseRetryAfter } from '../../http/retry.ts';
 import type { JsonBody } from '../../json-body.ts';
+import { SpareBuffers } from '../../spare-buffers.ts';
 import { USER_AGENT } from '../../version.ts';
 
 /** An answer of the platform, read to its end. */
 export interface Answer {
   readonly status: number;
   readonly reason: string;
-  readonly text: string;
+  readonly body: Buffer;
   /** At most a minute; a platform that asks for more is asked again earlier. */
   readonly retryAfterMs: number | undefined;
+  /** To be called when nothing reads `body` any more; its memory is used again. */
+  readonly release: () => void;
 }
 
 export interface RunpodClientOptions {
@@ -31,6 +34,7 @@ export class RunpodClient implements AsyncDisposable {
   readonly #agent = new Agent({ connectTimeout: 10_000, bodyTimeout: 30_000 });
   readonly #headers: Readonly<Record<string, string>>;
   readonly #postTimeoutMs: number;
+  readonly #spare = new SpareBuffers();
 
   constructor({ apiKey, integration, postTimeoutMs = 60_000 }: RunpodClientOptions) {
     const product = `${USER_AGENT} (${type()} ${release()}; ${arch()})`;
@@ -67,7 +71,8 @@ export class RunpodClient implements AsyncDisposable {
         signal: waiting.signal,
       });
       endWait();
-      return toAnswer(response, await readWithin(limitMs, response.body));
+      const body = await this.#readWithin(limitMs, response);
+      return { ...toAnswer(response, body), release: () => this.#spare.giveBack(body) };
     } catch (error) {
       if (waiting.signal.reason === late) return undefined;
       throw error;
@@ -95,11 +100,22 @@ export class RunpodClient implements AsyncDisposable {
       },
       headersTimeout: this.#postTimeoutMs,
       signal,
-      body: Readable.from(inPieces(body.chunks)),
+      body: body.bytes <= SMALL_BYTES ? Buffer.concat(body.chunks) : toRequestBody(body.chunks),
     });
     // The text only explains a refusal, so an answer that breaks off after its status is good enough.
-    const text = await readWithin(POST_ANSWER_MS, response.body).catch(() => '');
-    return toAnswer(response, text);
+    const answer = await this.#readWithin(POST_ANSWER_MS, response).catch(() => Buffer.alloc(0));
+    return toAnswer(response, answer);
+  }
+
+  /** Reads a body to its end, or cuts it off after `ms`: a body may trickle for ever. */
+  async #readWithin(ms: number, response: Dispatcher.ResponseData): Promise<Buffer> {
+    const tooLate = new Error(`the answer began, but did not end within ${ms / 1000} s`);
+    const timer = setTimeout(() => response.body.destroy(tooLate), ms);
+    try {
+      return await readBytes(response, this.#spare);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,36 +125,15 @@ export class RunpodClient implements AsyncDisposable {
 
 const POST_ANSWER_MS = 10_000;
 
-/**
- * Undici notices progress only when a whole chunk has left. With megabytes in one chunk, a narrow uplink would look like
- * silence, and the post would be given up in the middle, again and again.
- */
-function* inPieces(chunks: JsonBody['chunks']): Generator<Uint8Array> {
-  for (const chunk of chunks) {
-    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
-      yield chunk.subarray(at, at + PIECE_BYTES);
-    }
-  }
-}
+/** Smaller bodies leave together with their headers, in one write. */
+const SMALL_BYTES = 64 * 1024;
 
-const PIECE_BYTES = 64 * 1024;
-
-/** Reads a body to its end, or cuts it off after `ms`: a body may trickle for ever. */
-async function readWithin(ms: number, body: Dispatcher.ResponseData['body']): Promise<string> {
-  const tooLate = new Error(`the answer began, but did not end within ${ms / 1000} s`);
-  const timer = setTimeout(() => body.destroy(tooLate), ms);
-  try {
-    return await body.text();
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function toAnswer(response: Dispatcher.ResponseData, text: string): Answer {
+function toAnswer(response: Dispatcher.ResponseData, body: Buffer): Answer {
   return {
     status: response.statusCode,
     reason: response.statusText,
-    text,
+    body,
+    release: () => undefined,
     retryAfterMs: parseRetryAfter(response.headers['retry-after'], { maxMs: 60_000 }),
   };
 }

@@ -79,23 +79,28 @@ const POLL_LIMIT_MS = 90_000;
 
 /** 204 means "no job"; 400 is answered while FlashBoot pauses or resumes the worker. */
 function readTaken(url: string, answer: Answer): Taken[] {
-  const { status, text } = answer;
-  if (status === 204 || status === 400 || (status === 200 && text === '')) return [];
+  const { status, body: bytes } = answer;
+  if (status === 204 || status === 400 || (status === 200 && bytes.length === 0)) return [];
   if (status !== 200) {
     const retryAfterMs = answer.retryAfterMs ?? (status === 429 ? 5000 : undefined);
     throw takeError(url, outcomeOf(answer), { retryAfterMs });
   }
   let body: JsonText;
   try {
-    body = JsonText.parse(text);
+    body = JsonText.parse(bytes);
   } catch (error) {
     throw takeError(url, 'the answer is not JSON', { cause: error });
   }
-  if (body.kind === 'object') return [parseJob(body)];
+  if (body.kind === 'object') return [withRelease(parseJob(body), answer.release)];
   if (body.kind !== 'array') return [];
   const items = body.items();
+  if (items.length === 1) return items.map((item) => withRelease(parseJob(item), answer.release));
   // Detached, each job of a batch keeps only its own text in memory.
-  return items.map((item) => parseJob(items.length > 1 ? item.detached() : item));
+  return items.map((item) => parseJob(item.detached()));
+}
+
+function withRelease(taken: Taken, release: () => void): Taken {
+  return taken.kind === 'job' ? { ...taken, job: { ...taken.job, release } } : taken;
 }
 
 function takeError(url: string, what: string, options: WorkerErrorOptions): WorkerError {
@@ -130,8 +135,8 @@ function postErrorOf(status: number): ErrorCode {
 const RETRIED = new Set([401, 403, 408, 425, 429]);
 const JOB_GONE = new Set([404, 410]);
 
-function outcomeOf({ status, reason, text }: Answer): string {
-  const body = text.replace(/\s+/g, ' ').trim().slice(0, 200);
+function outcomeOf({ status, reason, body: bytes }: Answer): string {
+  const body = bytes.toString().replace(/\s+/g, ' ').trim().slice(0, 200);
   const hint = status === 401 || status === 403 ? '; check RUNPOD_AI_API_KEY' : '';
   return `${status} ${reason}${body ? ` (${body})` : ''}${hint}`;
 }

@@ -52,7 +52,7 @@ async function pollStops(
       return none(intervalMs);
     }
     backoff.reset();
-    const jobIds = answer ? readJobIds(answer.text) : [];
+    const jobIds = answer ? readJobIds(answer.body.toString()) : [];
     return { jobIds, intervalMs: jobIds.length > 0 ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS };
   } catch (error) {
     if (signal.aborted) throw signal.reason;

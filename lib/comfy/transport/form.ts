@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import { toRequestBody } from '../../http/bodies.ts';
+import type { FileContent } from '../backend.ts';
+
+/** A form as ComfyUI's upload routes read it (`multipart/form-data`, RFC 7578). */
+export interface Form {
+  readonly file: {
+    readonly field: string;
+    readonly name: string;
+    readonly mediaType: string;
+    readonly content: FileContent;
+  };
+  /** The other fields, which come after the file. */
+  readonly texts: readonly (readonly [field: string, text: string])[];
+}
+
+/** Headers and body of a request that sends `form`. The length is known, and the bytes of the file are not copied. */
+export function encodeForm({ file, texts }: Form) {
+  const boundary = `----form-${randomUUID()}`;
+  const { content } = file;
+  const type = file.mediaType.toLowerCase() || 'application/octet-stream';
+  const partStart = `--${boundary}\r\nContent-Disposition: form-data; name=`;
+  const head = Buffer.from(
+    `${partStart}"${file.field}"; filename="${escaped(file.name)}"\r\nContent-Type: ${type}\r\n\r\n`,
+  );
+  const fields = texts.map(([field, text]) => `${partStart}"${field}"\r\n\r\n${text}\r\n`);
+  const tail = Buffer.from(`\r\n${fields.join('')}--${boundary}--\r\n`);
+  return {
+    headers: {
+      'content-type': `multipart/form-data; boundary=${boundary}`,
+      'content-length': String(head.length + byteLength(content) + tail.length),
+    },
+    body: toRequestBody(chunksOf(head, content, tail)),
+  };
+}
+
+export function byteLength(content: FileContent): number {
+  return content instanceof Uint8Array ? content.length : content.size;
+}
+
+async function* chunksOf(head: Buffer, content: FileContent, tail: Buffer) {
+  yield head;
+  if (content instanceof Uint8Array) yield content;
+  else yield* content.stream();
+  yield tail;
+}
+
+/** Only these characters of a name could end the header. Browsers escape them in the same way. */
+function escaped(name: string): string {
+  return name.replaceAll('\n', '%0A').replaceAll('\r', '%0D').replaceAll('"', '%22');
+}
