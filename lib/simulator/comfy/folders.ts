@@ -16,6 +16,17 @@ export function isInside(folder: string, path: string): boolean {
   return inner === root || inner.startsWith(root + sep);
 }
 
+/**
+ * Splits `name [output]`, `name [input]` or `name [temp]`. Like ComfyUI (`annotated_filepath`), it drops one character
+ * before the bracket, whatever it is.
+ */
+export function splitAnnotation(name: string): { name: string; type?: keyof Folders } {
+  for (const type of ['output', 'input', 'temp'] as const) {
+    if (name.endsWith(`[${type}]`)) return { name: name.slice(0, -type.length - 3), type };
+  }
+  return { name };
+}
+
 /** Creates the server's folders in `parent`, or in a new temporary folder. */
 export async function openFolders(parent: string | undefined): Promise<OpenedFolders> {
   const root = parent ?? (await mkdtemp(join(tmpdir(), 'simulated-comfyui-')));

@@ -121,7 +121,15 @@ export class ComfyProcess {
   #finish(prompt: QueuedPrompt, outcome: Outcome, startedAt: number): void {
     const { promptId, queuedAt } = prompt;
     const { succeeded } = outcome;
-    this.#options.onPrompt({ promptId, queuedAt, startedAt, endedAt: epochMs(), succeeded });
+    const endedAt = epochMs();
+    this.#options.onPrompt({ promptId, queuedAt, startedAt, endedAt, succeeded });
+    const seconds = ((endedAt - startedAt) / 1000).toFixed(2);
+    const failure = outcome.messages.find(([type]) => type === 'execution_error')?.[1];
+    if (failure) {
+      const text = String(failure.exception_message).trimEnd();
+      this.serverLog.add(`!!! Exception during processing !!! ${text}`, 'ERROR');
+    }
+    this.serverLog.add(`Prompt executed in ${seconds} seconds`);
     const addToHistory = () => {
       this.history.add(prompt, outcome);
       this.#options.log.announce('history', { promptId });

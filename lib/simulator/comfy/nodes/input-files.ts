@@ -3,10 +3,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import mime from 'mime';
 import { fromPlain, pyTypeName, PythonError } from '../python/python-text.ts';
+import { isInside, splitAnnotation } from '../folders.ts';
 import type { Folders, InputCheck, NodeDefinition, NodeHost } from './node.ts';
 
 /** Names of the files directly in the input folder, sorted. */
@@ -31,10 +32,10 @@ export type MediaKind = 'image' | 'video' | 'audio';
  * ` [input]`. Undefined when it leads out of the folder. ComfyUI 0.8.0 would read such a file; later versions do not.
  */
 function locateInputFile(name: string, folders: Folders): string | undefined {
-  const [, plain = name, type = 'input'] = /^(.*) \[(input|output|temp)\]$/s.exec(name) ?? [];
-  const folder = resolve(folders[type as keyof Folders]);
+  const { name: plain, type = 'input' } = splitAnnotation(name);
+  const folder = resolve(folders[type]);
   const path = resolve(folder, plain);
-  return path.startsWith(folder + sep) ? path : undefined;
+  return isInside(folder, path) ? path : undefined;
 }
 
 /** The path of a file that {@link checkInputFile} has accepted. */
@@ -44,7 +45,10 @@ export function inputFile(name: string, folders: Folders): string {
   return path;
 }
 
-/** ComfyUI's error for a missing file. `input` is the input's name, `noun` ComfyUI's word for the file. */
+/**
+ * ComfyUI's error for a missing file. `input` is the input's name, `noun` ComfyUI's word for the file. Folders count as
+ * files, also the input folder itself (an empty name).
+ */
 export function checkInputFile(input: string, noun: MediaKind | 'latent'): InputCheck {
   return {
     inputs: [input],

@@ -93,6 +93,8 @@ export interface NodeDefinition {
 export interface InputCheck {
   /** The parameters of ComfyUI's function. A prompt without one of them ends in a Python TypeError. */
   readonly inputs: readonly string[];
+  /** The class that defines the check, if it is inherited. */
+  readonly definedBy?: string;
   /**
    * Returns an error text, or undefined. Links arrive as null.
    * @throws PythonError where ComfyUI's function raises, e.g. because a file name is a number.

@@ -24,6 +24,8 @@ import { VIDEO_HELPER_NODES } from './media/video-helper.ts';
 import { VIDEO_NODES } from './media/videos.ts';
 import { classNode } from './define-node.ts';
 import { anything } from './inputs.ts';
+import { PyFloat } from '../python/python-json.ts';
+import { fromPlain, pyStr } from '../python/python-text.ts';
 
 const previewAny = classNode({
   name: 'PreviewAny',
@@ -35,23 +37,27 @@ const previewAny = classNode({
   run: ({ source }) => ({ ui: { text: [describeValue(source)] } }),
 });
 
-/** Strings and numbers as they are; images and other bulk data only as their size. */
+/** Scalars as Python prints them, objects as its JSON; images and other bulk data only as their size. */
 function describeValue(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value !== 'object' || value === null || value instanceof PyFloat) return textOf(value);
-  return JSON.stringify(withoutBulk(value), null, 4);
+  const text = JSON.stringify(withoutBulk(value), null, 4);
+  return text.replaceAll(new RegExp(`"${UNQUOTED}|${UNQUOTED}"`, 'g'), '');
 }
 
 /** Done before JSON is written, because a Buffer would write itself as a list of numbers. */
 function withoutBulk(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'bigint') return `${UNQUOTED}${value}${UNQUOTED}`;
   if (typeof value !== 'object' || value === null) return value;
   if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
   if (Array.isArray(value)) return value.map(withoutBulk);
-  if (value instanceof PyFloat) return value.value;
+  if (value instanceof PyFloat) return `${UNQUOTED}${textOf(value)}${UNQUOTED}`;
   const members = Object.entries(value).map(([name, member]) => [name, withoutBulk(member)]);
   return Object.fromEntries(members) as unknown;
 }
+
+/** Marks a text that is a number in the JSON: Python writes floats and large integers unlike JavaScript. */
+const UNQUOTED = '\uE000';
 
 /** Classes declared by hand, described as ComfyUI 0.8.0 does, in the order of `/object_info`. */
 export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([

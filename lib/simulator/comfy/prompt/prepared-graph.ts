@@ -1,7 +1,7 @@
 import { signGraph, type ResultCache } from './cache.ts';
 import { classOf, hiddenInputs, inputsOf, maybeLink, type Graph } from '../validation/graph.ts';
 import { declaredInputs, nestInputs } from '../nodes/dynamic-inputs.ts';
-import { toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
+import { PyFloat, toPlain, type PyDict, type PyValue } from '../python/python-json.ts';
 import { pyRepr, PythonError } from '../python/python-text.ts';
 import type { QueuedPrompt } from './queue.ts';
 import { describeClasses, type Catalogue, type DescribedNode } from '../nodes/node.ts';
@@ -46,17 +46,21 @@ export class PreparedGraph {
 
   /**
    * The values of a node's declared inputs by name: literals as JavaScript values, links resolved from the cache. A link to
-   * a node that has not run gives undefined.
+   * a node that has not run gives undefined. An input of any type receives floats as {@link PyFloat}, because only there
+   * it matters that Python prints them unlike integers.
    */
   gatherInputs(id: string, cache: ResultCache): Record<string, unknown> {
     const { definition, info } = this.describedNode(id);
     const inputs = inputsOf(this.#node(id)) ?? new Map<string, PyValue>();
+    const declared = declaredInputs(info, inputs);
+    const ofAnyType = new Set(declared.filter(({ type }) => type === '*').map(({ name }) => name));
     const names = definition.acceptsAllInputs
       ? [...inputs.keys()]
-      : declaredInputs(info, inputs).map(({ name }) => name);
+      : declared.map(({ name }) => name);
     const values = names.flatMap((name) => {
       const value = inputs.get(name);
-      return value === undefined ? [] : [[name, this.#resolve(value, cache)] as const];
+      if (value === undefined) return [];
+      return [[name, this.#resolve(value, cache, { keepFloats: ofAnyType.has(name) })] as const];
     });
     return Object.fromEntries(values);
   }
@@ -94,10 +98,14 @@ export class PreparedGraph {
     return node;
   }
 
-  #resolve(value: PyValue, cache: ResultCache): unknown {
+  #resolve(value: PyValue, cache: ResultCache, { keepFloats }: { keepFloats: boolean }): unknown {
     const link = maybeLink(value);
-    if (!link) return toPlain(value);
-    return cache.get(this.signatures.get(link.from))?.outputs.at(link.slot);
+    if (!link) return toPlain(value, { keepFloats });
+    const output = cache.get(this.signatures.get(link.from))?.outputs.at(link.slot);
+    const isFloat =
+      typeof output === 'number' &&
+      this.describedNode(link.from).info.output[link.slot] === 'FLOAT';
+    return isFloat && keepFloats ? new PyFloat(output) : output;
   }
 }
 

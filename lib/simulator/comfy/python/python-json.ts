@@ -117,12 +117,13 @@ function exponentText(value: number): string {
   return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
 }
 
-/** The value as a plain JavaScript value, for nodes. Large integers stay bigints. */
-export function toPlain(value: PyValue): unknown {
-  if (value instanceof PyFloat) return value.value;
-  if (Array.isArray(value)) return value.map(toPlain);
+/** The value as a plain JavaScript value, for nodes. Large integers stay bigints; floats become numbers unless they are kept. */
+export function toPlain(value: PyValue, { keepFloats = false } = {}): unknown {
+  if (value instanceof PyFloat) return keepFloats ? value : value.value;
+  if (Array.isArray(value)) return value.map((item) => toPlain(item, { keepFloats }));
   if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([key, member]) => [key, toPlain(member)]));
+    const members = [...value].map(([key, item]) => [key, toPlain(item, { keepFloats })] as const);
+    return Object.fromEntries(members);
   }
   return value;
 }

@@ -43,14 +43,8 @@ export function json(value: unknown, status = 200): Answer {
   };
 }
 
-/** aiohttp sends responses without a body as `application/octet-stream`. */
-export function empty(status = 200): Answer {
-  return {
-    status,
-    headers: { 'content-type': 'application/octet-stream' },
-    body: Buffer.alloc(0),
-  };
-}
+/** aiohttp sends responses without a body without a content type. */
+export const empty = (status = 200): Answer => ({ status, headers: {}, body: Buffer.alloc(0) });
 
 export function text(status: number, body: string, headers: Record<string, string> = {}): Answer {
   return {

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
-import mime from 'mime';
 import { empty, json, type Answer, type Exchange } from './answers.ts';
-import { answerFile } from './file-answer.ts';
+import { answerFile, contentTypeOf } from './file-answer.ts';
 import { isInside } from '../folders.ts';
 import type { ComfyProcess } from '../process.ts';
 
@@ -32,13 +31,18 @@ export async function editorFile(
   headers: Exchange['headers'],
 ): Promise<Answer> {
   const root = comfy.frontEndRoot;
-  if (root === undefined) return empty(404);
+  if (root === undefined) return notFound();
   const file = resolve(root, `.${decodeURIComponent(path)}`);
   const found = isInside(root, file) ? await stat(file).catch(() => undefined) : undefined;
-  if (!found?.isFile()) return empty(found ? 403 : 404);
-  const type = mime.getType(file) ?? 'application/octet-stream';
+  if (!found?.isFile()) return found ? empty(403) : notFound();
+  const type = contentTypeOf(file);
   return answerFile(file, { 'content-type': type, ...cacheHeaders(path) }, headers);
 }
+
+const notFound = (): Answer => ({
+  ...empty(404),
+  headers: { 'content-type': 'application/octet-stream' },
+});
 
 /** ComfyUI's `cache_middleware.py`. */
 function cacheHeaders(path: string): Record<string, string> {

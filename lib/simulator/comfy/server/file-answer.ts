@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
-import type { Answer, FilePart } from './answers.ts';
+import mime from 'mime';
+import type { Answer } from './answers.ts';
 
 /** Files as aiohttp's `FileResponse` sends them: ETag, Last-Modified, conditional requests and one range. */
 
@@ -15,33 +16,40 @@ export async function answerFile(
   const stats = await stat(path, { bigint: true });
   const etag = etagOf(stats);
   const modified = Math.floor(Number(stats.mtimeMs) / 1000) * 1000;
-  const headers = {
-    ...given,
-    'accept-ranges': 'bytes',
-    etag,
-    'last-modified': new Date(modified).toUTCString(),
-  };
+  const dated = { etag, 'last-modified': new Date(modified).toUTCString() };
   switch (condition(request, etag, modified)) {
     case 'failed':
-      return { status: 412, headers: {}, body: Buffer.alloc(0) };
+      return { status: 412, headers: given, body: Buffer.alloc(0) };
     case 'unchanged':
-      return { status: 304, headers, body: Buffer.alloc(0) };
+      return { status: 304, headers: { ...given, ...dated }, body: Buffer.alloc(0) };
     case 'send':
-      return answerPart({ path, start: 0, end: Number(stats.size) }, headers, {
-        range: isFresh(request['if-range'], modified) ? request.range : undefined,
-      });
+      break;
   }
+  const whole = { path, start: 0, end: Number(stats.size) };
+  const headers = { ...given, ...dated, 'accept-ranges': 'bytes' };
+  const { range, 'if-range': ifRange } = request;
+  if (range === undefined || !isFresh(ifRange, modified)) {
+    return { status: 200, headers, body: whole };
+  }
+  const part = maybeRange(range, whole.end);
+  if (!part) {
+    const unsatisfied = { ...given, 'content-range': `bytes */${whole.end}` };
+    return { status: 416, headers: unsatisfied, body: Buffer.alloc(0) };
+  }
+  const [start, end] = part;
+  const partial = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${whole.end}` };
+  return { status: 206, headers: partial, body: { path, start, end } };
 }
 
 const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${size.toString(16)}"`;
 
 /** The result of `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in this order. */
 function condition(request: Headers, etag: string, modified: number) {
-  const match = request['if-match'];
+  const match = request['if-match'] || undefined; // an empty header counts as none
   const unmodifiedSince = Date.parse(request['if-unmodified-since'] ?? '');
   if (match === undefined ? modified > unmodifiedSince : !hasTag(match, etag, { weak: false }))
     return 'failed';
-  const noneMatch = request['if-none-match'];
+  const noneMatch = request['if-none-match'] || undefined;
   const isUnchanged =
     noneMatch === undefined
       ? modified <= Date.parse(request['if-modified-since'] ?? '')
@@ -50,31 +58,15 @@ function condition(request: Headers, etag: string, modified: number) {
 }
 
 function hasTag(header: string, etag: string, { weak }: { readonly weak: boolean }): boolean {
+  if (header === '*') return true;
   const tags = header.split(',').map((tag) => tag.trim());
-  return tags.some((tag) => tag === '*' || (weak ? tag.replace(/^W\//, '') : tag) === etag);
+  return tags.some((tag) => (weak ? tag.replace(/^W\//, '') : tag) === etag);
 }
 
 /** `If-Range` counts only as a date. */
 function isFresh(ifRange: string | undefined, modified: number): boolean {
   const date = Date.parse(ifRange ?? '');
   return Number.isNaN(date) || modified <= date;
-}
-
-function answerPart(
-  whole: FilePart,
-  headers: Readonly<Record<string, string>>,
-  { range: header }: { readonly range: string | undefined },
-): Answer {
-  if (header === undefined) return { status: 200, headers, body: whole };
-  const size = whole.end;
-  const range = maybeRange(header, size);
-  if (!range) {
-    const unsatisfied = { ...headers, 'content-range': `bytes */${size}` };
-    return { status: 416, headers: unsatisfied, body: Buffer.alloc(0) };
-  }
-  const [start, end] = range;
-  const partial = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${size}` };
-  return { status: 206, headers: partial, body: { ...whole, start, end } };
 }
 
 /** Start and end (exclusive) of `bytes=0-9`, `bytes=5-` or `bytes=-5`. Undefined for anything else. */
@@ -86,3 +78,19 @@ function maybeRange(header: string, size: number): [number, number] | undefined 
   const end = last === '' ? size : Math.min(size, Number(last) + 1);
   return start >= size || end <= start ? undefined : [start, end];
 }
+
+/** The type Python's `mimetypes` gives a file name on Debian. */
+export function contentTypeOf(name: string): string {
+  const extension = /\.([^.]+)$/.exec(name)?.[1]?.toLowerCase() ?? '';
+  return PYTHON_TYPES[extension] ?? mime.getType(name) ?? 'application/octet-stream';
+}
+
+/** Where Python differs from the `mime` package. */
+const PYTHON_TYPES: Readonly<Record<string, string>> = {
+  fbx: 'application/octet-stream',
+  flac: 'audio/flac',
+  m4v: 'video/mp4',
+  safetensors: 'application/safetensors',
+  wav: 'audio/x-wav',
+  yaml: 'application/yaml',
+};

@@ -40,7 +40,8 @@ test.each([
   ['filename="we%22ird.png"', 'we%22ird.png'],
   ['filename="blå;x.png"', 'blå;x.png'],
   ["filename=x.png; filename*=UTF-8''bl%C3%A5.png", 'blå.png'],
-  ['filename=""', ''],
+  ['filename=""', '-'],
+  ['filename="/etc/x.png"', 'etc/x.png'],
 ])('a file called %s is %s', async (written, name) => {
   const [found] = await parts(part(`name="image"; ${written}`, 'x') + '--b--');
   expect(found).toEqual(['image', name, 'x']);

@@ -80,16 +80,22 @@ class FormReader {
   }
 }
 
-/** The part's name and file name. Backslash escapes and `filename*` are decoded. */
+/**
+ * The part's name and file name. Backslash escapes and `filename*` are decoded. As in aiohttp, slashes before the file
+ * name are dropped, and a part with an empty one is a text field.
+ */
 function readDisposition(head: string): { name: string; filename: string | undefined } {
   const line = /^content-disposition:(.*)$/im.exec(head)?.[1] ?? '';
   const values = new Map<string, string>();
   for (const [, key = '', quoted, plain] of line.matchAll(PARAMETER)) {
-    values.set(key.toLowerCase(), quoted?.replace(/\\(["\\])/g, '$1') ?? plain ?? '');
+    values.set(key.toLowerCase(), quoted?.replace(/\\(.)/gs, '$1') ?? plain ?? '');
   }
   const extended = values.get('filename*')?.replace(/^utf-8'[^']*'/i, '');
   const filename = extended === undefined ? values.get('filename') : decodeURIComponent(extended);
-  return { name: values.get('name') ?? '', filename };
+  return {
+    name: values.get('name') ?? '',
+    filename: filename?.replace(/^[\\/]+/, '') || undefined,
+  };
 }
 
 const PARAMETER = /;\s*([\w*]+)=(?:"((?:\\.|[^"\\])*)"|([^;\s]*))/g;

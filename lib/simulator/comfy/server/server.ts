@@ -55,6 +55,8 @@ export class ComfyServer {
     server.#http.once('error', listening.reject);
     server.#http.listen(port, host, () => listening.resolve(undefined));
     await listening.promise;
+    comfy.serverLog.add('Starting server\n');
+    comfy.serverLog.add(`To see the GUI go to: http://${host}:${server.port}`);
     return server;
   }
 

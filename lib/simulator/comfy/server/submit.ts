@@ -3,7 +3,7 @@ import { json, type Answer, type Exchange } from './answers.ts';
 import { epochMs } from '../event-log.ts';
 import type { ComfyProcess } from '../process.ts';
 import { readJson, type PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
-import { pyBool, pyFloat, PythonError, pyStr } from '../python/python-text.ts';
+import { fromPlain, pyBool, pyFloat, pyRepr, PythonError, pyStr } from '../python/python-text.ts';
 import { withoutSecrets } from '../prompt/history.ts';
 import type { Verdict } from '../validation/inspection.ts';
 import { replaceNodes } from '../validation/node-replacements.ts';
@@ -14,6 +14,7 @@ import { validatePrompt } from '../validation/validate.ts';
  * @throws where ComfyUI answers 500: the body is not JSON, the graph is not a dict, or `extra_data` is null.
  */
 export async function submitPrompt({ body, comfy, headers }: Exchange): Promise<Answer> {
+  comfy.serverLog.add('got prompt');
   const request = readJson((await body()).toString());
   if (!isContainer(request)) throw new PythonError('TypeError', 'The request is no dict');
   const fields = request instanceof Map ? request : new Map<string, PyValue>();
@@ -31,6 +32,8 @@ export async function submitPrompt({ body, comfy, headers }: Exchange): Promise<
     extraData.set('comfy_usage_source', usageSource);
   }
   if (verdict.error) {
+    const shown = pyRepr(fromPlain({ ...verdict.error }));
+    comfy.serverLog.add(`invalid prompt: ${shown}`, 'WARNING');
     return json({ error: verdict.error, node_errors: verdict.nodeErrors }, 400);
   }
   extraData.set('create_time', Date.now());

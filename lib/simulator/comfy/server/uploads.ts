@@ -8,10 +8,10 @@ import {
   openSync,
   readSync,
 } from 'node:fs';
-import { join, parse, resolve } from 'node:path';
+import { parse, resolve } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { empty, json, type Answer, type Exchange } from './answers.ts';
-import { isInside } from '../folders.ts';
+import { isInside, splitAnnotation } from '../folders.ts';
 import { boundaryOf, receiveForm, type ReceivedForm } from './multipart.ts';
 import type { Folders } from '../nodes/node.ts';
 import { readJson } from '../python/python-json.ts';
@@ -57,7 +57,7 @@ async function receive({ comfy, stream, headers }: Exchange): Promise<ReceivedFo
 }
 
 function readUpload({ texts, files }: ReceivedForm): Upload | undefined {
-  if (texts.has('image')) throw new TypeError('The image is no file');
+  if (texts.get('image')) throw new TypeError('The image is no file');
   const file = files.get('image');
   if (!file || file.filename === '') return undefined;
   return {
@@ -71,7 +71,7 @@ function readUpload({ texts, files }: ReceivedForm): Upload | undefined {
 /** Synchronous, as in ComfyUI: two uploads of the same name cannot interleave. */
 function storeUpload(upload: Upload, folders: Folders, write: (path: string) => void): Answer {
   const root = folderOf(upload.type, folders);
-  const folder = join(root, upload.subfolder);
+  const folder = resolve(root, upload.subfolder);
   if (!isInside(root, resolve(folder, upload.filename))) return empty(400);
   mkdirSync(folder, { recursive: true });
   const { name, isDuplicate } = freeName(upload, folder);
@@ -100,9 +100,11 @@ function findOriginal({ texts }: ReceivedForm, folders: Folders): string | undef
   const reference = readJson(texts.get('original_ref') ?? '');
   if (!(reference instanceof Map)) throw new TypeError('original_ref is no dict');
   const field = (name: string, absent: string) => pyStr(reference.get(name) ?? absent);
-  const name = field('filename', '');
+  const filename = reference.get('filename');
+  if (typeof filename !== 'string') throw new TypeError('original_ref names no file');
+  const { name, type = field('type', 'output') } = splitAnnotation(filename);
   if (name === '' || name.startsWith('/') || name.includes('..')) return undefined;
-  const root = folders[field('type', 'output') as keyof Folders] as string | undefined;
+  const root = folders[type as keyof Folders] as string | undefined;
   if (root === undefined) return undefined;
   const path = resolve(root, field('subfolder', ''), name);
   return isInside(root, path) && existsSync(path) ? path : undefined;
@@ -123,6 +125,7 @@ const rawImage = (image: Sharp) => image.raw().toBuffer({ resolveWithObject: tru
 function haveSameBytes(one: string, other: string): boolean {
   const files = [openSync(one, 'r'), openSync(other, 'r')] as const;
   try {
+    if (fstatSync(files[0]).isDirectory()) throw new TypeError('A folder has this name');
     return fstatSync(files[0]).size === fstatSync(files[1]).size && compare(...files);
   } finally {
     files.forEach(closeSync);

@@ -1,9 +1,8 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import mime from 'mime';
 import { empty, json, text, type Answer, type Exchange } from './answers.ts';
-import { answerFile } from './file-answer.ts';
+import { answerFile, contentTypeOf } from './file-answer.ts';
 import { isInside } from '../folders.ts';
 import type { ComfyProcess } from '../process.ts';
 import { readJson, writeJson, type PyDict } from '../python/python-json.ts';
@@ -106,7 +105,7 @@ export async function readUserFile({ comfy, id, headers }: Exchange): Promise<An
   if (!found) return empty(404);
   if (!found.isFile()) return empty(403);
   const isStyle = path === join(userFolder(comfy), 'user.css');
-  const guessed = mime.getType(path) ?? 'application/octet-stream';
+  const guessed = contentTypeOf(path);
   const given = {
     'content-type': isStyle ? 'text/css' : guessed,
     'x-content-type-options': 'nosniff',

@@ -1,10 +1,9 @@
 import { stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
-import mime from 'mime';
+import { basename, isAbsolute, resolve } from 'node:path';
 import sharp from 'sharp';
 import { empty, type Answer, type Exchange } from './answers.ts';
-import { answerFile } from './file-answer.ts';
-import { isInside } from '../folders.ts';
+import { answerFile, contentTypeOf } from './file-answer.ts';
+import { isInside, splitAnnotation } from '../folders.ts';
 import { openImage } from '../nodes/images/open-image.ts';
 import type { Folders } from '../nodes/node.ts';
 import type { Profile } from '../profile.ts';
@@ -28,15 +27,15 @@ async function findFile(
 ): Promise<Answer | { readonly path: string; readonly name: string }> {
   const filename = query.get('filename');
   if (filename === null) return empty(404);
-  const [, plain = filename, annotation] = /^(.*) \[(input|output|temp)\]$/s.exec(filename) ?? [];
+  const { name: plain, type = query.get('type') ?? 'output' } = splitAnnotation(filename);
   if (plain === '' || plain.startsWith('/') || plain.includes('..')) return empty(400);
-  const type = annotation ?? query.get('type') ?? 'output';
   const root = Object.hasOwn(folders, type) ? folders[type as keyof Folders] : undefined;
   if (root === undefined) return empty(400);
-  const folder = resolve(join(root, query.get('subfolder') ?? ''));
-  if (!isInside(root, resolve(root, query.get('subfolder') ?? ''))) return empty(403);
+  const subfolder = query.get('subfolder') ?? '';
+  if (!isInside(root, resolve(root, subfolder))) return empty(403);
   const name = basename(plain);
-  const path = join(folder, name);
+  // Not normalized: a folder that does not exist is an error even before `..`.
+  const path = [isAbsolute(subfolder) ? '' : root, subfolder, name].join('/');
   const isFile = await stat(path).then(
     (entry) => entry.isFile(),
     () => false,
@@ -46,8 +45,8 @@ async function findFile(
 
 async function maybePicture(path: string, query: URLSearchParams): Promise<Answer | undefined> {
   const preview = query.get('preview');
-  if (preview !== null) return previewOf(path, preview);
   const channel = query.get('channel') ?? 'rgba';
+  if (preview !== null) return previewOf(path, preview, query.get('channel') ?? '');
   if (channel === 'rgb') {
     const image = await openImage(path);
     return picture('png', await image.removeAlpha().png({ compressionLevel: 4 }).toBuffer());
@@ -55,15 +54,21 @@ async function maybePicture(path: string, query: URLSearchParams): Promise<Answe
   return channel === 'a' ? picture('png', await alphaOf(path)) : undefined;
 }
 
-/** `webp;50` or `jpeg;80`. An unknown format means webp; the default quality is 90. */
-async function previewOf(path: string, preview: string): Promise<Answer> {
-  const [name, quality = ''] = preview.split(';');
-  const format = name === 'jpeg' ? 'jpeg' : 'webp';
-  const options = { quality: /^\d+$/.test(quality) ? clamp(Number(quality)) : 90 };
-  return picture(format, await (await openImage(path)).toFormat(format, options).toBuffer());
+/**
+ * `webp;50` or `jpeg;80`. An unknown format means webp, and so does a channel with alpha; the default quality is 90.
+ * @throws RangeError for a quality that WebP does not know; ComfyUI answers 500.
+ */
+async function previewOf(path: string, preview: string, channel: string): Promise<Answer> {
+  const parts = preview.split(';');
+  const format = parts[0] === 'jpeg' && !channel.includes('a') ? 'jpeg' : 'webp';
+  const last = parts.at(-1) ?? '';
+  const quality = /^\d+$/.test(last) ? Number(last) : 90;
+  if (format === 'webp' && quality > 100) throw new RangeError('WebP knows no such quality');
+  const image = await openImage(path);
+  if (channel === 'rgb') image.removeAlpha();
+  const options = { quality: Math.min(100, Math.max(1, quality)) };
+  return picture(format, await image.toFormat(format, options).toBuffer());
 }
-
-const clamp = (quality: number) => Math.min(100, Math.max(1, quality));
 
 async function alphaOf(path: string): Promise<Buffer> {
   const image = (await openImage(path)).ensureAlpha();
@@ -86,7 +91,7 @@ function fileHeaders(
   destination: string | undefined,
   { guardsFiles }: Profile,
 ): Record<string, string> {
-  const type = mime.getType(name) ?? 'application/octet-stream';
+  const type = contentTypeOf(name);
   if (!guardsFiles) {
     const isActive = SCRIPTED_TYPES.has(type);
     const safe = isActive ? 'application/octet-stream' : type;

@@ -1,4 +1,4 @@
-import type { Catalogue, DescribedNode, NodeInfo } from '../nodes/node.ts';
+import type { Catalogue, DescribedNode, InputCheck, NodeInfo } from '../nodes/node.ts';
 import { TRACEBACK } from '../python/exceptions.ts';
 import { declaredInputs, type DeclaredInput } from '../nodes/dynamic-inputs.ts';
 import { classOf, maybeLink, type Graph } from './graph.ts';
@@ -185,7 +185,7 @@ export class Inspection {
   ): Promise<Complaint[]> {
     if (!validate) return [];
     const missing = validate.inputs.filter((name) => !inputs.has(name));
-    if (missing.length > 0) throw missingArguments(info, missing);
+    if (missing.length > 0) throw missingArguments(info, validate, missing);
     const text = await validate.check(literalInputs(validate.inputs, inputs), this.#catalogue.host);
     if (text === undefined) return [];
     return validate.inputs.map((name) => ({
@@ -252,10 +252,11 @@ function innerException(input: DeclaredInput, link: PyValue[], error: Error): Co
 
 function missingArguments(
   { name, output_matchtypes }: NodeInfo,
+  { definedBy = name }: InputCheck,
   missing: readonly string[],
 ): PythonError {
   const isSchema = output_matchtypes !== undefined;
-  const check = isSchema ? `${name}.validate_inputs` : `${name}.VALIDATE_INPUTS`;
+  const check = `${definedBy}.${isSchema ? 'validate_inputs' : 'VALIDATE_INPUTS'}`;
   const names = missing.map((one) => pyRepr(one)).join(' and ');
   const count = `${missing.length} required positional argument${missing.length > 1 ? 's' : ''}`;
   return new PythonError('TypeError', `${check}() missing ${count}: ${names}`);

@@ -91,5 +91,9 @@ function isRoot(
 ): boolean {
   const node = graph.get(id);
   if (!node || !described.get(classOf(node))?.info.output_node) return false;
-  return !Array.isArray(targets) || targets.includes(id);
+  if (targets === undefined || targets === null) return true;
+  // Python's `id in targets` also looks into texts and dicts.
+  if (targets instanceof Map) return targets.has(id);
+  if (Array.isArray(targets) || typeof targets === 'string') return targets.includes(id);
+  throw new PythonError('TypeError', 'The targets are no list');
 }

@@ -44,7 +44,7 @@ const loadImageMask = classNode({
     const loaded = await readImage(inputFile(image, folders));
     return { outputs: [maskFrom(loaded, channel)] };
   },
-  validate: checkInputFile('image', 'image'),
+  validate: { ...checkInputFile('image', 'image'), definedBy: 'LoadImage' },
   fingerprint: hashInputFile('image'),
 });
 

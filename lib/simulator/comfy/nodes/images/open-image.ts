@@ -19,6 +19,9 @@ export async function openImage(path: string, options?: SharpOptions): Promise<S
 
 async function firstBytes(path: string): Promise<string> {
   await using file = await open(path);
+  if ((await file.stat()).isDirectory()) {
+    throw new PythonError('IsADirectoryError', `[Errno 21] Is a directory: ${pyRepr(path)}`);
+  }
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
   return buffer.toString('latin1', 0, bytesRead);
 }
