@@ -25,6 +25,8 @@ export interface Profile {
   readonly guardsFiles: boolean;
   /** Requests that a browser marks as `cross-site` are refused. */
   readonly refusesCrossSite: boolean;
+  /** Answers without a body have a content type (of an older aiohttp). */
+  readonly typesEmptyAnswers: boolean;
   /** Log entries begin with a coloured level. */
   readonly tagsLogs: boolean;
   /** Members of `/features` beside those every version has. */
@@ -77,6 +79,7 @@ const PROFILES: Readonly<Record<ComfyVersion, Profile>> = {
     cancelsJobs: false,
     guardsFiles: false,
     refusesCrossSite: false,
+    typesEmptyAnswers: true,
     tagsLogs: false,
     features: { first: {}, last: {} },
     system: {
@@ -98,6 +101,7 @@ const PROFILES: Readonly<Record<ComfyVersion, Profile>> = {
     cancelsJobs: true,
     guardsFiles: true,
     refusesCrossSite: true,
+    typesEmptyAnswers: false,
     tagsLogs: true,
     features: {
       first: { supports_model_type_tags: true },

@@ -24,8 +24,6 @@ import { VIDEO_HELPER_NODES } from './media/video-helper.ts';
 import { VIDEO_NODES } from './media/videos.ts';
 import { classNode } from './define-node.ts';
 import { anything } from './inputs.ts';
-import { PyFloat } from '../python/python-json.ts';
-import { fromPlain, pyStr } from '../python/python-text.ts';
 
 const previewAny = classNode({
   name: 'PreviewAny',

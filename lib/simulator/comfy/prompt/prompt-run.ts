@@ -6,7 +6,6 @@ import {
   ProcessCrash,
   type Blocker,
   type NodeContext,
-  type NodeInfo,
   type NodeResult,
   type Catalogue,
 } from '../nodes/node.ts';
@@ -41,21 +40,6 @@ type StopReason = 'interrupted' | 'failed';
 type Needs = readonly string[];
 
 class Interrupted extends Error {}
-
-/** A save node passes on what it saved: its input of the output's type, or the text it showed. */
-function savedOf(
-  { input, output }: NodeInfo,
-  values: Readonly<Record<string, unknown>>,
-  { ui }: NodeResult,
-) {
-  const declared = Object.entries({ ...input.required, ...input.optional });
-  return output.map((type) => {
-    const saved = declared.find(([, [accepted]]) =>
-      String(accepted).split(',').includes(String(type)),
-    );
-    return saved ? values[saved[0]] : ui?.text?.[0];
-  });
-}
 
 /** One prompt, from `execution_start` to its terminal message (`PromptExecutor.execute_async` in ComfyUI). */
 export class PromptRun {
@@ -155,12 +139,8 @@ export class PromptRun {
   async #runOnce(id: string, values: Readonly<Record<string, unknown>>): Promise<NodeResult> {
     const blocker = Object.values(values).find(isBlocker);
     if (blocker) return this.#block(id, blocker);
-    const { definition, info } = this.#prepared.describedNode(id);
-    const inputs = this.#prepared.nestInputs(id, values);
-    const result = await definition.execute(inputs, this.#contextOf(id));
-    return result.outputs || !info.output_node
-      ? result
-      : { ...result, outputs: savedOf(info, values, result) };
+    const { definition } = this.#prepared.describedNode(id);
+    return definition.execute(this.#prepared.nestInputs(id, values), this.#contextOf(id));
   }
 
   /** A bug of ComfyUI before 0.28: without a client, the outputs of cached nodes are missing from the history. */

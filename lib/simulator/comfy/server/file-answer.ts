@@ -45,17 +45,19 @@ const etagOf = ({ mtimeNs, size }: BigIntStats) => `"${mtimeNs.toString(16)}-${s
 
 /** The result of `If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If-Modified-Since`, in this order. */
 function condition(request: Headers, etag: string, modified: number) {
-  const match = request['if-match'] || undefined; // an empty header counts as none
+  const match = nonEmpty(request['if-match']);
   const unmodifiedSince = Date.parse(request['if-unmodified-since'] ?? '');
   if (match === undefined ? modified > unmodifiedSince : !hasTag(match, etag, { weak: false }))
     return 'failed';
-  const noneMatch = request['if-none-match'] || undefined;
+  const noneMatch = nonEmpty(request['if-none-match']);
   const isUnchanged =
     noneMatch === undefined
       ? modified <= Date.parse(request['if-modified-since'] ?? '')
       : hasTag(noneMatch, etag, { weak: true });
   return isUnchanged ? 'unchanged' : 'send';
 }
+
+const nonEmpty = (header: string | undefined) => (header === '' ? undefined : header);
 
 function hasTag(header: string, etag: string, { weak }: { readonly weak: boolean }): boolean {
   if (header === '*') return true;

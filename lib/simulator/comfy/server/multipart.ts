@@ -92,10 +92,8 @@ function readDisposition(head: string): { name: string; filename: string | undef
   }
   const extended = values.get('filename*')?.replace(/^utf-8'[^']*'/i, '');
   const filename = extended === undefined ? values.get('filename') : decodeURIComponent(extended);
-  return {
-    name: values.get('name') ?? '',
-    filename: filename?.replace(/^[\\/]+/, '') || undefined,
-  };
+  const bare = filename?.replace(/^[\\/]+/, '');
+  return { name: values.get('name') ?? '', filename: bare === '' ? undefined : bare };
 }
 
 const PARAMETER = /;\s*([\w*]+)=(?:"((?:\\.|[^"\\])*)"|([^;\s]*))/g;

@@ -126,6 +126,7 @@ export class ComfyServer {
     response: ServerResponse,
     { fault, isView }: { readonly fault: AnswerFault | undefined; readonly isView: boolean },
   ): Promise<void> {
+    const typed = this.#comfy.profile.typesEmptyAnswers ? withType(answer) : answer;
     if (fault?.how === 'lose') {
       response.socket?.resetAndDestroy();
       return;
@@ -135,8 +136,8 @@ export class ComfyServer {
     const slow = isView ? this.#comfy.faults.view : undefined;
     if (fault?.how === 'break')
       await send(response, text(fault.status ?? 500, 'Broken on purpose'));
-    else if (slow) await sendSlowly(response, answer, slow);
-    else await send(response, answer);
+    else if (slow) await sendSlowly(response, typed, slow);
+    else await send(response, typed);
   }
 
   #upgrade(request: IncomingMessage, tcp: Socket, head: Buffer): void {
@@ -181,6 +182,12 @@ const DEFLATE = { threshold: 1024, serverNoContextTakeover: true };
 /** A request target that is not a valid URL counts as `/`. */
 const targetOf = ({ url = '/' }: IncomingMessage) =>
   URL.parse(url, 'http://simulator') ?? new URL('http://simulator');
+
+/** aiohttp of that time sent every response with a content type. */
+const withType = (answer: Answer): Answer => ({
+  ...answer,
+  headers: { 'content-type': 'application/octet-stream', ...answer.headers },
+});
 
 const stripApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'.length) : path);
 
