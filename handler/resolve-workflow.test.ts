@@ -209,6 +209,11 @@ test('all problems are reported at once, worded like a rejection by ComfyUI', as
 • Node 5 (VAEDecode): required input samples is missing
 • Node 7 (SaveImage "Keep"): images is linked to node 77, which is not in the workflow
 
+Workflow validation failed — the following referenced files are not available on this worker:
+• nope.safetensors (ckpt_name of node 4, CheckpointLoaderSimple)
+
+Add these files to the worker, or use files that it has.
+
 Available checkpoint models: sdxl.safetensors`,
   );
 });
