@@ -29,7 +29,11 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
   };
   if (format === 'json')
     return pino(
-      { ...options, mixin: requestIdAlways },
+      // RunPod expects the key on every line, also on lines that belong to no job.
+      {
+        ...options,
+        mixin: (_fields, _level, log) => ('requestId' in log.bindings() ? {} : { requestId: null }),
+      },
       destination ?? pino.destination({ sync: true }),
     );
   const { default: pretty } = await import('pino-pretty');
@@ -56,11 +60,6 @@ export function jobLog(
     { requestId: jobId },
     batchId === undefined ? {} : { msgPrefix: `[batchId=${batchId}] ` },
   );
-}
-
-/** RunPod expects the key on every line, also on lines that belong to no job. */
-function requestIdAlways(_fields: object, _level: number, log: Logger): object {
-  return 'requestId' in log.bindings() ? {} : { requestId: null };
 }
 
 const READABLE = '{if requestId}{requestId} | {end}{message}';

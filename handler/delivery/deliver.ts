@@ -1,8 +1,10 @@
+import { WorkerError } from '../../lib/errors.ts';
+import { Base64, measureJson } from '../../lib/json-body.ts';
 import { safeName } from '../../lib/storage/key.ts';
 import type { Destination, StoredFile } from '../../lib/storage/storage.ts';
+import { STORES } from '../../lib/storage/stores.ts';
 import type { DeliveryScope } from '../job-scope.ts';
 import type { Artifact, DeliveredFile } from '../outputs/artifact.ts';
-import { base64Bytes, InlineBudget, NO_STORE } from './inline-budget.ts';
 import type { DeliveryPlan } from './plan.ts';
 
 /**
@@ -18,8 +20,11 @@ export async function deliver(
 ): Promise<readonly DeliveredFile[]> {
   const { destinations, inline, maxResultBytes } = plan;
   const budget = new InlineBudget(maxResultBytes, artifacts, besides);
-  if (inline === 'always' || (inline === 'if it fits' && budget.fits(artifacts)))
-    return await budget.takeAll(artifacts);
+  if (inline === 'always' || (inline === 'if it fits' && budget.fits(artifacts))) {
+    // The reserve does not count, because there is no store to use instead.
+    if (base64Bytes(artifacts) > maxResultBytes) throw budget.tooLarge(artifacts, USE_A_STORE);
+    return await Promise.all(artifacts.map(toInline));
+  }
   if (destinations.length === 0) throw budget.tooLarge(artifacts, NO_STORE);
 
   const outcomes = toOutcomes(artifacts, jobId);
@@ -81,3 +86,61 @@ function problemsOf({ artifact, problems, delivered }: Outcome, budget: InlineBu
   const lost = `It is too large to be returned as base64 (${sizes}).`;
   return [...problems.slice(0, -1), `${problems.at(-1)}. ${lost}`];
 }
+
+/** The bytes of JSON a result has left for files. A file is counted before it is read. */
+class InlineBudget {
+  readonly maxBytes: number;
+  #freeBytes: number;
+
+  /** @param besides what else the result will contain. */
+  constructor(maxBytes: number, artifacts: readonly Artifact[], besides: unknown = []) {
+    this.maxBytes = maxBytes;
+    const reserved = RESERVED_BYTES + artifacts.length * ITEM_BYTES + measureJson(besides).bytes;
+    this.#freeBytes = maxBytes - reserved;
+  }
+
+  get freeBytes(): number {
+    return Math.max(this.#freeBytes, 0);
+  }
+
+  fits(artifacts: readonly Artifact[]): boolean {
+    return base64Bytes(artifacts) <= this.#freeBytes;
+  }
+
+  /** Reads a file into the result; undefined if it does not fit. */
+  async maybeTake(artifact: Artifact): Promise<DeliveredFile | undefined> {
+    if (!this.fits([artifact])) return undefined;
+    this.#freeBytes -= base64Bytes([artifact]);
+    return await toInline(artifact);
+  }
+
+  /** The error for files that do not fit. @param advice ends its message. */
+  tooLarge(artifacts: readonly Artifact[], advice: string): WorkerError {
+    const inBytes = (count: number) => `${count.toLocaleString('en-US')} bytes`;
+    return new WorkerError(
+      'result.too_large',
+      `The result has more than ${inBytes(base64Bytes(artifacts))} of JSON, and RESULT_MAX_BYTES allows ${inBytes(this.maxBytes)}; ${advice}`,
+    );
+  }
+}
+
+/** Characters of base64. */
+function base64Bytes(artifacts: readonly Artifact[]): number {
+  return artifacts.reduce((sum, { content }) => sum + 4 * Math.ceil(content.size / 3), 0);
+}
+
+async function toInline(artifact: Artifact): Promise<DeliveredFile> {
+  const bytes = new Uint8Array(await artifact.content.arrayBuffer());
+  return { artifact, type: 'base64', data: new Base64(bytes) };
+}
+
+const USE_A_STORE =
+  'set BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY to get links instead, name another place for the files in the job (s3Config, output.put, ...), or make smaller files';
+
+/** Advice when `output.delivery` is `auto` and no store is there. */
+const NO_STORE = `output.delivery is "auto", but there is no other place for the files either: ${STORES.map(({ hint }) => hint).join(', ')}; name one, or make smaller files (output.convert)`;
+
+/** For problems, timings and everything else that does not depend on the files. */
+const RESERVED_BYTES = 64 * 1024;
+/** For one file's name, details and link. */
+const ITEM_BYTES = 2048;

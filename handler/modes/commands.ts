@@ -48,7 +48,7 @@ export function runCommand(
       await using jobs = await startLocalJobs({ config, log, simulate, onTimings });
       return { result: await jobs.queue.submit(job, { signal, onProgress }), ...phases };
     },
-    openStorage: async (config) =>
+    openWorkerBucket: async (config) =>
       openWorkerBucket(config, { clock: systemClock, log: await createCommandLog(config) }),
   });
 }

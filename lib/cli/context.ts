@@ -15,8 +15,8 @@ export interface CliContext {
   serve(options: ServeOptions): Promise<number>;
   /** Runs one job in this process. When its signal aborts, the prompt is interrupted before this rejects with the reason. */
   runJob(job: Job, options: RunJobOptions): Promise<LocalRun>;
-  /** The configured store of results; undefined when results are returned inline. */
-  openStorage(config: Config): Promise<Storage | undefined>;
+  /** The bucket of the `BUCKET_*` variables; undefined when results are returned inline. */
+  openWorkerBucket(config: Config): Promise<Storage | undefined>;
 }
 
 export interface ServeOptions {

@@ -234,14 +234,14 @@ test('RunPod and a bucket are optional', async () => {
 
 async function surroundings(changes: Partial<Surroundings>): Promise<Surroundings> {
   const config = readConfig({});
-  const openStorage = () => Promise.resolve(undefined);
+  const openWorkerBucket = () => Promise.resolve(undefined);
   const backend = { sharedDisk: true, freeMemory: true, nodeProgress: true };
   return Promise.resolve({
     config,
     nodeVersion: '24.1.0',
     volume: '',
     backend,
-    openStorage,
+    openWorkerBucket,
     ...changes,
   });
 }

@@ -29,7 +29,7 @@ export async function doctor({ json }: DoctorOptions, context: CliContext): Prom
     nodeVersion: process.versions.node,
     volume: '/runpod-volume',
     backend: context.backend,
-    openStorage: () => context.openStorage(config),
+    openWorkerBucket: () => context.openWorkerBucket(config),
   };
   const found = await Promise.all(CHECKS.map((check) => lookInTime(check, around)));
   const findings = [...settings, ...found.flat()];

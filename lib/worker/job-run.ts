@@ -102,7 +102,7 @@ export class JobRun {
       const result = encodeResult({ ...returned, ...(freshWorker && { freshWorker }) }, limit);
       this.#releaseSlot(resultBytes(result.output, result));
       await this.#progress.end();
-      if (!this.#abort.signal.aborted) await this.#postResult(result, startedAt);
+      if (this.#state.kind !== 'stopped') await this.#postResult(result, startedAt);
     } else {
       // A handler that ignores its signal keeps its slot for a moment only; its late result is not used.
       const progressEnded = this.#progress.end();

@@ -118,7 +118,7 @@ export class Worker implements AsyncDisposable {
 
   /** Takes no more jobs. The worker ends when the jobs it holds are done and their results posted or on disk. */
   finish(): void {
-    if (this.#isFinishing) return;
+    if (this.#finishing.signal.aborted) return;
     this.#log.info({ held: this.jobIds.length }, 'No more jobs are taken');
     this.#finishing.abort();
     this.#changed.notify();
@@ -189,7 +189,7 @@ export class Worker implements AsyncDisposable {
 
   /** Waits until at least one job may be taken. 0 when the worker is finishing. */
   async #freeSlots(): Promise<number> {
-    while (!this.#isFinishing) {
+    while (!this.#finishing.signal.aborted) {
       const { freeSlots, unposted } = this.#jobs;
       if (freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
       await this.#changed.notified();
@@ -225,8 +225,9 @@ export class Worker implements AsyncDisposable {
    */
   async #postLeftovers(): Promise<void> {
     for await (const { jobId, result } of this.#spool.leftovers()) {
-      while (this.#outbox.isFull() && !this.#isFinishing) await this.#changed.notified();
-      if (this.#isFinishing) return;
+      while (this.#outbox.isFull() && !this.#finishing.signal.aborted)
+        await this.#changed.notified();
+      if (this.#finishing.signal.aborted) return;
       const log = jobLog(this.#log, { jobId });
       // A new result of this job is being posted; its file has the same name and must stay.
       if (this.#outbox.has(jobId)) continue;
@@ -257,10 +258,6 @@ export class Worker implements AsyncDisposable {
 
   #isHeld(jobId: string): boolean {
     return this.#jobs.has(jobId) || this.#outbox.has(jobId);
-  }
-
-  get #isFinishing(): boolean {
-    return this.#finishing.signal.aborted;
   }
 }
 

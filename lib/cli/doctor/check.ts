@@ -27,7 +27,7 @@ export interface Surroundings {
   /** Where RunPod mounts a network volume. */
   readonly volume: string;
   readonly backend: BackendAbilities;
-  readonly openStorage: () => Promise<Storage | undefined>;
+  readonly openWorkerBucket: () => Promise<Storage | undefined>;
 }
 
 /** Examines one subject. An error that it throws counts as a finding: the subject is broken. */

@@ -88,9 +88,9 @@ async function tryToReach(origin: string, found: Findings, signal: AbortSignal):
 /** Writes a small file and reads it through the link that a client would get. The file stays, because workers may not delete. */
 export const bucketCheck: Check = {
   subject: 'Bucket',
-  look: async ({ openStorage }, signal) => {
+  look: async ({ openWorkerBucket }, signal) => {
     const found = new Findings('Bucket');
-    await using storage = await openStorage();
+    await using storage = await openWorkerBucket();
     if (!storage) return found.skipped('none is set; images are returned in results').all;
     const url = await written(storage, found, signal);
     if (url !== undefined) await readBack(url, found, signal);

@@ -49,10 +49,19 @@ async function rewritePng(source: ByteSource, rewrite: Rewrite, splices: Splice[
     const textStart = TEXT_CHUNKS.has(type) ? await promptStart(source, type, at + 8, length) : -1;
     if (textStart >= 0 || type === 'eXIf') {
       const data = await source.bytes(at + 8, length);
-      const changed =
-        type === 'eXIf' ? rewriteExif(data, rewrite) : rewriteFrom(data, textStart, rewrite);
-      hasPrompt ||= textStart >= 0;
-      if (changed) splices.push({ start: at, end, bytes: pngChunk(type, changed) });
+      if (type === 'eXIf') {
+        const changed = rewriteExif(data, rewrite);
+        if (changed) splices.push({ start: at, end, bytes: pngChunk(type, changed) });
+      } else {
+        hasPrompt = true;
+        const prompt = data.toString('latin1', textStart);
+        const changed = rewrite(prompt);
+        if (changed !== prompt) {
+          const text = Buffer.from(changed, 'latin1');
+          const bytes = pngChunk(type, Buffer.concat([data.subarray(0, textStart), text]));
+          splices.push({ start: at, end, bytes });
+        }
+      }
     }
     at = end;
   }
@@ -68,13 +77,6 @@ async function promptStart(source: ByteSource, type: string, start: number, leng
   const languageEnd = data.indexOf(0, 9);
   const translationEnd = data.indexOf(0, languageEnd + 1);
   return languageEnd < 0 || translationEnd < 0 ? -1 : translationEnd + 1;
-}
-
-function rewriteFrom(data: Buffer, start: number, rewrite: Rewrite): Buffer | undefined {
-  const text = data.toString('latin1', start);
-  const changed = rewrite(text);
-  if (changed === text) return undefined;
-  return Buffer.concat([data.subarray(0, start), Buffer.from(changed, 'latin1')]);
 }
 
 function pngChunk(type: string, data: Buffer): Buffer<ArrayBuffer> {
