@@ -34,6 +34,7 @@ export function runCommand(
       ];
       return main({ environment, args: flags });
     },
+    comfy: async (options) => (await import('./comfy.ts')).serveComfy(options),
     runJob: async (job, { simulate, signal, onProgress }) => {
       const config = readConfig({
         RESULT_MAX_BYTES: MAX_LOCAL_RESULT_BYTES,

@@ -13,6 +13,8 @@ export interface CliContext {
   start(args: readonly string[]): Promise<number>;
   /** Serves the local API until told to stop; resolves to the exit code. */
   serve(options: ServeOptions): Promise<number>;
+  /** Serves the embedded ComfyUI alone until told to stop; resolves to the exit code. */
+  comfy(options: ComfyOptions): Promise<number>;
   /** Runs one job in this process. When its signal aborts, the prompt is interrupted before this rejects with the reason. */
   runJob(job: Job, options: RunJobOptions): Promise<LocalRun>;
   /** The bucket of the `BUCKET_*` variables; undefined when results are returned inline. */
@@ -25,6 +27,18 @@ export interface ServeOptions {
   readonly host?: string;
   /** Uses the embedded ComfyUI. */
   readonly simulate: boolean;
+}
+
+export interface ComfyOptions {
+  /** Default: 127.0.0.1 and 8188, as ComfyUI. */
+  readonly host?: string;
+  readonly port?: number;
+  /** Folder with the build of ComfyUI's editor. */
+  readonly frontEndRoot?: string;
+  /** Parent of its `input`, `output`, `temp` and `user`. Default: a temporary folder. */
+  readonly folder?: string;
+  /** The ComfyUI version whose protocol is spoken. Default: the newest. */
+  readonly version?: '0.8.0' | '0.33.0';
 }
 
 interface RunJobOptions {

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { isWorkerError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { describeExitCodes, endingFor, exitCode } from './conclude.ts';
-import type { CliContext, ServeOptions } from './context.ts';
+import type { CliContext, ComfyOptions, ServeOptions } from './context.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { RunOptions } from './run.ts';
 import type { SubmitOptions } from './submit.ts';
@@ -36,6 +36,7 @@ function createProgram(context: CliContext, onEnd: OnEnd): Command {
   addServe(program, context, onEnd);
   addRun(program, context, onEnd);
   addSubmit(program, context, onEnd);
+  addComfy(program, context, onEnd);
   addDoctor(program, context, onEnd);
   return program;
 }
@@ -82,6 +83,26 @@ function addSubmit(program: Command, context: CliContext, onEnd: OnEnd): void {
     .action(async (file: string, options: SubmitOptions) => {
       const { submit } = await import('./submit.ts');
       onEnd(await submit(file, options, context));
+    });
+}
+
+function addComfy(program: Command, context: CliContext, onEnd: OnEnd): void {
+  program
+    .command('comfy')
+    .description('the embedded ComfyUI alone: real protocol and real pixels, no models')
+    .option('--port <number>', 'where to listen; 0 is any that is free (8188)', toPort)
+    .option('--host <address>', 'on which address (127.0.0.1)')
+    .option('--front-end-root <folder>', "the build of ComfyUI's editor, to serve at /")
+    .option('--folder <folder>', 'where files are kept; otherwise they are deleted at the end')
+    .addOption(
+      new Option('--version-of <version>', 'the ComfyUI it speaks like (0.33.0)').choices([
+        '0.8.0',
+        '0.33.0',
+      ]),
+    )
+    .action(async (options: ComfyOptions & { readonly versionOf?: ComfyOptions['version'] }) => {
+      const { versionOf, ...rest } = options;
+      onEnd(await context.comfy({ ...rest, ...(versionOf && { version: versionOf }) }));
     });
 }
 

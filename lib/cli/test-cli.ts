@@ -98,10 +98,14 @@ class Running {
     }));
   }
 
-  /** Resolves when stderr has something that matches. */
-  async tells(pattern: RegExp): Promise<void> {
+  /** Resolves with the first text in stderr that matches. */
+  async tells(pattern: RegExp): Promise<string> {
     const tooLate = AbortSignal.timeout(15_000);
-    while (!pattern.test(this.#stderr)) await once(this.#told, 'told', { signal: tooLate });
+    for (;;) {
+      const [found] = pattern.exec(this.#stderr) ?? [];
+      if (found !== undefined) return found;
+      await once(this.#told, 'told', { signal: tooLate });
+    }
   }
 
   /** Sends the signal of Ctrl-C. */
