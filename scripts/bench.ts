@@ -8,7 +8,7 @@ import { parseArguments, USAGE, type BenchArguments } from './bench/arguments.ts
 import { builtWorkerCommand } from './bench/worker-process.ts';
 import { reachComfy, startEmbeddedComfy } from './bench/comfy.ts';
 import { newReport, toLines, toTable, type Report, type Figures } from './bench/report.ts';
-import { runScenario } from './bench/run-scenario.ts';
+import { runBareClient, runScenario } from './bench/run-scenario.ts';
 
 if (process.argv.includes('--help')) console.log(USAGE);
 else await main();
@@ -34,9 +34,12 @@ async function bench(options: BenchArguments, signal: AbortSignal): Promise<void
   for (const scenario of scenarios) {
     signal.throwIfAborted();
     console.log(`\n${scenario.name}: ${scenario.about} (${scenario.count} ${scenario.kind})`);
-    const found = await runScenario(scenario, { workerCommand, comfyUrl: comfy.url, signal });
-    figures.push(found);
-    console.log(toLines(found));
+    const bench = { workerCommand, comfyUrl: comfy.url, signal };
+    const found = [await runScenario(scenario, bench)];
+    if (scenario.kind === 'jobs' && scenario.queued === 1)
+      found.push(await runBareClient(scenario, bench));
+    for (const one of found) console.log(`${one.scenario}\n${toLines(one)}`);
+    figures.push(...found);
   }
   if (figures.length > 1) console.log(`\n${toTable(figures)}`);
   if (jsonFile) await writeFile(jsonFile, `${JSON.stringify({ ...report, figures }, null, 2)}\n`);

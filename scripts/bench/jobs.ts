@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { z } from 'zod';
 import type { RunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
+import type { BareClient, BareJob } from './bare.ts';
 import type { JobScenario, Prepared } from './scenarios.ts';
 
 /** A job with its result. Times are `performance.now()`. */
@@ -16,17 +17,21 @@ export interface Finished {
   readonly resultBytes: number;
 }
 
+/** Runs one job with this input to its end. `prefix` is that of its output files. */
+export type Submit = (input: unknown, prefix: string) => Promise<Finished>;
+
 /** Jobs that are not measured: they wait for the worker to start, open connections and warm up the JIT compiler. */
-export async function warmUp(platform: RunpodSimulator, prepared: Prepared): Promise<void> {
+export async function warmUp(submit: Submit, prepared: Prepared): Promise<void> {
   const run = newRun();
   for (let job = WARM_UP_FROM; job < WARM_UP_FROM + WARM_UP_JOBS; job++) {
-    await submit(platform, prepared, { job, prefix: `${run}/job${job}` });
+    const prefix = `${run}/job${job}`;
+    await submit(prepared.input(job, prefix), prefix);
   }
 }
 
-/** Submits jobs so that the scenario's number of jobs is always waiting on the platform. */
+/** Submits jobs so that the scenario's number of jobs is always waiting. */
 export async function runJobs(
-  platform: RunpodSimulator,
+  submit: Submit,
   prepared: Prepared,
   { count, queued }: Pick<JobScenario, 'count' | 'queued'>,
 ): Promise<Finished[]> {
@@ -35,20 +40,28 @@ export async function runJobs(
   const numbers = Array.from({ length: count }, (_, job) => job);
   return limit.map(numbers, (job) => {
     const prefix = `${run}/${Math.floor(job / JOBS_PER_FOLDER)}/job${job}`;
-    return submit(platform, prepared, { job, prefix });
+    return submit(prepared.input(job, prefix), prefix);
   });
 }
 
-async function submit(
-  platform: RunpodSimulator,
-  prepared: Prepared,
-  { job, prefix }: { readonly job: number; readonly prefix: string },
-): Promise<Finished> {
-  const jobId = platform.submit(prepared.input(job, prefix));
-  const result = await platform.result(jobId);
-  const { assignedAt = NaN, doneAt = NaN, error } = platform.job(jobId) ?? {};
-  if (error !== undefined) throw new Error(`A job of the bench failed: ${JSON.stringify(error)}`);
-  return { prefix, assignedAt, doneAt, resultBytes: result.bodyBytes };
+/** Submits jobs to the platform. */
+export function throughPlatform(platform: RunpodSimulator): Submit {
+  return async (input, prefix) => {
+    const jobId = platform.submit(input);
+    const result = await platform.result(jobId);
+    const { assignedAt = NaN, doneAt = NaN, error } = platform.job(jobId) ?? {};
+    if (error !== undefined) throw new Error(`A job of the bench failed: ${JSON.stringify(error)}`);
+    return { prefix, assignedAt, doneAt, resultBytes: result.bodyBytes };
+  };
+}
+
+/** Gives jobs to the bare client, without a queue. */
+export function throughBareClient(client: BareClient): Submit {
+  return async (input, prefix) => {
+    const { workflow, images = [] } = input as Partial<BareJob>;
+    const { ms, resultBytes } = await client.run({ workflow, images });
+    return { prefix, assignedAt: 0, doneAt: ms, resultBytes };
+  };
 }
 
 function newRun(): string {

@@ -14,6 +14,7 @@ const TINY: Figures = {
   longestTurnMs: undefined,
   resultBytes: summary(1234),
   cpuMsPerJob: 1.5,
+  idleBytes: 100_000_000,
   peakBytes: 98_765_432,
   memory: undefined,
 };
@@ -26,6 +27,7 @@ test('the report of a scenario has one line per figure, without figures that wer
     '  overhead      2.3 ms (95 %: 4.5 ms; 1 ms to 90 ms)',
     '  CPU per job   1.5 ms',
     '  result        1.2 kB (95 %: 2.5 kB; 0.0 kB to 0.1 kB)',
+    '  idle memory   100 MB',
     '  peak memory   98.8 MB',
   ]);
 });
@@ -33,7 +35,7 @@ test('the report of a scenario has one line per figure, without figures that wer
 test('the table has a row per scenario, with medians under their headings', () => {
   const [heading, tiny, soak] = toTable([TINY, { ...TINY, scenario: 'soak' }]).split('\n');
   expect(tiny).toMatch(
-    /^tiny +3 +81\.3 +- +5 ms +2\.3 ms +- +- +1\.5 ms +1\.2 kB +98\.8 MB +- +- +-$/,
+    /^tiny +3 +81\.3 +- +5 ms +2\.3 ms +- +- +1\.5 ms +1\.2 kB +100 MB +98\.8 MB +- +- +-$/,
   );
   expect(tiny?.indexOf('2.3 ms')).toBe(heading?.indexOf('overhead'));
   expect(soak).toMatch(/^soak /);

@@ -64,6 +64,7 @@ const ROWS: readonly Row[] = [
   { title: 'longest turn', unit: 'ms', of: ({ longestTurnMs }) => longestTurnMs },
   { title: 'CPU per job', unit: 'ms', of: ({ cpuMsPerJob }) => cpuMsPerJob },
   { title: 'result', unit: 'bytes', of: ({ resultBytes }) => resultBytes },
+  { title: 'idle memory', unit: 'bytes', of: ({ idleBytes }) => idleBytes },
   { title: 'peak memory', unit: 'bytes', of: ({ peakBytes }) => peakBytes },
   { title: 'first third', unit: 'bytes', of: ({ memory }) => memory?.first },
   { title: 'second third', unit: 'bytes', of: ({ memory }) => memory?.second },
@@ -119,6 +120,8 @@ export interface Figures {
   readonly longestTurnMs: Summary | undefined;
   readonly resultBytes: Summary | undefined;
   readonly cpuMsPerJob: number | undefined;
+  /** Resident memory before the first job. */
+  readonly idleBytes: number | undefined;
   readonly peakBytes: number | undefined;
   readonly memory: MemoryOverTime | undefined;
 }
@@ -132,6 +135,7 @@ export const NOT_MEASURED = {
   longestTurnMs: undefined,
   resultBytes: undefined,
   cpuMsPerJob: undefined,
+  idleBytes: undefined,
   peakBytes: undefined,
   memory: undefined,
 } as const satisfies Partial<Figures>;

@@ -9,13 +9,23 @@ import {
   runClients,
   untilReady,
   runJobs,
+  throughBareClient,
+  throughPlatform,
   warmUp,
   type Finished,
+  type Submit,
 } from './jobs.ts';
+import { BareClient } from './bare.ts';
 import { uploadPictures, idleTimes, readComfyTimes, type ComfyTimes } from './comfy.ts';
 import { NOT_MEASURED, type Figures } from './report.ts';
 import { MemoryWatch, WorkerProcess, type MemoryOverTime } from './worker-process.ts';
-import type { ClientScenario, JobScenario, Scenario, StartScenario } from './scenarios.ts';
+import type {
+  ClientScenario,
+  JobScenario,
+  Prepared,
+  Scenario,
+  StartScenario,
+} from './scenarios.ts';
 import { summarize } from './statistics.ts';
 
 export interface Bench {
@@ -53,11 +63,45 @@ async function runJobScenario(scenario: JobScenario, bench: Bench): Promise<Figu
   await uploadPictures(bench.comfyUrl, prepared.pictures);
   await using platform = await startPlatform();
   await using worker = await startWorker(bench, platform, scenario.env);
-  await worker.whileAlive(warmUp(platform, prepared));
+  await worker.whileAlive(platform.nextTake());
+  const measuring = measure(scenario, {
+    prepared,
+    worker,
+    submit: throughPlatform(platform),
+    bench,
+  });
+  return await worker.whileAlive(measuring);
+}
+
+/** Runs a scenario of single jobs with the bare client: the least that its jobs can cost. */
+export async function runBareClient(scenario: JobScenario, bench: Bench): Promise<Figures> {
+  const prepared = await scenario.prepare();
+  await uploadPictures(bench.comfyUrl, prepared.pictures);
+  await using worker = await BareClient.start(bench.comfyUrl);
+  const named = { ...scenario, name: `${scenario.name}, bare client` };
+  return await measure(named, { prepared, worker, submit: throughBareClient(worker), bench });
+}
+
+async function measure(
+  scenario: JobScenario,
+  {
+    prepared,
+    worker,
+    submit,
+    bench,
+  }: {
+    readonly prepared: Prepared;
+    readonly worker: Pick<WorkerProcess, 'usage'>;
+    readonly submit: Submit;
+    readonly bench: Bench;
+  },
+): Promise<Figures> {
+  const idle = await worker.usage();
+  await warmUp(submit, prepared);
   const before = await worker.usage();
   const watch = scenario.soak ? new MemoryWatch(worker) : undefined;
   const beganAt = performance.now();
-  const jobs = await worker.whileAlive(runJobs(platform, prepared, scenario));
+  const jobs = await runJobs(submit, prepared, scenario);
   const elapsedMs = performance.now() - beganAt;
   const memory = await watch?.stop();
   const after = await worker.usage();
@@ -68,6 +112,7 @@ async function runJobScenario(scenario: JobScenario, bench: Bench): Promise<Figu
     times,
     elapsedMs,
     cpuMs,
+    idleBytes: idle?.residentBytes,
     peakBytes: after?.peakBytes,
     memory,
   });
@@ -134,12 +179,13 @@ interface Measured {
   readonly times: Times;
   readonly elapsedMs: number;
   readonly cpuMs: number | undefined;
+  readonly idleBytes: number | undefined;
   readonly peakBytes: number | undefined;
   readonly memory: MemoryOverTime | undefined;
 }
 
 function toFigures({ name, queued }: JobScenario, measured: Measured): Figures {
-  const { jobs, times, elapsedMs, cpuMs, peakBytes, memory } = measured;
+  const { jobs, times, elapsedMs, cpuMs, idleBytes, peakBytes, memory } = measured;
   const known = times.filter((time) => time !== undefined);
   const oneByOne = queued === 1;
   return {
@@ -152,6 +198,7 @@ function toFigures({ name, queued }: JobScenario, measured: Measured): Figures {
     idleMs: oneByOne ? undefined : summarize(idleTimes(known)),
     resultBytes: summarize(jobs.map(({ resultBytes }) => resultBytes)),
     cpuMsPerJob: cpuMs === undefined ? undefined : cpuMs / jobs.length,
+    idleBytes,
     peakBytes,
     memory,
   };

@@ -155,7 +155,7 @@ export class MemoryWatch {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
 
-  constructor(worker: WorkerProcess, intervalMs = 250) {
+  constructor(worker: Pick<WorkerProcess, 'usage'>, intervalMs = 250) {
     this.#done = this.#watch(worker, intervalMs);
   }
 
@@ -166,7 +166,7 @@ export class MemoryWatch {
     return overTime(this.#samples);
   }
 
-  async #watch(worker: WorkerProcess, intervalMs: number): Promise<void> {
+  async #watch(worker: Pick<WorkerProcess, 'usage'>, intervalMs: number): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const usage = await worker.usage();
