@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GlobSchema, matchesGlob } from '../glob.ts';
 import { basicAuth, withoutUser } from '../http/redact.ts';
 import { refused } from './download-error.ts';
 
@@ -32,11 +33,13 @@ const AuthSchema = z.discriminatedUnion('type', [
 type Auth = z.infer<typeof AuthSchema>;
 
 const CredentialSchema = z
-  .strictObject({ url_pattern: z.string().min(1), auth: AuthSchema })
+  .strictObject({ url_pattern: GlobSchema, auth: AuthSchema })
   .transform(({ url_pattern: urlPattern, auth }) => ({ isMeant: toUrlTest(urlPattern), auth }));
 
+const MAX_CREDENTIALS = 100;
+
 /** `[{url_pattern, auth}]` as callers send it. The first one whose pattern matches a URL is used for it. */
-export const CredentialsSchema = z.array(CredentialSchema);
+export const CredentialsSchema = z.array(CredentialSchema).max(MAX_CREDENTIALS);
 
 export type Credential = z.infer<typeof CredentialSchema>;
 
@@ -58,36 +61,7 @@ function toUrlTest(pattern: string): (url: string) => boolean {
     /^(?:([a-z][a-z0-9]*|\*+):\/\/)?([^/]*)(.*)$/is.exec(pattern) ?? [];
   const wanted = scheme.startsWith('*') ? 'https' : scheme;
   const plain = `${wanted.toLowerCase()}://${host.toLowerCase()}${rest}`;
-  const tokens: readonly string[] = plain.match(/\*+|[^*]/gsu) ?? []; // single characters and wildcards
-  return (url) => matches(tokens, url);
-}
-
-/**
- * Follows all ways through the pattern at once, one character at a time. A regular expression with several wildcards could
- * take years for a URL that was made for that.
- */
-function matches(tokens: readonly string[], url: string): boolean {
-  let positions = withSkippedWildcards(tokens, [0]);
-  for (const character of url) {
-    const next: number[] = [];
-    for (const position of positions) {
-      const token = tokens[position];
-      if (token === '*' ? character !== '/' : token?.startsWith('*')) next.push(position);
-      else if (token === character) next.push(position + 1);
-    }
-    positions = withSkippedWildcards(tokens, next);
-  }
-  return positions.has(tokens.length);
-}
-
-/** A wildcard may match nothing, so the position after it is possible, too. */
-function withSkippedWildcards(
-  tokens: readonly string[],
-  positions: readonly number[],
-): ReadonlySet<number> {
-  const all = new Set(positions);
-  for (const position of all) if (tokens[position]?.startsWith('*')) all.add(position + 1);
-  return all;
+  return (url) => matchesGlob(plain, url, { barrier: '/' });
 }
 
 /**

@@ -131,7 +131,15 @@ export class Downloader implements AsyncDisposable {
 /** An attempt that adds this much is not counted as a retry. */
 const PROGRESS_BYTES = 1024 * 1024;
 
+/** Servers and proxies refuse longer ones. */
+const MAX_URL_LENGTH = 16 * 1024;
+
 function parseUrl(sent: string): URL {
+  if (sent.length > MAX_URL_LENGTH)
+    throw new WorkerError(
+      'input.download_refused',
+      `Expected a URL of at most ${MAX_URL_LENGTH} characters, got one of ${sent.length}`,
+    );
   const url = URL.parse(sent.trim());
   if (url && ['http:', 'https:', 's3:'].includes(url.protocol)) return url;
   throw new WorkerError(

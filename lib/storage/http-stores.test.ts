@@ -61,6 +61,16 @@ test('URLs with an index or a match are for that file; the others are assigned i
   );
 });
 
+test('a match of 469 characters with five stars does not block the worker', async () => {
+  await using server = await startPutTarget();
+  const run = 'a'.repeat(92);
+  const match = `*${run}*${run}*${run}*${run}*${run}bcde`;
+  await using targets = targetsAt(server, [{ url: server.signed('/a'), match }]);
+  expect(await targets.store(named(`${'a'.repeat(20_000)}.png`), never())).toEqual([
+    { problem: expect.stringContaining('none of its URLs is left') },
+  ]);
+});
+
 test('a file without a URL has a problem, and the others are stored', async () => {
   await using server = await startPutTarget();
   await using targets = targetsAt(server, [{ url: server.signed('/a') }]);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GlobSchema, matchesGlob } from '../glob.ts';
 import { under } from '../http/base-url.ts';
 import { redactUrl } from '../http/redact.ts';
 import { Sender } from './sender.ts';
@@ -64,7 +65,7 @@ const PutTargetSchema = z.strictObject({
   fields: z.record(z.string(), z.string()).optional(),
   headers: HeadersSchema.optional(),
   /** A file name; `*` matches any text. */
-  match: z.string().min(1).optional(),
+  match: GlobSchema.optional(),
   /** Position among the files of the job, from 0. */
   index: z.int().min(0).optional(),
 });
@@ -131,14 +132,9 @@ export class PutTargets implements Destination {
 const fitsIndex = ({ index }: PutTarget, file: StoredFile) => index === file.index;
 
 const fitsName = ({ index, match }: PutTarget, { filename }: StoredFile) =>
-  index === undefined && match !== undefined && matches(match, filename);
+  index === undefined && match !== undefined && matchesGlob(match, filename);
 
 const fitsAny = ({ index, match }: PutTarget) => index === undefined && match === undefined;
-
-function matches(pattern: string, filename: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`, 's').test(filename);
-}
 
 /** The URL without its signature, which allows writing. The key of a form is appended. */
 function addressOf({ url, fields }: PutTarget, { uniqueName }: StoredFile): string {
@@ -151,7 +147,10 @@ function addressOf({ url, fields }: PutTarget, { uniqueName }: StoredFile): stri
 /** Object stores replace it by the name of the file. */
 const FILENAME = '${filename}';
 
-const PutTargetsSchema = z.array(PutTargetSchema);
+/** Each file is compared with each target. */
+const MAX_TARGETS = 1000;
+
+const PutTargetsSchema = z.array(PutTargetSchema).max(MAX_TARGETS);
 
 export const putStore = {
   name: 'put',
