@@ -13,6 +13,8 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** Also refuse a workflow that ComfyUI might accept, or accept in part. */
   readonly strict?: boolean;
+  /** ComfyUI is simulated. Errors say so where a real one may do better. */
+  readonly simulated?: boolean;
   /** Input files that are neither in ComfyUI nor sent, by node. */
   readonly missingFiles?: ReadonlyMap<string, readonly Complaint[]>;
 }
@@ -23,7 +25,7 @@ export interface CheckOptions {
  * @throws WorkerError `comfy.rejected`
  */
 export async function checkWorkflow(workflow: JsonText, options: CheckOptions): Promise<void> {
-  const { comfy, signal, strict = false, missingFiles = new Map() } = options;
+  const { comfy, signal, strict = false, simulated = false, missingFiles = new Map() } = options;
   const known = await comfy.describeNodes(classTypesOf(workflow), { signal });
   if (!known) {
     const nodeErrors = fatalNodes(workflow);
@@ -51,6 +53,7 @@ export async function checkWorkflow(workflow: JsonText, options: CheckOptions): 
   const classNames = missingClass === undefined ? [] : await comfy.nodeClassNames(signal);
   const findings = preflight(workflow, new Map([...known, ...fresh]), {
     classNames,
+    simulated,
     strict,
     missingFiles,
   });

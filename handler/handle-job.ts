@@ -169,7 +169,11 @@ async function runWorkflow(
   log.info({ files: staged.count, ms: scope.endPhase('staged') }, 'Inputs staged');
   const { missingFiles } = staged;
   if (line.preflight)
-    await checkWorkflow(staged.workflow, { comfy, signal, strict: input.strict, missingFiles });
+    await checkWorkflow(staged.workflow, {
+      ...{ comfy, signal, missingFiles },
+      strict: input.strict,
+      simulated: line.simulated ?? false,
+    });
 
   await using fetcher = new ArtifactFetcher({ ...line, choice, scope });
   const letNextJobRun = () => {

@@ -156,11 +156,15 @@ function notCheckable(problem: Problem): string {
   return withoutPaths(shorten(text), NO_MARK);
 }
 
+const NOT_SIMULATED =
+  'is not in the simulation, which has neither node packs nor partner nodes; a real ComfyUI may have it';
+
 function notInstalled(problem: Problem): string {
   const similar = (extraInfo(problem, 'similar')?.items() ?? []).map(shown);
   if (!extraInfo(problem, 'class_type')) return 'has no class_type';
   const meant = similar.length > 0 ? `; did you mean ${similar.join(', ')}?` : '';
-  return `this class of nodes is not installed${meant}`;
+  const lacks = extraInfo(problem, 'simulated') ? NOT_SIMULATED : 'is not installed';
+  return `this class of nodes ${lacks}${meant}`;
 }
 
 function noSuchOutput(problem: Problem): string {

@@ -29,19 +29,21 @@ export function preflight(
   options: {
     /** Names to suggest for a class that is not installed. */
     readonly classNames?: readonly string[];
+    /** The classes are those of a simulation: a missing one may well be installed where the workflow runs for real. */
+    readonly simulated?: boolean;
     readonly strict?: boolean;
     /** Input files that are not there, by node. */
     readonly missingFiles?: ReadonlyMap<string, readonly Complaint[]>;
   } = {},
 ): Findings {
-  const { classNames = [], strict = false, missingFiles } = options;
+  const { classNames = [], simulated = false, strict = false, missingFiles } = options;
   const graph = toCheckedGraph(readGraph(workflow), infos);
   const nodes = [...graph.values()];
   const complaints = new Map<string, Complaint[]>();
   const complain = (nodeId: string, found: readonly Complaint[]) => {
     if (found.length > 0) complaints.set(nodeId, [...(complaints.get(nodeId) ?? []), ...found]);
   };
-  for (const node of nodes) complain(node.nodeId, checkNode(node, classNames));
+  for (const node of nodes) complain(node.nodeId, checkNode(node, { classNames, simulated }));
   const isUnrunnable = complaints.size > 0;
 
   const outputs = nodes.filter(({ info }) => info?.isOutput);
@@ -95,11 +97,22 @@ export function fatalNodes(workflow: JsonText): JsonText {
 }
 
 /** Finds what makes ComfyUI refuse the whole workflow, or crash on it, even in a node that no output needs. */
-function checkNode({ classType, info, inputs }: CheckedNode, classNames: readonly string[]) {
+function checkNode(
+  { classType, info, inputs }: CheckedNode,
+  {
+    classNames,
+    simulated,
+  }: { readonly classNames: readonly string[]; readonly simulated: boolean },
+) {
   const complaints: Complaint[] = [];
   if (!info) {
     const similar = classType === undefined ? [] : nearest(classNames, classType, SUGGESTIONS);
-    complaints.push(complaint('missing_node_type', { class_type: classType, similar }));
+    const about = {
+      class_type: classType,
+      similar,
+      ...(simulated && { simulated: JsonText.of(true) }),
+    };
+    complaints.push(complaint('missing_node_type', about));
   }
   if (!inputs) complaints.push(crashing());
   return complaints;

@@ -105,7 +105,8 @@ function addInput(
     expansion[required ? 'required' : 'optional'].push({ name, label, required, type, options });
   switch (type) {
     case 'COMFY_DYNAMICCOMBO_V3':
-      return addCombo(path, options, add, expansion);
+      addCombo(path, options, add, expansion);
+      return;
     case 'COMFY_DYNAMICSLOT_V3':
       if (!expansion.sent.has(name)) return;
       addInputs(options.inputs as Groups, path, expansion);
@@ -113,9 +114,11 @@ function addInput(
       add();
       return;
     case 'COMFY_AUTOGROW_V3':
-      return addElements(path, options.template as AutogrowTemplate, expansion);
+      addElements(path, options.template as AutogrowTemplate, expansion);
+      return;
     case 'COMFY_DYNAMICGROUP_V3':
-      return addRows(path, options, expansion);
+      addRows(path, options, expansion);
+      return;
     default:
       add();
   }

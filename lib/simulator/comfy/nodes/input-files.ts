@@ -49,7 +49,7 @@ export function inputFile(name: string, folders: Folders): string {
  * ComfyUI's error for a missing file. `input` is the input's name, `noun` ComfyUI's word for the file. Folders count as
  * files, also the input folder itself (an empty name).
  */
-export function checkInputFile(input: string, noun: MediaKind | 'latent'): InputCheck {
+export function checkInputFile(input: string, noun: MediaKind | 'latent' | '3D model'): InputCheck {
   return {
     inputs: [input],
     check: async ({ [input]: name }, { folders }) => {

@@ -33,7 +33,7 @@ test('the counter continues after the highest file of that name, with any extens
     'T2_00060_.png',
   ];
   for (const file of files) await writeFile(join(folder.path, file), '');
-  expect((await folder.place('T')).nextName(0)).toBe('T_00008_');
+  expect((await folder.place('T')).nextName(0)).toBe('T_00010_');
 });
 
 test('a counter beyond five digits grows', async () => {

@@ -82,6 +82,9 @@ export const NODES: ReadonlyMap<string, NodeDefinition> = new Map([
   ...VIDEO_HELPER_NODES,
 ]);
 
+/** Recorded classes that do what another class does. */
+const SAME: Readonly<Record<string, string>> = { LoadImageOutput: 'LoadImage' };
+
 /**
  * The node classes of a ComfyUI version: the recorded ones, and those declared by hand. 0.8.0 describes the latter in its own
  * way. Recorded classes are read when the first of them is asked for.
@@ -93,8 +96,8 @@ export function nodeClasses(
 ): NodeClasses {
   const definitions = new Map<string, NodeDefinition>();
   const find = (name: string): NodeDefinition | undefined => {
-    const byHand = NODES.get(name);
-    if (byHand && version === '0.8.0') return byHand;
+    const byHand = NODES.get(SAME[name] ?? name);
+    if (byHand && version === '0.8.0' && NODES.has(name)) return byHand;
     return isRecorded(name) ? recordedNode(name, byHand) : byHand;
   };
   return {

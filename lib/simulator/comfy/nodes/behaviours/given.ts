@@ -1,4 +1,4 @@
-import { PyFloat, type PyValue } from '../../python/python-json.ts';
+import { PyFloat } from '../../python/python-json.ts';
 import { fromPlain, pyStr, PythonError } from '../../python/python-text.ts';
 import type { ImageBatch, NodeContext, NodeResult } from '../node.ts';
 import type { Audio, Latent, MaskBatch, Video } from '../values.ts';
@@ -88,9 +88,4 @@ export function isTruthy(value: unknown): boolean {
   if (value instanceof PyFloat) return value.value !== 0;
   if (Array.isArray(value)) return value.length > 0;
   return Boolean(value);
-}
-
-/** A value as Python's `json` module would read and write it. */
-export function pyValueOf(value: unknown): PyValue {
-  return fromPlain(value);
 }

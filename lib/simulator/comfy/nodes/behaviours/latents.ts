@@ -6,7 +6,7 @@ import { isLatent } from '../recorded/neutral.ts';
 import type { ImageBatch } from '../node.ts';
 import type { Conditioning, Latent, MaskBatch, Model, Sigmas } from '../values.ts';
 import type { Behaviour, Behaviours, Given } from './given.ts';
-import { batchImages, batchMasks } from './pictures.ts';
+import { batchImages, batchMasks } from './batches.ts';
 
 const decode: Behaviour = (given) => [decodeLatent(given.latent('samples'))];
 const encode: Behaviour = async (given) => [await encodeLatent(given.image('pixels'))];

@@ -51,13 +51,13 @@ export const MODEL_3D_BEHAVIOURS: Behaviours = {
 const GENERATOR = 'comfyui-worker simulator: no model was run';
 
 /** A mesh as a binary glTF file. Meshes that only models make are a cube here. */
-export function meshFile(mesh: unknown): File3d {
+function meshFile(mesh: unknown): File3d {
   if (isFile(mesh)) return mesh;
   return { format: 'glb', bytes: encodeGlb(isMesh(mesh) ? mesh : cube(1), GENERATOR) };
 }
 
 /** A PLY file with one point. */
-export function emptyCloud(): File3d {
+function emptyCloud(): File3d {
   const axes = ['x', 'y', 'z'].map((axis) => `property float ${axis}`);
   const header = [
     'ply',

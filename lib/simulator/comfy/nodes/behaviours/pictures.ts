@@ -1,4 +1,4 @@
-/** Nodes that resize, crop, combine and split images and masks. */
+/** Nodes that resize, crop and combine images and masks. */
 
 import { maskToImage, openFrame, plainImage, repeated, takeChannel } from '../images/pixels.ts';
 import {
@@ -50,8 +50,6 @@ export const PICTURE_BEHAVIOURS: Behaviours = {
     });
     return { outputs: [image], ...(ui ? { ui } : {}) };
   },
-  SplitImageToTileList: (given) => [tilesOf(given)],
-  ImageMergeTileList: (given) => [mergeTiles(given)],
   JoinImageWithAlpha: async (given) => [await joinAlpha(given.image('image'), given.mask('alpha'))],
   SplitImageWithAlpha: async (given) => {
     const image = given.image('image');
@@ -60,13 +58,6 @@ export const PICTURE_BEHAVIOURS: Behaviours = {
   FluxKontextImageScale: async (given) => {
     const image = given.image('image');
     return [await scaleTo(image, kontextSize(image), { method: 'lanczos', crop: 'center' })];
-  },
-  BatchImagesNode: async (given) => [await batchImages(given.elements('images'))],
-  BatchMasksNode: async (given) => [await batchMasks(given.elements('masks'))],
-  RebatchImages: (given) => {
-    const images = given.value('images') as readonly ImageBatch[];
-    const [size = 1] = (given.value('batch_size') as readonly unknown[]).map(Number);
-    return [split(images.flatMap(singleFrames), size)];
   },
   ImageCompare: async (given, context) => {
     const save = async (name: string, side: string) => {
@@ -86,7 +77,7 @@ export function invertMask({ frames, ...size }: MaskBatch): MaskBatch {
   return { ...size, frames: frames.map((frame) => frame.map((value) => 255 - value)) };
 }
 
-type Picture = ImageBatch | MaskBatch;
+export type Picture = ImageBatch | MaskBatch;
 
 const isImage = (picture: Picture): picture is ImageBatch => 'channels' in picture;
 
@@ -187,7 +178,7 @@ export function crop<P extends Picture>(picture: P, area: Area): P {
 }
 
 /** Copies `part` into `canvas`, both with the same number of channels. */
-function place(
+export function place(
   canvas: ImageBatch,
   part: ImageBatch,
   { x, y }: { x: number; y: number },
@@ -224,51 +215,9 @@ async function resizeAndPad(given: Given): Promise<readonly unknown[]> {
   return [place(canvas, small, { x, y: Math.floor((height - inner.height) / 2) })];
 }
 
-/** Places of tiles in a row of `length` pixels; the last one is moved back to the border. */
-function tileStarts(length: number, tile: number, overlap: number): number[] {
-  const stride = Math.max(1, tile - overlap);
-  const count = Math.max(1, Math.ceil((length - overlap) / stride));
-  return Array.from({ length: count }, (_, at) =>
-    Math.max(0, Math.min(at * stride, length - tile)),
-  );
-}
-
-function tilesOf(given: Given): ImageBatch[] {
-  const image = given.image('image');
-  const [width, height] = [given.number('tile_width'), given.number('tile_height')];
-  const overlap = given.number('overlap');
-  return tileStarts(image.height, height, overlap).flatMap((y) =>
-    tileStarts(image.width, width, overlap).map((x) => crop(image, { x, y, width, height })),
-  );
-}
-
-/** Later tiles cover the overlap of earlier ones; ComfyUI blends them. */
-function mergeTiles(given: Given): ImageBatch {
-  const tiles = given.value('image_list') as readonly ImageBatch[];
-  const [width = 1] = (given.value('final_width') as readonly unknown[]).map(Number);
-  const [height = 1] = (given.value('final_height') as readonly unknown[]).map(Number);
-  const [overlap = 0] = (given.value('overlap') as readonly unknown[]).map(Number);
-  const [first = plainImage(1, 1, 0)] = tiles;
-  const pixels = new Uint8Array(width * height * first.channels);
-  let canvas: ImageBatch = {
-    width,
-    height,
-    channels: first.channels,
-    frames: first.frames.map(() => pixels),
-  };
-  const starts = tileStarts(height, first.height, overlap).flatMap((y) =>
-    tileStarts(width, first.width, overlap).map((x) => ({ x, y })),
-  );
-  for (const [at, start] of starts.entries()) {
-    const tile = tiles[at];
-    if (tile) canvas = place(canvas, tile, start);
-  }
-  return canvas;
-}
-
 async function joinAlpha(image: ImageBatch, alpha: MaskBatch): Promise<ImageBatch> {
   const opaque = await withoutAlpha(image);
-  const fitting = (await resized(invertMask(alpha), image, { method: 'bilinear' })) as MaskBatch;
+  const fitting = await resized(invertMask(alpha), image, { method: 'bilinear' });
   const length = Math.max(opaque.frames.length, fitting.frames.length);
   const frames = Array.from({ length }, (_, at) =>
     openFrame(opaque, opaque.frames[at % opaque.frames.length] ?? new Uint8Array())
@@ -289,46 +238,4 @@ function kontextSize({ width, height }: Size): Size {
   const sizes = Array.from({ length: 115 }, (_, at) => size(672 + at * 8));
   const distance = (one: Size) => Math.abs(one.width / one.height - ratio);
   return sizes.reduce((best, one) => (distance(one) < distance(best) ? one : best));
-}
-
-export function batchImages(images: readonly ImageBatch[]): Promise<ImageBatch> {
-  return batch(images, async (image, first) =>
-    image.channels === first.channels ? image : withoutAlpha(image),
-  );
-}
-
-export function batchMasks(masks: readonly MaskBatch[]): Promise<MaskBatch> {
-  return batch(masks, (mask) => Promise.resolve(mask));
-}
-
-/** All frames in one batch, in the size of the first. */
-async function batch<P extends Picture>(
-  pictures: readonly P[],
-  adapt: (picture: P, first: P) => Promise<P>,
-): Promise<P> {
-  const [first] = pictures;
-  if (!first) throw new PythonError('ValueError', 'A batch needs at least one image');
-  const fitting = pictures.map(async (picture) => {
-    const adapted = await adapt(picture, first);
-    const same = picture.width === first.width && picture.height === first.height;
-    if (same) return adapted;
-    return (await resized(adapted, first, { method: 'bilinear', crop: 'center' })) as P;
-  });
-  return { ...first, frames: (await Promise.all(fitting)).flatMap(({ frames }) => frames) };
-}
-
-const singleFrames = (image: ImageBatch) =>
-  image.frames.map((frame): ImageBatch => ({ ...image, frames: [frame] }));
-
-/** Batches of at most `size` frames. An image of another size begins a new batch. */
-function split(images: readonly ImageBatch[], size: number): ImageBatch[] {
-  const batches: ImageBatch[] = [];
-  for (const image of images) {
-    const last = batches.at(-1);
-    const fits = last?.width === image.width && last.height === image.height;
-    if (last && fits && last.frames.length < size) {
-      batches[batches.length - 1] = { ...last, frames: [...last.frames, ...image.frames] };
-    } else batches.push(image);
-  }
-  return batches;
 }

@@ -1,17 +1,17 @@
 /** Nodes that work on texts. */
 
 import { readJson, writeJson, type PyValue } from '../../python/python-json.ts';
-import { pyFloat, pyInt, pyRepr, pyStr, PythonError } from '../../python/python-text.ts';
-import { pyValueOf, textOf, type Behaviours, type Given } from './given.ts';
+import { fromPlain, pyFloat, pyInt, pyRepr, pyStr, PythonError } from '../../python/python-text.ts';
+import { textOf, type Behaviours, type Given } from './given.ts';
 
 export const TEXT_BEHAVIOURS: Behaviours = {
   StringConcatenate: (given) => [
     given.text('string_a') + given.text('delimiter') + given.text('string_b'),
   ],
   StringSubstring: (given) => [
-    [...given.text('string')].slice(given.number('start'), given.number('end')).join(''),
+    Array.from(given.text('string')).slice(given.number('start'), given.number('end')).join(''),
   ],
-  StringLength: (given) => [[...given.text('string')].length],
+  StringLength: (given) => [Array.from(given.text('string')).length],
   CaseConverter: (given) => [changeCase(given.text('string'), given.text('mode'))],
   StringTrim: (given) => [trim(given.text('string'), given.text('mode'))],
   StringReplace: (given) => [
@@ -40,7 +40,9 @@ export const TEXT_BEHAVIOURS: Behaviours = {
   ConvertArrayToString: (given) => [indentedJson(given.value('array'), given.number('indent'))],
   TextToLowercase: (given) => [given.text('texts').toLowerCase()],
   TextToUppercase: (given) => [given.text('texts').toUpperCase()],
-  TruncateText: (given) => [[...given.text('texts')].slice(0, given.number('max_length')).join('')],
+  TruncateText: (given) => [
+    Array.from(given.text('texts')).slice(0, given.number('max_length')).join(''),
+  ],
   AddTextPrefix: (given) => [given.text('prefix') + given.text('texts')],
   AddTextSuffix: (given) => [given.text('texts') + given.text('suffix')],
   ReplaceText: (given) => [
@@ -139,7 +141,7 @@ function format(template: string, values: Readonly<Record<string, unknown>>): st
     (whole, name?: string, conversion?: string, spec?: string) => {
       if (name === undefined) return whole.charAt(0);
       if (!Object.hasOwn(values, name)) throw new PythonError('KeyError', pyRepr(name));
-      const value = pyValueOf(values[name]);
+      const value = fromPlain(values[name]);
       return formatField(conversion === 'r' ? pyRepr(value) : value, spec ?? '');
     },
   );
@@ -155,7 +157,7 @@ function formatField(value: PyValue, spec: string): string {
   const plain = digits(value, type, precision === undefined ? undefined : Number(precision));
   const grouped = comma ? plain.replace(/\B(?=(?:\d{3})+(?!\d))(?<!\.\d*)/g, ',') : plain;
   const signed = sign && isNumber && !grouped.startsWith('-') ? sign + grouped : grouped;
-  const missing = Number(width) - [...signed].length;
+  const missing = Number(width) - Array.from(signed).length;
   if (missing <= 0) return signed;
   const filler = (fill ?? (zero ? '0' : ' ')).repeat(missing);
   switch (align ?? (isNumber || zero ? '>' : '<')) {

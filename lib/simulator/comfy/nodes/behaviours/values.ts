@@ -1,9 +1,9 @@
 /** Primitives, switches, and nodes that compute numbers. */
 
 import { toInt } from '../../python/python-json.ts';
-import { pyFloat, pyInt, pyRepr, PythonError } from '../../python/python-text.ts';
+import { fromPlain, pyFloat, pyInt, pyRepr, PythonError } from '../../python/python-text.ts';
 import { evaluate } from './expression.ts';
-import { isTruthy, pyValueOf, type Behaviour, type Behaviours, type Given } from './given.ts';
+import { isTruthy, type Behaviour, type Behaviours, type Given } from './given.ts';
 
 const sameValue: Behaviour = (given) => [given.value('value')];
 
@@ -34,6 +34,7 @@ export const VALUE_BEHAVIOURS: Behaviours = {
       .map((part: string | undefined) => part);
     return [parseInt(rgb, 16), `#${rgb}`, parseInt(alpha, 16) / 255];
   },
+  CreateList: (given) => [given.elements<readonly unknown[]>('inputs').flat()],
   CurveEditor: (given) => [given.value('curve')],
 };
 
@@ -50,7 +51,7 @@ function mathExpression(given: Given): readonly unknown[] {
 
 /** Texts may be any number that Python reads; whole numbers keep all their digits. */
 function convertNumber(given: Given): readonly unknown[] {
-  const value = pyValueOf(given.value('value'));
+  const value = fromPlain(given.value('value'));
   if (value === null || Array.isArray(value) || value instanceof Map) {
     throw new PythonError('TypeError', `Unsupported input type: ${pyRepr(value)}`);
   }

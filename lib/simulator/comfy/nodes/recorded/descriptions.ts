@@ -10,7 +10,7 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import mime from 'mime';
-import { PyFloat, readJson, type PyDict, type PyValue } from '../../python/python-json.ts';
+import { PyFloat, readJson, type PyValue } from '../../python/python-json.ts';
 import type { InputSpec, NodeHost, NodeInfo } from '../node.ts';
 import { listInputFiles, listInputMedia } from '../input-files.ts';
 
@@ -121,7 +121,7 @@ function toDescription(value: PyValue): unknown {
   if (value instanceof PyFloat) return Number.isInteger(value.value) ? value : value.value;
   if (Array.isArray(value)) return value.map(toDescription);
   if (!(value instanceof Map)) return value;
-  const members = [...(value as PyDict)].map(([key, member]) => [key, toDescription(member)]);
+  const members = [...value].map(([key, member]) => [key, toDescription(member)]);
   return Object.fromEntries(members) as unknown;
 }
 

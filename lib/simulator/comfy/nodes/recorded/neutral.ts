@@ -179,7 +179,7 @@ function channelsOf(className: string): number {
 const SMALL: Size = { width: 64, height: 64 };
 const MAX_SIDE = 2048;
 /** Simulated videos are short, because their frames are stored and encoded without compression. */
-export const MAX_FRAMES = 8;
+const MAX_FRAMES = 8;
 
 /** The size a node is asked for, else that of its first picture or latent. */
 function sizeOf(values: Values): Size | undefined {
@@ -187,8 +187,7 @@ function sizeOf(values: Values): Size | undefined {
   const width = numberOf(values, ['width', 'target_width', 'final_width']);
   const height = numberOf(values, ['height', 'target_height', 'final_height']);
   if (width && height) return { width: side(width), height: side(height) };
-  return Object.values(values).find((value) => isPicture(value) || isLatent(value)) as
-    Size | undefined;
+  return Object.values(values).find((value) => isPicture(value) || isLatent(value));
 }
 
 function framesOf(values: Values): number {

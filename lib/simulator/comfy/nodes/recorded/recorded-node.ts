@@ -1,5 +1,6 @@
 /** Recorded classes as nodes: descriptions from `classes.json`, and what the simulator knows about their behaviour. */
 
+import { BATCH_BEHAVIOURS } from '../behaviours/batches.ts';
 import { LATENT_BEHAVIOURS } from '../behaviours/latents.ts';
 import { MASK_BEHAVIOURS } from '../behaviours/masks.ts';
 import { MEDIA_BEHAVIOURS } from '../behaviours/media.ts';
@@ -9,7 +10,15 @@ import { TEXT_BEHAVIOURS } from '../behaviours/texts.ts';
 import { VALUE_BEHAVIOURS } from '../behaviours/values.ts';
 import { Given, type Behaviours } from '../behaviours/given.ts';
 import { PyFloat } from '../../python/python-json.ts';
-import type { InputSpec, NodeContext, NodeDefinition, NodeInfo, NodeResult } from '../node.ts';
+import type {
+  InputCheck,
+  InputSpec,
+  NodeContext,
+  NodeDefinition,
+  NodeInfo,
+  NodeResult,
+} from '../node.ts';
+import { checkInputFile } from '../input-files.ts';
 import { describeRecorded, describeWithoutFiles } from './descriptions.ts';
 import { neutralOutput, type TypedInput } from './neutral.ts';
 
@@ -17,6 +26,7 @@ const BEHAVIOURS: Behaviours = {
   ...VALUE_BEHAVIOURS,
   ...TEXT_BEHAVIOURS,
   ...PICTURE_BEHAVIOURS,
+  ...BATCH_BEHAVIOURS,
   ...MASK_BEHAVIOURS,
   ...LATENT_BEHAVIOURS,
   ...MEDIA_BEHAVIOURS,
@@ -27,20 +37,39 @@ const BEHAVIOURS: Behaviours = {
  * @param byHand the class as it is declared for ComfyUI 0.8.0. Its behaviour and checks are used where there is no newer one.
  */
 export function recordedNode(name: string, byHand: NodeDefinition | undefined): NodeDefinition {
-  const { validate, fingerprint } = byHand ?? {};
   return {
     info: (host) => describeRecorded(name, host),
     execute: (inputs, context) => run(name, byHand, inputs, context),
     ...(describeWithoutFiles(name).is_input_list === true && { takesLists: true as const }),
-    ...(validate && { validate }),
-    ...(fingerprint && { fingerprint }),
+    ...(byHand?.validate && { validate: byHand.validate }),
+    ...(byHand?.fingerprint && {
+      fingerprint: (inputs, host) => byHand.fingerprint?.(inputs, host) ?? '',
+    }),
     ...OWN_RULES[name],
   };
 }
 
+const fileCheck = checkInputFile('model_file', '3D model');
+const MODEL_FILE_CHECK: InputCheck = {
+  ...fileCheck,
+  check: (inputs, host) =>
+    inputs.model_file === 'none' || !inputs.model_file ? undefined : fileCheck.check(inputs, host),
+};
+
+/** The class takes values that are not among its choices. */
+function anyValue(input: string): InputCheck {
+  return { inputs: [input], check: () => undefined };
+}
+
 /** Rules of classes that have some of their own. */
 const OWN_RULES: Readonly<Record<string, Partial<NodeDefinition>>> = {
-  CustomCombo: { acceptsAllInputs: true, validate: { inputs: ['choice'], check: () => undefined } },
+  CustomCombo: { acceptsAllInputs: true, validate: anyValue('choice') },
+  ModelAttentionBackend: { validate: anyValue('attention') },
+  SelectCLIPDevice: { validate: anyValue('device') },
+  SelectModelDevice: { validate: anyValue('device') },
+  SelectVAEDevice: { validate: anyValue('device') },
+  Load3D: { validate: MODEL_FILE_CHECK },
+  Load3DAdvanced: { validate: MODEL_FILE_CHECK },
   ComfySwitchNode: { needs: ({ switch: on }) => [on === true ? 'on_true' : 'on_false'] },
 };
 
