@@ -1,8 +1,7 @@
 import type { NodeInfo } from './nodes/node.ts';
 
-/** ComfyUI versions the simulator can speak like, oldest first. */
-export const COMFY_VERSIONS = ['0.8.0', '0.33.0'] as const;
-export type ComfyVersion = (typeof COMFY_VERSIONS)[number];
+/** ComfyUI versions the simulator can speak like. */
+export type ComfyVersion = '0.8.0' | '0.33.0';
 
 /** The differences between ComfyUI versions that clients can see. Each recording was made with one of them. */
 export interface Profile {
@@ -25,8 +24,8 @@ export interface Profile {
   readonly guardsFiles: boolean;
   /** Requests that a browser marks as `cross-site` are refused. */
   readonly refusesCrossSite: boolean;
-  /** Answers without a body have a content type (of an older aiohttp). */
-  readonly typesEmptyAnswers: boolean;
+  /** An older aiohttp: answers without a body have a content type, and errors tell the size of too large a body. */
+  readonly olderHttp: boolean;
   /** Log entries begin with a coloured level. */
   readonly tagsLogs: boolean;
   /** Members of `/features` beside those every version has. */
@@ -79,7 +78,7 @@ const PROFILES: Readonly<Record<ComfyVersion, Profile>> = {
     cancelsJobs: false,
     guardsFiles: false,
     refusesCrossSite: false,
-    typesEmptyAnswers: true,
+    olderHttp: true,
     tagsLogs: false,
     features: { first: {}, last: {} },
     system: {
@@ -101,7 +100,7 @@ const PROFILES: Readonly<Record<ComfyVersion, Profile>> = {
     cancelsJobs: true,
     guardsFiles: true,
     refusesCrossSite: true,
-    typesEmptyAnswers: false,
+    olderHttp: false,
     tagsLogs: true,
     features: {
       first: { supports_model_type_tags: true },

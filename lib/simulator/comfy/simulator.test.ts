@@ -285,3 +285,22 @@ test('the temporary folder is deleted at the end', async () => {
   const { existsSync } = await import('node:fs');
   expect(existsSync(folders.output)).toBe(false);
 });
+
+test.each([
+  ['1.0', '1.0'],
+  ['1e16', '1e+16'],
+  ['0.00001', '1e-05'],
+  ['-0.0', '-0.0'],
+  ['3', '3'],
+  ['true', 'True'],
+  ['null', 'None'],
+  ['{"a": [1, 2.0]}', '{\n    "a": [\n        1,\n        2.0\n    ]\n}'],
+])('PreviewAny prints %s as Python does', async (source, text) => {
+  await using comfy = await start({ speed: Infinity });
+  const graph = `{"1": {"class_type": "PreviewAny", "inputs": {"source": ${source}}}}`;
+  await post(comfy, '/prompt', `{"prompt": ${graph}, "prompt_id": "${idFor('p')}"}`);
+  await comfy.waitFor({ type: 'history', promptId: idFor('p') });
+  expect(await get(comfy, `/history/${idFor('p')}`)).toMatchObject({
+    [idFor('p')]: { outputs: { 1: { text: [text] } } },
+  });
+});

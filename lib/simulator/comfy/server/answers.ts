@@ -29,7 +29,7 @@ export interface Answer {
 }
 
 /** A range of a file on disk, `end` exclusive. */
-export interface FilePart {
+interface FilePart {
   readonly path: string;
   readonly start: number;
   readonly end: number;

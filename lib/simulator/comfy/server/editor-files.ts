@@ -36,7 +36,7 @@ export async function editorFile(
   const found = isInside(root, file) ? await stat(file).catch(() => undefined) : undefined;
   if (!found?.isFile()) return found ? empty(403) : notFound();
   const type = contentTypeOf(file);
-  return answerFile(file, { 'content-type': type, ...cacheHeaders(path) }, headers);
+  return answerFile(file, { 'content-type': type }, headers);
 }
 
 const notFound = (): Answer => ({
@@ -44,11 +44,12 @@ const notFound = (): Answer => ({
   headers: { 'content-type': 'application/octet-stream' },
 });
 
-/** ComfyUI's `cache_middleware.py`. */
-function cacheHeaders(path: string): Record<string, string> {
+/** The cache headers of a path, whatever answers there (`cache_middleware.py`). */
+export function cacheHeaders(path: string, status: number): Record<string, string> {
   if (/\.(?:js|css)$|\/index[^/]*\.json$/.test(path)) return { 'cache-control': 'no-store' };
   if (!/\.(?:jpe?g|png|ppm|bmp|pgm|tiff?|webp)$/i.test(path)) return {};
-  return { 'cache-control': 'public, max-age=86400' };
+  if (status === 404) return { 'cache-control': 'public, max-age=3600' };
+  return status < 300 ? { 'cache-control': 'public, max-age=86400' } : {};
 }
 
 /** Scripts under `extensions/` of the editor's build. */

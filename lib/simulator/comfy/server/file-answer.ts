@@ -96,3 +96,16 @@ const PYTHON_TYPES: Readonly<Record<string, string>> = {
   wav: 'audio/x-wav',
   yaml: 'application/yaml',
 };
+
+/** Types a browser executes. */
+export const SCRIPTED_TYPES = new Set([
+  'text/html',
+  'application/xhtml+xml',
+  'text/javascript',
+  'application/javascript',
+  'text/css',
+]);
+
+/** Types that can hold a script: those above, every XML dialect, and saved mails. */
+export const isDangerous = (type: string) =>
+  SCRIPTED_TYPES.has(type) || /[+/]xml$/.test(type) || type === 'message/rfc822';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -195,3 +195,86 @@ function heldBytes(): number {
   (runInNewContext('gc') as () => void)();
   return process.memoryUsage().arrayBuffers;
 }
+
+/** A bitmap of one row: red, then blue. */
+function bitmap(): Buffer {
+  const file = Buffer.alloc(62);
+  file.write('BM');
+  file.writeUInt32LE(62, 2);
+  file.writeUInt32LE(54, 10);
+  file.writeUInt32LE(40, 14);
+  file.writeInt32LE(2, 18);
+  file.writeInt32LE(1, 22);
+  file.writeUInt16LE(1, 26);
+  file.writeUInt16LE(24, 28);
+  file.set([0, 0, 255, 255, 0, 0], 54);
+  return file;
+}
+
+test('a BMP is an image, an SVG is not', async () => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.bmp'), bitmap());
+  await writeFile(join(comfy.folders.output, 'a.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
+  const shown = await view(comfy, 'filename=a.bmp&channel=rgb');
+  const { data } = await sharp(await shown.arrayBuffer())
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  expect([...data]).toEqual([255, 0, 0, 0, 0, 255]);
+  expect((await view(comfy, 'filename=a.svg&preview=webp')).status).toBe(500);
+});
+
+test.each([
+  ['preview=webp;100', 200, 'image/webp'],
+  ['preview=webp;500', 500, 'text/plain; charset=utf-8'],
+  ['preview=jpeg;500', 200, 'image/jpeg'],
+  ['preview=jpeg;80&channel=a', 200, 'image/webp'],
+])('a view with %s is answered with %d', async (query, status, type) => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.png'), await picture(1));
+  const response = await view(comfy, `filename=a.png&${query}`);
+  expect([response.status, response.headers.get('content-type')]).toEqual([status, type]);
+});
+
+test.each([
+  [{ 'if-match': '"other"' }, 412],
+  [{ 'if-match': '*' }, 200],
+  [{ 'if-match': '"other", *' }, 412],
+  [{ 'if-match': '' }, 200],
+  [{ 'if-unmodified-since': 'Mon, 01 Jan 2001 00:00:00 GMT' }, 412],
+  [{ 'if-modified-since': 'Mon, 01 Jan 2035 00:00:00 GMT' }, 304],
+  [{ 'if-none-match': '*' }, 304],
+  [{ 'if-range': 'Mon, 01 Jan 2001 00:00:00 GMT', range: 'bytes=0-1' }, 200],
+  [{ 'if-range': '"other"', range: 'bytes=0-1' }, 206],
+])('a view with %j is answered with %d', async (headers, status) => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.txt'), '0123456789');
+  expect((await view(comfy, 'filename=a.txt', { ...headers })).status).toBe(status);
+});
+
+test('a browser must not execute a file, except an SVG inside of an image', async () => {
+  await using comfy = await startComfySimulator();
+  await writeFile(join(comfy.folders.output, 'a.svg'), '<svg/>');
+  const alone = await view(comfy, 'filename=a.svg');
+  expect(alone.headers.get('content-type')).toBe('application/octet-stream');
+  expect(alone.headers.get('content-disposition')).toBe('attachment; filename="a.svg"');
+  expect(alone.headers.get('x-content-type-options')).toBe('nosniff');
+  const inside = await view(comfy, 'filename=a.svg', { 'sec-fetch-dest': 'image' });
+  expect(inside.headers.get('content-type')).toBe('image/svg+xml');
+});
+
+test.each([
+  ['a subfolder that is an absolute path', 'a.png', '/tmp', 400],
+  ['a name that begins with a slash', '/a.png', '', 200],
+  ['a name with a folder that does not exist', 'none/a.png', '', 500],
+  ['a name that is a folder', 'sub', '', 500],
+  ['a subfolder with a detour', 'a.png', 'sub/../other', 200],
+])('an upload with %s', async (_, name, subfolder, status) => {
+  await using comfy = await startComfySimulator();
+  await mkdir(join(comfy.folders.input, 'sub'));
+  const body =
+    `--b\r\nContent-Disposition: form-data; name="image"; filename="${name}"\r\n\r\nx\r\n` +
+    `--b\r\nContent-Disposition: form-data; name="subfolder"\r\n\r\n${subfolder}\r\n--b--\r\n`;
+  const headers = { 'content-type': 'multipart/form-data; boundary=b' };
+  const response = await fetch(`${comfy.url}/upload/image`, { method: 'POST', body, headers });
+  expect(response.status).toBe(status);
+});

@@ -15,7 +15,7 @@ export const listQueue = ({ comfy: { queue } }: Exchange): Answer =>
   });
 
 export async function changeQueue({ comfy, body }: Exchange): Promise<Answer> {
-  const request = await readDict(body);
+  const request = await readContainer(body);
   if (pyBool(request.get('clear') ?? null)) comfy.queue.clear();
   for (const id of idsOf(request.get('delete'))) comfy.queue.delete(id);
   return empty();
@@ -23,7 +23,9 @@ export async function changeQueue({ comfy, body }: Exchange): Promise<Answer> {
 
 /** Python iterates over a string character by character, which matches no id. */
 function idsOf(value: PyValue | undefined): string[] {
-  return Array.isArray(value) ? value.filter((id) => typeof id === 'string') : [];
+  if (value === undefined || typeof value === 'string' || value instanceof Map) return [];
+  if (!Array.isArray(value)) throw new TypeError('The ids are no list');
+  return value.filter((id) => typeof id === 'string');
 }
 
 export async function interrupt({ comfy, body }: Exchange): Promise<Answer> {
@@ -67,10 +69,20 @@ const byPromptId = (entries: readonly HistoryEntry[]) =>
 const maybeInt = (value: string | null) => (value === null ? undefined : Number(pyInt(value)));
 
 export async function changeHistory({ comfy, body }: Exchange): Promise<Answer> {
-  const request = await readDict(body);
+  const request = await readContainer(body);
   if (pyBool(request.get('clear') ?? null)) comfy.history.clear();
   for (const id of idsOf(request.get('delete'))) comfy.history.delete(id);
   return empty();
+}
+
+/** ComfyUI only asks whether names are in the body, which a list or a text can answer, too. */
+async function readContainer(body: Exchange['body']): Promise<PyDict> {
+  const value = readJson((await body()).toString());
+  if (Array.isArray(value) && !value.includes('clear') && !value.includes('delete')) {
+    return new Map();
+  }
+  if (value instanceof Map) return value;
+  throw new TypeError('The request is no dict');
 }
 
 /** @throws where ComfyUI answers 500: the body is no JSON object. */

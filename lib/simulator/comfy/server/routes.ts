@@ -24,7 +24,7 @@ interface Route {
   /** Exists only under `/api` (`api`), or only without it (`bare`). */
   readonly only?: 'api' | 'bare';
   /** Exists only in versions with this behaviour. */
-  readonly since?: 'cancelsJobs' | 'replacesNodes';
+  readonly since?: 'cancelsJobs' | 'replacesNodes' | 'guardsFiles';
 }
 
 /** Nearly every path also exists under `/api`. HEAD works wherever GET does. */
@@ -96,8 +96,26 @@ const ROUTES: readonly Route[] = [
   { method: 'PATCH', path: '/internal/logs/subscribe', only: 'bare', handle: subscribeToLogs },
   { method: 'GET', path: '/internal/folder_paths', only: 'bare', handle: facts.folderPaths },
   { method: 'GET', path: '/internal/files/:id', only: 'bare', handle: listFiles },
-  { method: 'GET', path: '/ws', handle: () => text(400, 'No WebSocket UPGRADE hdr: None') },
+  {
+    method: 'GET',
+    path: '/assets',
+    only: 'api',
+    since: 'guardsFiles',
+    handle: () => json(NO_ASSETS, 503),
+  },
+  { method: 'GET', path: '/ws', handle: () => text(400, NO_UPGRADE) },
 ];
+
+const NO_UPGRADE = 'No WebSocket UPGRADE hdr: None\n Can "Upgrade" only to "WebSocket".';
+
+const NO_ASSETS = {
+  error: {
+    code: 'SERVICE_DISABLED',
+    message:
+      'Assets system is disabled. Start the server with --enable-assets to use this feature.',
+    details: {},
+  },
+};
 
 const COMPILED = ROUTES.map((route) => ({
   route,
@@ -128,9 +146,22 @@ export async function noRoute(
   path: string,
   { comfy, headers }: Pick<Exchange, 'comfy' | 'headers'>,
 ): Promise<Answer> {
-  if (method === 'GET' || method === 'HEAD') return editor.editorFile(comfy, path, headers);
   if (method === 'OPTIONS') return empty(200);
-  return text(405, '405: Method Not Allowed', { allow: 'GET,HEAD' });
+  const isInternal = path.startsWith('/internal/');
+  const known = COMPILED.filter(
+    ({ route, pattern }) =>
+      pattern.test(path.replace(/^\/api(?=\/)/, '')) &&
+      (route.only === undefined || (route.only === 'api') === path.startsWith('/api/')),
+  );
+  const isFile = !isInternal && (method === 'GET' || method === 'HEAD');
+  if (isFile) {
+    const answer = await editor.editorFile(comfy, path, headers);
+    return method === 'HEAD' && answer.status === 404 ? empty(404) : answer;
+  }
+  if (isInternal && known.length === 0) return text(404, '404: Not Found');
+  const files = isInternal ? [] : ['GET', 'HEAD'];
+  const methods = new Set([...files, ...known.map(({ route }) => route.method)]);
+  return text(405, '405: Method Not Allowed', { allow: [...methods].sort().join() });
 }
 
 function logText({ comfy }: Exchange): Answer {
@@ -146,6 +177,7 @@ async function subscribeToLogs({ comfy, body }: Exchange): Promise<Answer> {
   const request = await queue.readDict(body);
   const [clientId, enabled] = [request.get('clientId'), request.get('enabled')];
   if (clientId === undefined || enabled === undefined) throw new TypeError('A member is missing');
+  if (typeof clientId === 'object' && clientId !== null) throw new TypeError('No client id');
   if (typeof clientId === 'string') comfy.serverLog.subscribe(clientId, pyBool(enabled));
   return empty();
 }

@@ -22,6 +22,7 @@ import {
 import type { AnswerFault } from '../faults.ts';
 import type { ComfyProcess } from '../process.ts';
 import { message, statusData } from '../prompt/prompt-events.ts';
+import { cacheHeaders } from './editor-files.ts';
 import { findRoute, noRoute } from './routes.ts';
 
 export interface ListenAddress {
@@ -86,10 +87,12 @@ export class ComfyServer {
     const name = `${request.method ?? 'GET'} ${stripApi(target.pathname)}`;
     this.#comfy.log.announce('request', { request: name });
     const fault = this.#comfy.faults.useAnswerFault(name);
-    const answer =
+    const plain =
       fault?.how === 'refuse'
         ? text(fault.status ?? 500, 'Refused on purpose')
         : await this.#answer(request, target);
+    const headers = { ...cacheHeaders(target.pathname, plain.status), ...plain.headers };
+    const answer = { ...plain, headers };
     await this.#send(answer, response, { fault, isView: name === 'GET /view' });
   }
 
@@ -112,7 +115,9 @@ export class ComfyServer {
         body: () => buffer(readBody(request, maxBytes)),
       });
     } catch (error) {
-      return error instanceof TooLarge ? text(413, error.message) : internalError();
+      if (!(error instanceof TooLarge)) return internalError();
+      const { olderHttp } = this.#comfy.profile;
+      return text(413, olderHttp ? error.message : error.message.replace(/, actual.*/, '.'));
     }
   }
 
@@ -126,7 +131,7 @@ export class ComfyServer {
     response: ServerResponse,
     { fault, isView }: { readonly fault: AnswerFault | undefined; readonly isView: boolean },
   ): Promise<void> {
-    const typed = this.#comfy.profile.typesEmptyAnswers ? withType(answer) : answer;
+    const typed = this.#comfy.profile.olderHttp ? withType(answer) : answer;
     if (fault?.how === 'lose') {
       response.socket?.resetAndDestroy();
       return;
@@ -199,7 +204,7 @@ const stripApi = (path: string) => (path.startsWith('/api/') ? path.slice('/api'
 function isForeignOrigin({ host, origin }: IncomingHttpHeaders): boolean {
   if (!host || !origin || !URL.canParse(origin)) return false;
   const [ours, theirs] = [new URL(`http://${host}`), new URL(origin)];
-  if (!isLoopback(ours.hostname)) return false;
+  if (!isLoopback(ours.hostname) || theirs.hostname === '') return false;
   if (ours.hostname !== theirs.hostname) return true;
   return ours.port !== '' && theirs.port !== '' && ours.port !== theirs.port;
 }

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { empty, json, text, type Answer, type Exchange } from './answers.ts';
-import { answerFile, contentTypeOf } from './file-answer.ts';
+import { answerFile, contentTypeOf, isDangerous } from './file-answer.ts';
 import { isInside } from '../folders.ts';
 import type { ComfyProcess } from '../process.ts';
 import { readJson, writeJson, type PyDict } from '../python/python-json.ts';
@@ -14,8 +15,14 @@ export async function listUsers({ comfy }: Exchange): Promise<Answer> {
   return json({ storage: 'server', migrated: await exists(userFolder(comfy)) });
 }
 
-/** A server without `--multi-user` has one user; ComfyUI would add others to a file it never reads. */
-export const addUser = (): Answer => json({ error: 'Duplicate username.' }, 400);
+/** Returns an id, but keeps nothing: a server without `--multi-user` has one user. */
+export async function addUser({ body }: Exchange): Promise<Answer> {
+  const name = (await readDict(body)).get('username');
+  if (typeof name !== 'string') throw new TypeError('The user has no name');
+  if (name === 'default') return json({ error: 'Duplicate username.' }, 400);
+  if (name.trim() === '') return json({ error: 'username not provided' }, 400);
+  return json(`${name.trim().replace(/[^a-zA-Z0-9-_]+/g, '-')}_${randomUUID()}`);
+}
 
 export async function listSettings({ comfy }: Exchange): Promise<Answer> {
   return json(await readSettings(comfy));
@@ -107,7 +114,11 @@ export async function readUserFile({ comfy, id, headers }: Exchange): Promise<An
   const isStyle = path === join(userFolder(comfy), 'user.css');
   const guessed = contentTypeOf(path);
   const given = {
-    'content-type': isStyle ? 'text/css' : guessed,
+    'content-type': isStyle
+      ? 'text/css'
+      : isDangerous(guessed)
+        ? 'application/octet-stream'
+        : guessed,
     'x-content-type-options': 'nosniff',
     'content-disposition': isStyle ? 'inline' : 'attachment',
   };
@@ -123,7 +134,7 @@ export async function writeUserFile({ comfy, id, query, body }: Exchange): Promi
     () => true,
     () => false,
   );
-  return isWritten ? describeWritten(path, comfy, query) : text(400, '400: Bad Request');
+  return isWritten ? describeWritten(path, comfy, query) : empty(400);
 }
 
 export async function deleteUserFile({ comfy, id }: Exchange): Promise<Answer> {

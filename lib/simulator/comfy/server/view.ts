@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, resolve } from 'node:path';
 import sharp from 'sharp';
 import { empty, type Answer, type Exchange } from './answers.ts';
-import { answerFile, contentTypeOf } from './file-answer.ts';
+import { answerFile, contentTypeOf, isDangerous, SCRIPTED_TYPES } from './file-answer.ts';
 import { isInside, splitAnnotation } from '../folders.ts';
 import { openImage } from '../nodes/images/open-image.ts';
 import type { Folders } from '../nodes/node.ts';
@@ -111,18 +111,6 @@ function fileHeaders(
     'content-type': isPicture ? type : 'application/octet-stream',
   };
 }
-
-const SCRIPTED_TYPES = new Set([
-  'text/html',
-  'application/xhtml+xml',
-  'text/javascript',
-  'application/javascript',
-  'text/css',
-]);
-
-/** Types that can hold a script: those above, every XML dialect, and saved mails. */
-const isDangerous = (type: string) =>
-  SCRIPTED_TYPES.has(type) || /[+/]xml$/.test(type) || type === 'message/rfc822';
 
 /** Header values are bytes; ComfyUI sends file names as UTF-8. */
 const latin1 = (text: string) => Buffer.from(text).toString('latin1');
