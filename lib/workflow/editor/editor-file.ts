@@ -1,6 +1,5 @@
 import { WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
-import { expandGroupNodes } from './group-nodes.ts';
 
 /**
  * The format the editor saves (`schema/comfyWorkflow` in ComfyUI's frontend), read as far as the conversion needs it.
@@ -64,10 +63,7 @@ export function readEditorFile(file: JsonText): EditorFile {
   const subgraphs = new Map(
     definitions.map((one) => [one.get('id')?.asString() ?? '', readEditorGraph(one)]),
   );
-  return expandGroupNodes(
-    { graph: readEditorGraph(file), subgraphs },
-    file.get('extra')?.get('groupNodes'),
-  );
+  return { graph: readEditorGraph(file), subgraphs };
 }
 
 function readEditorGraph(graph: JsonText): EditorGraph {

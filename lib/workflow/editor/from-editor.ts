@@ -3,7 +3,7 @@ import { JsonText, objectText } from '../../json.ts';
 import { nodeLabel } from '../graph.ts';
 import { hasOption, readNodeInfo, type NodeInfo, type NodeInfos } from '../node-info.ts';
 import { readEditorFile, unconvertible, type EditorFile, type EditorNode } from './editor-file.ts';
-import { groupName } from './group-nodes.ts';
+import { expandGroupNodes, groupName } from './group-nodes.ts';
 import { traceInput } from './links.ts';
 import { customComboIndex, isRandomSeed } from './pack-widgets.ts';
 import { promotedValues, type NodeReader } from './promoted-values.ts';
@@ -34,7 +34,7 @@ import { BROADCASTS, isVirtual } from './virtual-nodes.ts';
 
 /** The node classes whose descriptions {@link fromEditor} needs. */
 export function editorClassTypes(file: JsonText): string[] {
-  const { graph, subgraphs } = readEditorFile(file);
+  const { graph, subgraphs } = openFile(file);
   const types = [graph, ...subgraphs.values()]
     .flatMap(({ nodes }) => [...nodes.values()])
     .map(({ type }) => type)
@@ -48,7 +48,7 @@ export function editorClassTypes(file: JsonText): string[] {
  * @throws WorkerError `workflow.unconvertible` with all the reasons.
  */
 export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
-  const file = readEditorFile(sent);
+  const file = openFile(sent);
   const reader = createReader(file, infos);
   const found = [...unfold({ graph: file.graph, prefix: '' }, reader.enter)];
   const hasBroadcasts = sent.get('extra')?.get('ue_links') !== undefined;
@@ -197,4 +197,8 @@ function neededNodes(placed: readonly PlacedNode[], reader: NodeReader): Readonl
     }
   }
   return needed;
+}
+
+function openFile(file: JsonText): EditorFile {
+  return expandGroupNodes(readEditorFile(file), file.get('extra')?.get('groupNodes'));
 }

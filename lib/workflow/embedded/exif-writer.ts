@@ -1,5 +1,7 @@
 import { DamagedFile } from './byte-source.ts';
-import type { Rewrite } from './rewrite-prompt.ts';
+
+/** Gives the new text of a prompt, or the same text. Texts are passed byte by byte (Latin-1), so that no byte is lost. */
+export type Rewrite = (prompt: string) => string;
 
 /**
  * A block of EXIF with another text in the tags that begin with `prompt:`. What comes behind a text moves, so the offsets

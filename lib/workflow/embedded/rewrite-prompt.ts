@@ -1,9 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { ByteSource, DamagedFile } from './byte-source.ts';
-import { rewriteExif } from './exif-writer.ts';
-
-/** Gives the new text of a prompt, or the same text. Texts are passed byte by byte (Latin-1), so that no byte is lost. */
-export type Rewrite = (prompt: string) => string;
+import { rewriteExif, type Rewrite } from './exif-writer.ts';
 
 /**
  * A picture with another prompt in its metadata: PNG (`tEXt`, `iTXt`, and the `comf` of animations), WebP and JPEG (EXIF).
