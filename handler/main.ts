@@ -85,11 +85,11 @@ class Program implements Call {
 
   /** Opens the log and says that the worker starts. */
   async start(): Promise<ModeStart> {
-    const { flags, config } = this;
+    const { flags, config, environment } = this;
     const level = flags.logLevel ?? config.RUNPOD_LOG_LEVEL ?? config.RUNPOD_DEBUG_LEVEL;
     const logFormat = config.RUNPOD_ENDPOINT_ID === undefined ? 'pretty' : 'json';
     const log = await createLog({ level, format: logFormat });
     log.info(`--- Starting Serverless Worker |  Version ${VERSION} ---`);
-    return { config, flags, log, logFormat };
+    return { config, environment, flags, log, logFormat };
   }
 }

@@ -1,8 +1,10 @@
 import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import { isLocalUrl } from '../lib/comfy/local/readiness.ts';
 import { LocalComfy } from '../lib/comfy/local/local-comfy.ts';
-import { comfySettings } from '../lib/comfy/settings.ts';
+import { ComfySupervisor } from '../lib/comfy/local/supervisor/supervisor.ts';
+import { comfySettings, supervisorSettings, type ComfySettings } from '../lib/comfy/settings.ts';
 import { systemClock } from '../lib/clock.ts';
-import type { Config } from '../lib/config.ts';
+import { invalidConfig, isSecret, VARIABLES, type Config } from '../lib/config.ts';
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
@@ -15,9 +17,12 @@ import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/input-content.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Settings and log of every mode that runs jobs. */
 export interface ModeStart {
   readonly config: Config;
+  readonly environment: Environment;
   readonly flags: Arguments;
   readonly log: Logger;
   /** JSON for the platform, plain lines for a terminal. */
@@ -29,6 +34,13 @@ export interface JobsOptions {
   readonly log: Logger;
   readonly queue: JobQueue;
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
+  /** Starts ComfyUI; without one, somebody else does. */
+  readonly supervisor?: ComfySupervisor | undefined;
+  /**
+   * While ComfyUI is down no jobs are taken, and the job in hand waits, for at most `COMFY_DOWN_TIMEOUT_S`. Otherwise jobs
+   * fail at once.
+   */
+  readonly waitsForComfy?: boolean;
   /** Added to the options of the job line by callers in this process: the demo, the command line, tests. */
   readonly extra?: Pick<JobLineOptions, 'simulated' | 'onTimings'>;
 }
@@ -39,10 +51,62 @@ export interface RunningJobs extends AsyncDisposable {
   readonly comfy: ComfyBackend;
 }
 
+/**
+ * Starts ComfyUI if `COMFY_COMMAND` is set.
+ * @throws WorkerError `config.invalid`, or `worker.unfit` when its port is taken.
+ */
+export async function startSupervisor({
+  config,
+  environment,
+  log,
+}: Pick<ModeStart, 'config' | 'environment' | 'log'>): Promise<ComfySupervisor | undefined> {
+  const settings = supervisorSettings(config);
+  if (!settings) return undefined;
+  if (!isLocalUrl(config.COMFY_URL))
+    throw invalidConfig(['COMFY_COMMAND starts ComfyUI here, but COMFY_URL is another machine']);
+  return await ComfySupervisor.start({
+    settings,
+    comfy: waitingSettings(config),
+    environment: withoutOwnKeys(environment),
+    clock: systemClock,
+    log,
+  });
+}
+
+function waitingSettings(config: Config): ComfySettings {
+  return { ...comfySettings(config), downTimeoutMs: config.COMFY_DOWN_TIMEOUT_S * 1000 };
+}
+
+/** Custom nodes must not see keys that only the worker uses. */
+function withoutOwnKeys(environment: Environment): Environment {
+  const entries = Object.entries(environment);
+  return Object.fromEntries(entries.filter(([name]) => !(name in VARIABLES && isSecret(name))));
+}
+
+/**
+ * Lets the worker finish its jobs. With a ComfyUI of its own it has to end within `SHUTDOWN_GRACE_S`: jobs that still run
+ * after about half of that are interrupted; the rest is for posting results and for ending ComfyUI.
+ */
+export function finishInTime(
+  worker: Worker,
+  { config, supervisor }: Pick<JobsOptions, 'config' | 'supervisor'>,
+): void {
+  worker.finish();
+  if (!supervisor) return;
+  const graceMs = config.SHUTDOWN_GRACE_S * 1000;
+  const cancel = systemClock.after(Math.max(graceMs / 2, graceMs - ENDING_MS), () => worker.kill());
+  void worker.done.then(cancel);
+}
+
+/** A handler that ignores its signal keeps its slot for 5 s; then ComfyUI is ended. */
+const ENDING_MS = 10_000;
+
 /** Builds the job line from the settings and starts to take jobs from `queue`. */
-export function startJobs({ config, log, queue, onJobsChange, extra }: JobsOptions): RunningJobs {
+export function startJobs(options: JobsOptions): RunningJobs {
+  const { config, log, queue, onJobsChange, supervisor, waitsForComfy = false, extra } = options;
   const parts = new AsyncDisposableStack();
-  const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
+  const settings = waitsForComfy ? waitingSettings(config) : comfySettings(config);
+  const comfy = parts.use(new LocalComfy(settings, { log, supervisor }));
   const workerBucket = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
   const handler = createJobHandler({
     comfy,

@@ -1,7 +1,8 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { WorkerError } from './errors.ts';
+import { splitCommandLine } from './command-line.ts';
+import { describeError, WorkerError } from './errors.ts';
 
 /** One environment variable. */
 interface Variable<T> {
@@ -45,6 +46,16 @@ const hostList = z
   .string()
   .transform((value) => value.split(',').map((host) => host.trim().toLowerCase()))
   .pipe(z.array(z.string().regex(/^[^\s/@]+:\d+$/, 'must be host:port, separated by commas')));
+
+/** A command line, as words. */
+const commandLine = z.string().transform((value, context): readonly string[] => {
+  try {
+    return splitCommandLine(value);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: describeError(error) });
+    return z.NEVER;
+  }
+});
 
 /** A log level by the names of the Python SDK. */
 export const LogLevelSchema = z
@@ -171,6 +182,12 @@ export const VARIABLES = {
     flag,
     false,
     'Ask the platform for a fresh worker after every job, and exit. Jobs then run one at a time, regardless of `JOB_CONCURRENCY` and `JOB_PREFETCH`.',
+  ),
+  SHUTDOWN_GRACE_S: variable(
+    'jobs',
+    integer(1),
+    25,
+    'Seconds the worker takes to end after SIGTERM. Applies with `COMFY_COMMAND`: the running job may finish for about half of it, and is interrupted then. Without `COMFY_COMMAND`, jobs may finish however long they take.',
   ),
   HEARTBEAT_STUCK_S: variable(
     'jobs',
@@ -353,6 +370,49 @@ export const VARIABLES = {
     text,
     '/tmp/comfyui.pid',
     "File with ComfyUI's process id, read only if ComfyUI is on this machine. While that process is alive, the worker waits for a slow start; once it has ended, jobs fail at once.",
+  ),
+  COMFY_COMMAND: variable(
+    'comfy',
+    optional(commandLine),
+    none,
+    'Command that starts ComfyUI at `COMFY_URL`, for example `python /comfyui/main.py`. Split into words like a shell command, but run without a shell. The worker then owns ComfyUI: it starts it, restarts it when it dies, and ends it. Without it, ComfyUI is started by somebody else, and only watched.',
+  ),
+  COMFY_ARGS: variable(
+    'comfy',
+    commandLine,
+    [],
+    'Further arguments for `COMFY_COMMAND`, split in the same way.',
+    '-',
+  ),
+  COMFY_LOG_LEVEL: variable(
+    'comfy',
+    LogLevelSchema,
+    'info',
+    'Level at which the output of a ComfyUI started by `COMFY_COMMAND` appears in the log of the worker; NOTSET: not at all.',
+  ),
+  COMFY_UNRESPONSIVE_S: variable(
+    'comfy',
+    integer(1),
+    60,
+    'Seconds after which a ComfyUI started by `COMFY_COMMAND` is restarted, if it does not answer and its processes use no processor, read from no disk and send no message.',
+  ),
+  COMFY_MAX_RESTARTS: variable(
+    'comfy',
+    integer(0),
+    5,
+    'Restarts of ComfyUI within `COMFY_RESTART_WINDOW_S`. After more, the worker rests until that time has passed, and `COMFY_DOWN_TIMEOUT_S` applies.',
+  ),
+  COMFY_RESTART_WINDOW_S: variable(
+    'comfy',
+    integer(1),
+    600,
+    'Seconds in which restarts are counted for `COMFY_MAX_RESTARTS`.',
+  ),
+  COMFY_DOWN_TIMEOUT_S: variable(
+    'comfy',
+    integer(0),
+    60,
+    'Seconds ComfyUI may be down. Meanwhile no jobs are taken, and the job in hand waits. Then that job fails. On a queue, its result asks for a fresh worker, or the worker reports itself as unhealthy if it has no job, and exits with code 1. A worker that serves the local API stays, and answers 503.',
   ),
   COMFY_API_AVAILABLE_INTERVAL_MS: variable(
     'comfy',
@@ -613,14 +673,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const parsed = declared.schema.safeParse(sent);
     if (!parsed.success) {
       const messages = parsed.error.issues.map(({ message }) => message).join(', ');
-      const isSecret = /KEY|SECRET|TOKEN/.test(name);
-      const shown = isSecret ? 'a value that is not shown' : JSON.stringify(sent);
+      const shown = isSecret(name) ? 'a value that is not shown' : JSON.stringify(sent);
       problems.push(`${name} ${messages}, got ${shown}`);
     }
     return [name, parsed.data];
   });
   if (problems.length > 0) throw invalidConfig(problems);
   return Object.fromEntries(values) as Config;
+}
+
+/** Whether the value of this variable must not be shown. */
+export function isSecret(name: string): boolean {
+  return /KEY|SECRET|TOKEN/.test(name);
 }
 
 /** One error for all problems of the configuration. */

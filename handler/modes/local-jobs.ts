@@ -10,13 +10,26 @@ import { toWireBody } from '../../lib/queues/runpod/wire.ts';
 import type { ComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import type { JobLineOptions } from '../handle-job.ts';
-import { startJobs, type ModeStart, type RunningJobs } from '../start-jobs.ts';
+import {
+  startJobs,
+  startSupervisor,
+  type JobsOptions,
+  type ModeStart,
+  type RunningJobs,
+} from '../start-jobs.ts';
 
 /** Runs the job of `--test_input`. @returns 0, or 1 when the job failed. */
-export async function runOneJob({ config, flags, log }: ModeStart): Promise<number> {
+export async function runOneJob(start: ModeStart): Promise<number> {
+  const { config, flags, log } = start;
   using shutdown = listenForShutdown({ log });
   const job = readTestInput(flags.testInput ?? '');
-  await using jobs = await startLocalJobs({ config, log });
+  await using supervisor = await startSupervisor(start);
+  await using jobs = await startLocalJobs({
+    config,
+    log,
+    supervisor,
+    waitsForComfy: supervisor !== undefined,
+  });
   shutdown.onStop(() => jobs.worker.kill());
   const result = await jobs.queue.submit(job, { signal: shutdown.signal });
   const identity = { hostname: config.RUNPOD_POD_HOSTNAME, podId: 'unknown' };
@@ -33,16 +46,16 @@ export interface LocalJobs extends RunningJobs {
 }
 
 /** Starts a worker on a queue in the memory of this process. */
-export async function startLocalJobs(options: {
-  readonly config: Config;
-  readonly log: Logger;
-  /** Use the embedded ComfyUI instead of the one at `COMFY_URL`. */
-  readonly simulate?: boolean;
-  /** Most jobs in the queue; default 1000. */
-  readonly capacity?: number;
-  readonly onTimings?: JobLineOptions['onTimings'];
-}): Promise<LocalJobs> {
-  const { log, simulate = false, capacity, onTimings } = options;
+export async function startLocalJobs(
+  options: Pick<JobsOptions, 'config' | 'log' | 'supervisor' | 'waitsForComfy'> & {
+    /** Use the embedded ComfyUI instead of the one at `COMFY_URL`. */
+    readonly simulate?: boolean;
+    /** Most jobs in the queue; default 1000. */
+    readonly capacity?: number;
+    readonly onTimings?: JobLineOptions['onTimings'];
+  },
+): Promise<LocalJobs> {
+  const { log, simulate = false, capacity, onTimings, supervisor, waitsForComfy } = options;
   await using parts = new AsyncDisposableStack();
   const simulator = simulate ? parts.use(await startEmbeddedComfy(log)) : undefined;
   // A spool folder of its own: results that a platform's worker left in the usual one must not be posted here.
@@ -55,7 +68,12 @@ export async function startLocalJobs(options: {
   };
   const queue = new LocalQueue(capacity === undefined ? {} : { capacity });
   const extra = { simulated: simulate, ...(onTimings && { onTimings }) };
-  const { worker, comfy } = parts.use(startJobs({ config, log, queue, extra }));
+  const { worker, comfy } = parts.use(
+    startJobs({
+      ...{ config, log, queue, extra, supervisor },
+      waitsForComfy: waitsForComfy ?? false,
+    }),
+  );
   const started = parts.move();
   return {
     queue,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expectProcess } from '../../lib/comfy/local/readiness.ts';
+import type { ComfySupervisor } from '../../lib/comfy/local/supervisor/supervisor.ts';
 import { comfySettings } from '../../lib/comfy/settings.ts';
 import { invalidConfig } from '../../lib/config.ts';
 import { ensureFit } from '../../lib/worker/fitness.ts';
@@ -8,7 +9,7 @@ import { reportUnhealthy, type PingSettings } from '../../lib/queues/runpod/ping
 import { createRunpodQueue } from '../../lib/queues/runpod/runpod-queue.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
-import { startJobs, type ModeStart } from '../start-jobs.ts';
+import { startJobs, startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Takes jobs from the platform until told to stop. @returns the exit code. */
 export async function runWorker(start: ModeStart): Promise<number> {
@@ -23,7 +24,11 @@ export async function runWorker(start: ModeStart): Promise<number> {
     version: VERSION,
   };
   // A ComfyUI that died while it started will not come back; the platform should start another worker.
-  const checkComfy = () => expectProcess({ settings: comfySettings(config), log });
+  let supervisor: ComfySupervisor | undefined;
+  const checkComfy = async () => {
+    supervisor = parts.use(await startSupervisor(start));
+    if (!supervisor) await expectProcess({ settings: comfySettings(config), log });
+  };
   await ensureFit([{ name: 'comfyui', check: checkComfy }], {
     report: (failure) => reportUnhealthy(ping, failure),
     log,
@@ -39,9 +44,13 @@ export async function runWorker(start: ModeStart): Promise<number> {
     }),
   );
   const { worker } = parts.use(
-    startJobs({ config, log, queue, onJobsChange: (jobIds) => heartbeat.setJobs(jobIds) }),
+    startJobs({
+      ...{ config, log, queue, supervisor },
+      onJobsChange: (jobIds) => heartbeat.setJobs(jobIds),
+      waitsForComfy: supervisor !== undefined,
+    }),
   );
-  shutdown.onStop(() => worker.finish());
+  shutdown.onStop(() => finishInTime(worker, { config, supervisor }));
   await worker.done;
   return 0;
 }

@@ -7,22 +7,26 @@ import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
 import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
-import type { ModeStart } from '../start-jobs.ts';
+import { startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
-export async function serve({ config, flags, log }: ModeStart): Promise<number> {
+export async function serve(start: ModeStart): Promise<number> {
+  const { config, flags, log } = start;
   await using parts = new AsyncDisposableStack();
   using shutdown = listenForShutdown({ log });
   const settings = apiSettings(config, flags.serveApi);
   if (flags.simulate && config.RUNPOD_WEBHOOK_GET_JOB !== undefined)
     throw invalidConfig([SIMULATE_REFUSED]);
 
+  const supervisor = parts.use(flags.simulate ? undefined : await startSupervisor(start));
   const metrics = new Metrics();
   const jobs = parts.use(
     await startLocalJobs({
       config,
       log,
       simulate: flags.simulate,
+      supervisor,
+      waitsForComfy: supervisor !== undefined,
       capacity: config.API_QUEUE_CAPACITY,
       onTimings: (_jobId, timings) => metrics.recordPhases(timings),
     }),
@@ -47,7 +51,7 @@ export async function serve({ config, flags, log }: ModeStart): Promise<number> 
   );
   shutdown.onStop(() => {
     api.stop();
-    jobs.worker.finish();
+    finishInTime(jobs.worker, { config, supervisor });
   });
   await jobs.worker.done;
   return 0;

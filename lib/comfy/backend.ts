@@ -10,6 +10,9 @@ export interface ComfyBackend extends AsyncDisposable {
   /** Differences between backends that a caller may have to work around. */
   readonly capabilities: BackendCapabilities;
 
+  /** Whether it can run prompts, as far as the worker has noticed. */
+  readonly health: BackendHealth;
+
   /**
    * Resolves when ComfyUI answers and can report events; at once when it already does.
    * @throws WorkerError `comfy.unreachable` or `comfy.socket_failed`, with texts that clients match on.
@@ -83,6 +86,20 @@ export interface ComfyBackend extends AsyncDisposable {
    * @returns whether the cache will be cleared.
    */
   clearCache(signal: AbortSignal): Promise<boolean>;
+}
+
+export interface BackendHealth {
+  readonly status: 'up' | 'starting' | 'down';
+  /** Milliseconds since the epoch when it went down, or was first started; undefined while it is up. */
+  readonly downSince: number | undefined;
+  /** How often it has gone down. A prompt that ran meanwhile is lost. */
+  readonly losses: number;
+  /** Whether it has been down for longer than it is waited for. */
+  readonly isGivenUp: boolean;
+  /** Resolves to true when it is up, and to false when it is not waited for any longer. Rejects with the signal's reason. */
+  untilUp(signal: AbortSignal): Promise<boolean>;
+  /** @returns a function that ends this. */
+  onChange(listener: () => void): () => void;
 }
 
 export interface BackendCapabilities {

@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import type { SupervisorSettings } from './local/supervisor/supervisor.ts';
 
 /** Settings of a local ComfyUI. All times are milliseconds. */
 export interface ComfySettings {
@@ -16,6 +17,8 @@ export interface ComfySettings {
     readonly maxRetries: number;
     readonly startupTimeoutMs: number;
   };
+  /** A ComfyUI that is down for longer is not waited for any more; undefined: its jobs fail at once. */
+  readonly downTimeoutMs?: number | undefined;
   /** A request that receives nothing for this long is given up. */
   readonly requestTimeoutMs: number;
   /** After this long without an event, queue and history are asked. */
@@ -54,6 +57,19 @@ export function comfySettings(config: Config): ComfySettings {
   };
 }
 
+/** Undefined without `COMFY_COMMAND`. */
+export function supervisorSettings(config: Config): SupervisorSettings | undefined {
+  if (config.COMFY_COMMAND === undefined) return undefined;
+  return {
+    command: [...config.COMFY_COMMAND, ...config.COMFY_ARGS],
+    logLevel: config.COMFY_LOG_LEVEL,
+    unresponsiveMs: config.COMFY_UNRESPONSIVE_S * 1000,
+    maxRestarts: config.COMFY_MAX_RESTARTS,
+    restartWindowMs: config.COMFY_RESTART_WINDOW_S * 1000,
+    endGraceMs: Math.min(3000, (config.SHUTDOWN_GRACE_S * 1000) / 4),
+  };
+}
+
 /** Limits that are not configurable. */
 export const LIMITS = {
   /** One `GET /`. */
@@ -78,6 +94,8 @@ export const LIMITS = {
   doubtMs: 3000,
   /** The same for a prompt whose post was not answered, before it is posted again. */
   unansweredMs: 1000,
+  /** Between two looks whether an external ComfyUI that is down answers again. */
+  recoveryLookMs: 1000,
   /** Minimum time between two looks at queue and history. */
   lookFloorMs: 50,
   /** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits a whole request. */

@@ -35,6 +35,8 @@ export const RETRY_POLICIES = {
   comfyLookup: { retries: Infinity, firstMs: 50, maxMs: 2000, jitter: false },
   /** A prompt was cancelled, but is still there. */
   comfyCancel: { retries: Infinity, firstMs: 10, maxMs: 500, jitter: false },
+  /** ComfyUI died, and the worker starts it again. */
+  comfyRestart: { retries: Infinity, firstMs: 250, maxMs: 30_000, jitter: false },
   /** A webhook was not acknowledged with 200. RunPod sends it three times, ten seconds apart. */
   webhook: { retries: 2, firstMs: 10_000, maxMs: 10_000, jitter: false },
   /** An endpoint did not get the job of `submit`. */

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../../clock.ts';
-import { isError, WorkerError } from '../../errors.ts';
+import { isError, isWorkerError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type {
@@ -18,14 +18,26 @@ import { rejectionText } from '../nodes/rejection.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
-import { expectProcess, waitUntilReachable } from './readiness.ts';
+import { ExternalWatch } from './external-watch.ts';
+import { ComfyHealth } from './health.ts';
+import { expectProcess, unreachable, waitUntilReachable } from './readiness.ts';
 import type { ComfySettings } from '../settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 import { storeInput } from './store-input.ts';
+import { withFailedImports } from './supervisor/failed-imports.ts';
+import type { ComfySupervisor } from './supervisor/supervisor.ts';
+
+interface LocalComfyOptions {
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** Starts this ComfyUI; without one, somebody else does. */
+  readonly supervisor?: ComfySupervisor | undefined;
+}
 
 /** A ComfyUI server of our own. Its HTTP connections and its one websocket are kept for the life of the worker. */
 export class LocalComfy implements ComfyBackend {
   readonly capabilities: BackendCapabilities;
+  readonly health: ComfyHealth;
   readonly #settings: ComfySettings;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -34,10 +46,13 @@ export class LocalComfy implements ComfyBackend {
   readonly #outputFolder: SharedFolder;
   readonly #socket: ComfySocket;
   readonly #catalogue: NodeCatalogue;
+  readonly #supervisor: ComfySupervisor | undefined;
+  /** Undefined with a supervisor. */
+  readonly #watch: ExternalWatch | undefined;
 
   constructor(
     settings: ComfySettings,
-    { log, clock = systemClock }: { readonly log: Logger; readonly clock?: Clock },
+    { log, clock = systemClock, supervisor }: LocalComfyOptions,
   ) {
     const client = new ComfyClient(settings, clock);
     const socket = new ComfySocket({ client, settings, clock, log });
@@ -55,14 +70,40 @@ export class LocalComfy implements ComfyBackend {
       socket,
     });
     this.#catalogue = new NodeCatalogue({ client, settings, clock, log, socket });
+    const { downTimeoutMs } = settings;
+    this.health = supervisor?.health ?? new ComfyHealth({ clock, log, downTimeoutMs });
+    this.#supervisor = supervisor;
+    supervisor?.watchSocket(() => socket);
+    if (!supervisor)
+      this.#watch = new ExternalWatch({ client, settings, clock, log, health: this.health });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watch?.[Symbol.asyncDispose]();
     await this.#socket[Symbol.asyncDispose]();
     await this.#client[Symbol.asyncDispose]();
   }
 
   async waitUntilReady(signal: AbortSignal): Promise<void> {
+    if (this.#supervisor) {
+      const isUp = await this.health.untilUp(signal);
+      if (!isUp) throw unreachable({ settings: this.#settings, log: this.#log }, {});
+      if (!(await this.#socket.isAlive(signal))) await this.#socket.connect(signal);
+      return;
+    }
+    for (;;) {
+      try {
+        await this.#waitUntilReachable(signal);
+        return;
+      } catch (error) {
+        if (!isWorkerError(error, 'comfy.unreachable')) throw error;
+        await this.#watch?.onFailure(error);
+        if (!(await this.health.untilUp(signal))) throw error;
+      }
+    }
+  }
+
+  async #waitUntilReachable(signal: AbortSignal): Promise<void> {
     const parts = {
       client: this.#client,
       settings: this.#settings,
@@ -159,16 +200,51 @@ export class LocalComfy implements ComfyBackend {
     // In the form of ComfyUI's own answer, so that one place words both.
     const error = headline === undefined ? '' : `"error":${JSON.stringify(headline)},`;
     const answer = `{${error}"node_errors":${nodeErrors.text}}`;
-    return new WorkerError('comfy.rejected', await rejectionText(answer, { workflow, nodeInfo }));
+    const text = await rejectionText(answer, { workflow, nodeInfo });
+    return this.#explain(new WorkerError('comfy.rejected', text));
   }
 
-  runPrompt(request: PromptRequest, options: PromptOptions): Promise<PromptOutcome> {
-    return runPrompt(request, options, {
-      client: this.#client,
-      socket: this.#socket,
-      settings: this.#settings,
-      clock: this.#clock,
+  async runPrompt(request: PromptRequest, options: PromptOptions): Promise<PromptOutcome> {
+    using life = this.#life(options.signal);
+    try {
+      return await runPrompt(
+        request,
+        { ...options, signal: life.signal },
+        {
+          client: this.#client,
+          socket: this.#socket,
+          settings: this.#settings,
+          clock: this.#clock,
+        },
+      );
+    } catch (error) {
+      if (!options.signal.aborted) await this.#watch?.onFailure(error);
+      throw await this.#explain(error);
+    }
+  }
+
+  /** A signal that is aborted with the caller's one, and when the supervisor finds ComfyUI dead. */
+  #life(signal: AbortSignal): Disposable & { readonly signal: AbortSignal } {
+    const lost = new AbortController();
+    const { health } = this;
+    const { losses } = health;
+    const stopListening = health.onChange(() => {
+      if (this.#supervisor && health.losses > losses) lost.abort(diedError());
     });
+    const abort = () => lost.abort(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort);
+    return {
+      signal: lost.signal,
+      [Symbol.dispose]: () => {
+        stopListening();
+        signal.removeEventListener('abort', abort);
+      },
+    };
+  }
+
+  #explain<E>(error: E): Promise<E | WorkerError> {
+    return withFailedImports(error, this.#supervisor?.failedImports ?? []);
   }
 
   async clearCache(signal: AbortSignal): Promise<boolean> {
@@ -177,6 +253,13 @@ export class LocalComfy implements ComfyBackend {
     await this.#client.freeMemory(signal);
     return true;
   }
+}
+
+function diedError(): WorkerError {
+  return new WorkerError(
+    'comfy.prompt_lost',
+    'ComfyUI died while it ran the prompt, and is started again. A node may have crashed it, or the machine ran out of memory.',
+  );
 }
 
 /** A ComfyUI server has no authentication (`server.py`). It accepts a `prompt_id` from the client since 0.3.45. */

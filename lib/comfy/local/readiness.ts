@@ -55,11 +55,16 @@ export async function expectProcess(
   options: Pick<Readiness, 'settings' | 'log'>,
 ): Promise<'unknown' | 'alive'> {
   const { url, pidFile } = options.settings;
-  if (!LOCAL_HOSTS.test(new URL(url).hostname)) return 'unknown';
+  if (!isLocalUrl(url)) return 'unknown';
   const text = await readFile(pidFile, 'utf8').catch(() => '');
   if (!/^\s*[1-9]\d*\s*$/.test(text)) return 'unknown';
   if (await isAlive(Number(text))) return 'alive';
   throw unreachable(options, { process: 'ended', pidFile });
+}
+
+/** Whether the URL names this machine. */
+export function isLocalUrl(url: string): boolean {
+  return LOCAL_HOSTS.test(new URL(url).hostname);
 }
 
 /** A process that has ended but was not yet reaped by its parent (a zombie) is not alive. */
@@ -75,7 +80,8 @@ async function isAlive(pid: number): Promise<boolean> {
   return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
-function unreachable(
+/** The error for a ComfyUI that does not answer; `facts` go to the log. */
+export function unreachable(
   { settings, log }: Pick<Readiness, 'settings' | 'log'>,
   facts: object,
 ): WorkerError {

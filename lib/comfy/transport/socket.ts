@@ -44,6 +44,7 @@ export class ComfySocket implements AsyncDisposable {
   #isClosed = false;
   #lossReason = 'Connection to remote host was lost.';
   #reconnectedAt = -Infinity;
+  #lastMessageAt: number | undefined;
 
   constructor(parts: SocketParts) {
     const { clock } = parts;
@@ -64,6 +65,16 @@ export class ComfySocket implements AsyncDisposable {
   /** The client id of the open connection; undefined when there is none. */
   get clientId(): string | undefined {
     return this.#live?.clientId;
+  }
+
+  /** Milliseconds since the epoch of the last message of ComfyUI, on any connection. */
+  get lastMessageAt(): number | undefined {
+    return this.#lastMessageAt;
+  }
+
+  /** Whether a prompt is being followed. */
+  get isBusy(): boolean {
+    return this.#listeners.size > 0;
   }
 
   /** Whether there is a connection and its peer is alive. */
@@ -145,6 +156,7 @@ export class ComfySocket implements AsyncDisposable {
   }
 
   readonly #dispatch = (frame: Buffer, isBinary: boolean): void => {
+    this.#lastMessageAt = this.#parts.clock.now();
     const listeners = this.#listeners.values();
     if (isBinary) {
       for (const listener of listeners) listener.onBinary(frame);

@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -122,6 +123,47 @@ interface Probe {
   readonly isOutput?: boolean;
   readonly execute: NodeDefinition['execute'];
 }
+
+/**
+ * Node classes that harm the process they run in. Only for a ComfyUI in a process of its own.
+ *
+ * | class        | does                                                                    |
+ * | ------------ | ----------------------------------------------------------------------- |
+ * | ProbeKill    | kills the process with SIGKILL; only once for one `marker` (a file)     |
+ * | ProbeExecutor| prints what Python prints when ComfyUI's executor thread dies, and hangs|
+ * | ProbeSpin    | blocks the whole process for `ms`, with the processor at work           |
+ */
+export const MISBEHAVING_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
+  probe('ProbeKill', {
+    inputs: { image: ['IMAGE'], marker: text('') },
+    output: ['IMAGE'],
+    execute: ({ image, marker }) => {
+      const isDone = String(marker) !== '' && existsSync(String(marker));
+      if (String(marker) !== '') writeFileSync(String(marker), '');
+      if (!isDone) process.kill(process.pid, 'SIGKILL');
+      return { outputs: [image] };
+    },
+  }),
+  probe('ProbeExecutor', {
+    inputs: { image: ['IMAGE'], marker: text('') },
+    output: ['IMAGE'],
+    execute: async ({ image, marker }) => {
+      if (existsSync(String(marker))) return { outputs: [image] };
+      writeFileSync(String(marker), '');
+      process.stderr.write('Exception in thread Thread-2 (prompt_worker):\n');
+      return await new Promise<never>(() => undefined);
+    },
+  }),
+  probe('ProbeSpin', {
+    inputs: { image: ['IMAGE'], ms: int(0) },
+    output: ['IMAGE'],
+    execute: ({ image, ms }) => {
+      const until = performance.now() + Number(ms);
+      while (performance.now() < until);
+      return { outputs: [image] };
+    },
+  }),
+]);
 
 function probe(
   name: string,

@@ -1,0 +1,108 @@
+import type { Clock } from '../../clock.ts';
+import type { Logger } from '../../log.ts';
+import { Notifier, settlesWithin } from '../../waiting.ts';
+import type { BackendHealth } from '../backend.ts';
+
+/**
+ * Whether ComfyUI can run prompts.
+ *
+ * ```
+ *   up ◄──── answers ──── starting ◄──── the supervisor starts it ────┐
+ *    └── its process ended, its port refuses, it does not react ──► down ──── answers (external) ──► up
+ * ```
+ *
+ * An external ComfyUI counts as up until a job finds it down.
+ */
+export class ComfyHealth implements BackendHealth {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #timeoutMs: number | undefined;
+  readonly #changed = new Notifier();
+  readonly #listeners = new Set<() => void>();
+  #status: BackendHealth['status'] = 'up';
+  #downSince: number | undefined;
+  #losses = 0;
+
+  /** `downTimeoutMs`: a ComfyUI that is down for longer will not come back. Undefined: nobody waits for it. */
+  constructor({
+    clock,
+    log,
+    downTimeoutMs,
+  }: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly downTimeoutMs: number | undefined;
+  }) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#timeoutMs = downTimeoutMs;
+  }
+
+  get status(): BackendHealth['status'] {
+    return this.#status;
+  }
+
+  get downSince(): number | undefined {
+    return this.#downSince;
+  }
+
+  get losses(): number {
+    return this.#losses;
+  }
+
+  get isGivenUp(): boolean {
+    return this.#status === 'down' && this.#timeoutMs !== undefined && this.#restMs <= 0;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async untilUp(signal: AbortSignal): Promise<boolean> {
+    using wakeUp = new DisposableStack();
+    const abort = () => this.#changed.notify();
+    signal.addEventListener('abort', abort);
+    wakeUp.defer(() => signal.removeEventListener('abort', abort));
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#status === 'up') return true;
+      const mayExpire = this.#status === 'down';
+      if (this.#timeoutMs === undefined || (mayExpire && this.#restMs <= 0)) return false;
+      const changed = this.#changed.notified();
+      if (mayExpire) await settlesWithin(changed, { ms: this.#restMs, clock: this.#clock });
+      else await changed;
+    }
+  }
+
+  up(): void {
+    if (this.#status === 'up') return;
+    const downMs = this.#clock.now() - (this.#downSince ?? this.#clock.now());
+    this.#downSince = undefined;
+    this.#become('up', { downMs }, 'ComfyUI is up');
+  }
+
+  starting(): void {
+    this.#downSince ??= this.#clock.now();
+    if (this.#status !== 'starting') this.#become('starting', {}, 'ComfyUI is starting');
+  }
+
+  down(reason: string): void {
+    if (this.#status === 'down') return;
+    if (this.#status === 'up') this.#losses++;
+    this.#downSince ??= this.#clock.now();
+    this.#become('down', { reason }, 'ComfyUI is down');
+  }
+
+  get #restMs(): number {
+    return (this.#downSince ?? 0) + (this.#timeoutMs ?? 0) - this.#clock.now();
+  }
+
+  /** The only place where the status changes. */
+  #become(status: BackendHealth['status'], facts: object, text: string): void {
+    this.#status = status;
+    this.#log[status === 'down' ? 'warn' : 'info'](facts, text);
+    this.#changed.notify();
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,68 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import type { Clock } from '../../../clock.ts';
+import { WorkerError } from '../../../errors.ts';
+import type { Logger } from '../../../log.ts';
+import { signalGroup, statOf } from './process-group.ts';
+
+/*
+ * A worker that is killed with SIGKILL leaves its ComfyUI behind. The next worker ends it, but only when it is certainly
+ * its own: the process of the pid file leads its group, carries this worker's mark in its environment, and the worker
+ * that the mark names is gone.
+ */
+
+/** The environment variable that marks a ComfyUI as started by a worker: `<worker pid>:<its start>:<pid file>`. */
+export const MARK = 'COMFYUI_WORKER_CHILD';
+
+export async function markOf(pidFile: string): Promise<string> {
+  return `${process.pid}:${(await statOf(process.pid))?.startedAt ?? ''}:${pidFile}`;
+}
+
+export async function writePidFile(pidFile: string, pid: number): Promise<void> {
+  await writeFile(pidFile, `${pid}\n`);
+}
+
+/** Removes the pid file unless it names another process by now. */
+export async function removePidFile(pidFile: string, pid: number): Promise<void> {
+  const text = await readFile(pidFile, 'utf8').catch(() => '');
+  if (Number(text) === pid) await rm(pidFile, { force: true });
+}
+
+/**
+ * Ends the ComfyUI that a killed worker with the same pid file left behind.
+ * @throws WorkerError `worker.unfit` when the worker that started it still runs.
+ */
+export async function endStray(
+  pidFile: string,
+  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+): Promise<void> {
+  const text = await readFile(pidFile, 'utf8').catch(() => '');
+  if (!/^\s*[1-9]\d*\s*$/.test(text)) return;
+  const pid = Number(text);
+  const [stat, environment] = await Promise.all([
+    statOf(pid),
+    readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''),
+  ]);
+  const mark = environment.split('\0').find((one) => one.startsWith(`${MARK}=`));
+  const [, workerPid = '', workerStart = '', markedFile] =
+    /^\w+=(\d+):(\d*):(.*)$/s.exec(mark ?? '') ?? [];
+  if (stat?.group !== pid || markedFile !== pidFile) return;
+  if ((await statOf(workerPid))?.startedAt === workerStart) {
+    throw new WorkerError(
+      'worker.unfit',
+      `The ComfyUI of ${pidFile} (process ${pid}) belongs to another worker that runs (process ${workerPid}). ` +
+        'Give each worker its own COMFY_PID_FILE and COMFY_URL.',
+    );
+  }
+  log.warn({ pid }, 'A ComfyUI that a killed worker left behind is ended');
+  signalGroup(pid, 'SIGKILL');
+  for (let waitedMs = 0; waitedMs < GONE_MS && (await isThere(pid)); waitedMs += LOOK_MS)
+    await clock.sleep(LOOK_MS);
+}
+
+async function isThere(pid: number): Promise<boolean> {
+  const stat = await statOf(pid);
+  return stat !== undefined && !/[ZX]/.test(stat.state);
+}
+
+const GONE_MS = 5000;
+const LOOK_MS = 20;

@@ -1,0 +1,244 @@
+import type { Clock } from '../../../clock.ts';
+import { describeError, WorkerError } from '../../../errors.ts';
+import { Backoff, RETRY_POLICIES } from '../../../http/retry.ts';
+import type { Logger, LogLevel } from '../../../log.ts';
+import { pause } from '../../../waiting.ts';
+import type { ComfySettings } from '../../settings.ts';
+import { ComfyClient } from '../../transport/client.ts';
+import { ComfyHealth } from '../health.ts';
+import {
+  ComfyOutput,
+  type FailedImport,
+  type OutputEvent,
+  type OutputLine,
+} from './comfy-output.ts';
+import { ProcessGroup } from './process-group.ts';
+import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
+import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
+
+/** How ComfyUI is started and watched. All times are milliseconds. */
+export interface SupervisorSettings {
+  /** Program and arguments. */
+  readonly command: readonly string[];
+  /** Level at which ComfyUI's output appears in the log. */
+  readonly logLevel: LogLevel;
+  readonly unresponsiveMs: number;
+  /** Restarts within `restartWindowMs` before it rests until the window has passed. */
+  readonly maxRestarts: number;
+  readonly restartWindowMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly endGraceMs: number;
+}
+
+interface SupervisorOptions {
+  readonly settings: SupervisorSettings;
+  readonly comfy: ComfySettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The environment of ComfyUI. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Starts ComfyUI, owns its process group, and starts it again when it has died.
+ *
+ * ```
+ *   starting ── port open, /system_stats answers ──► up ── process ended, port refuses, executor died, no sign of life ─┐
+ *      ▲  └──────────────── process ended, or COMFY_STARTUP_TIMEOUT_S is over ────────────────────────────────► down ◄──┘
+ *      └── the group is ended, and the delay is over (the window, after too many restarts) ───────────────────────┘
+ * ```
+ *
+ * Disposing ends the group in any state.
+ */
+export class ComfySupervisor implements AsyncDisposable {
+  readonly health: ComfyHealth;
+  readonly #options: SupervisorOptions;
+  readonly #client: ComfyClient;
+  readonly #stopping = new AbortController();
+  readonly #done: Promise<void>;
+  #output: ComfyOutput | undefined;
+  #activity: () => SocketActivity = () => ({ lastMessageAt: undefined, isBusy: false });
+
+  private constructor(options: SupervisorOptions) {
+    const { comfy, clock, log } = options;
+    this.#options = options;
+    this.health = new ComfyHealth({ clock, log, downTimeoutMs: comfy.downTimeoutMs });
+    this.#client = new ComfyClient(comfy, clock);
+    this.health.starting();
+    this.#done = this.#live();
+  }
+
+  /**
+   * Starts ComfyUI, and returns before it answers.
+   * @throws WorkerError `worker.unfit` when its port is taken.
+   */
+  static async start(options: SupervisorOptions): Promise<ComfySupervisor> {
+    const { url, pidFile } = options.comfy;
+    await endStray(pidFile, options);
+    if ((await knock(url)) === 'open') {
+      throw new WorkerError(
+        'worker.unfit',
+        `COMFY_COMMAND is set, but another program holds the port of COMFY_URL (${new URL(url).host}). ` +
+          'End it, choose another port, or unset COMFY_COMMAND to use it as an external ComfyUI.',
+      );
+    }
+    return new ComfySupervisor(options);
+  }
+
+  /** Node packs that the running ComfyUI could not load. */
+  get failedImports(): readonly FailedImport[] {
+    return this.#output?.failedImports ?? [];
+  }
+
+  /** The last lines of output of the running or the last ComfyUI. */
+  get lines(): readonly OutputLine[] {
+    return this.#output?.lines ?? [];
+  }
+
+  /** The owner of the websocket tells about its activity. */
+  watchSocket(activity: () => SocketActivity): void {
+    this.#activity = activity;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+    await this.#client[Symbol.asyncDispose]();
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  async #live(): Promise<void> {
+    const { clock, log, settings } = this.#options;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(RETRY_POLICIES.comfyRestart);
+    let deaths: number[] = [];
+    for (;;) {
+      this.health.starting();
+      const startedAt = clock.now();
+      const reason = await this.#runOnce(startedAt);
+      if (this.#isStopping) return;
+      const now = clock.now();
+      deaths = [...deaths.filter((at) => at > now - settings.restartWindowMs), now];
+      if (now - startedAt > RETRY_POLICIES.comfyRestart.maxMs) backoff.reset();
+      const isTooOften = deaths.length > settings.maxRestarts;
+      const restMs = (deaths[0] ?? now) + settings.restartWindowMs - now;
+      const delayMs = isTooOften ? Math.max(restMs, backoff.next()) : backoff.next();
+      const lastLines = this.lines.slice(-QUOTED_LINES).map(({ text }) => text);
+      log.warn({ reason, delayMs, restarts: deaths.length, lastLines }, 'ComfyUI is restarted');
+      if (!(await pause(delayMs, { clock, signal }))) return;
+    }
+  }
+
+  /** One life of the process. Resolves to the reason of its end, when its whole group is gone. */
+  async #runOnce(startedAt: number): Promise<string> {
+    const { settings, comfy, clock, log, environment } = this.#options;
+    const over = new AbortController();
+    const stopped = () => over.abort(new Error('the worker ends'));
+    this.#stopping.signal.addEventListener('abort', stopped, { once: true });
+    const executorDied = Promise.withResolvers<string>();
+    const output = new ComfyOutput({
+      startedAt,
+      now: () => clock.now(),
+      onLine: ({ text }) => {
+        if (settings.logLevel !== 'silent' && text !== '')
+          log[settings.logLevel]({ source: 'comfyui' }, text);
+      },
+      onEvent: (event) => this.#onEvent(event, executorDied.resolve),
+    });
+    this.#output = output;
+    const group = new ProcessGroup({
+      command: settings.command,
+      environment: { ...environment, PYTHONUNBUFFERED: '1', [MARK]: await markOf(comfy.pidFile) },
+      clock,
+      onLine: (line) => output.add(line),
+    });
+    const { pid } = group;
+    let reason: string;
+    try {
+      if (pid !== undefined) await this.#writePidFile(pid);
+      reason = await Promise.race([
+        group.ended.then((ending) => `its process ended (${ending})`),
+        executorDied.promise,
+        this.#watch(pid ?? 0, { startedAt, signal: over.signal }),
+      ]);
+    } catch (error) {
+      reason = describeError(error);
+    }
+    const isStopping = this.#isStopping;
+    if (!isStopping) this.health.down(reason);
+    over.abort();
+    this.#stopping.signal.removeEventListener('abort', stopped);
+    // One that is stuck does not react to SIGTERM, and its jobs wait.
+    await group.end(isStopping ? settings.endGraceMs : 0);
+    if (pid !== undefined) await removePidFile(comfy.pidFile, pid);
+    return reason;
+  }
+
+  /** @returns the reason why it is dead although its process runs. */
+  async #watch(
+    processId: number,
+    { startedAt, signal }: { readonly startedAt: number; readonly signal: AbortSignal },
+  ): Promise<string> {
+    const { comfy, clock, log, settings } = this.#options;
+    const { url, availability } = comfy;
+    let openAt = 0;
+    for (;;) {
+      if ((await knock(url)) === 'open') {
+        openAt ||= clock.now();
+        const isAnswering = await this.#client.getInfo('/system_stats', signal).then(
+          () => true,
+          () => false,
+        );
+        if (isAnswering) break;
+      }
+      if (clock.now() - startedAt > availability.startupTimeoutMs)
+        return 'it did not answer within COMFY_STARTUP_TIMEOUT_S';
+      await clock.sleep(availability.intervalMs, signal);
+    }
+    signal.throwIfAborted();
+    const readyMs = clock.now() - startedAt;
+    const phases = [this.#output?.bootPhases, `port open after ${seconds(openAt - startedAt)}`];
+    log.info(
+      { failedImports: this.failedImports.map(({ name, error }) => `${name}: ${error}`) },
+      `cold start: ${phases.filter(Boolean).join(', ')}, ready after ${seconds(readyMs)}`,
+    );
+    this.health.up();
+    return untilDead({
+      client: this.#client,
+      activity: () => this.#activity(),
+      unresponsiveMs: settings.unresponsiveMs,
+      ...{ url, processId, clock, signal },
+    });
+  }
+
+  #onEvent(event: OutputEvent, die: (reason: string) => void): void {
+    switch (event.type) {
+      case 'executor died':
+        die(`its executor died (${event.text})`);
+        break;
+      case 'first prompt':
+        this.#options.log.info(
+          { seconds: event.seconds },
+          'First prompt after the start of ComfyUI',
+        );
+        break;
+    }
+  }
+
+  /** Others read the file, for example `doctor`. Nothing here depends on it but the search for a stray process. */
+  async #writePidFile(pid: number): Promise<void> {
+    const { comfy, log } = this.#options;
+    await writePidFile(comfy.pidFile, pid).catch((error: unknown) =>
+      log.warn(
+        { pidFile: comfy.pidFile, error: describeError(error) },
+        'COMFY_PID_FILE cannot be written',
+      ),
+    );
+  }
+}
+
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+const QUOTED_LINES = 20;

@@ -1,0 +1,84 @@
+import { connect } from 'node:net';
+import type { Clock } from '../../../clock.ts';
+import type { ComfyClient } from '../../transport/client.ts';
+import { measureUse } from './process-group.ts';
+
+/** What the websocket to ComfyUI tells about it. */
+export interface SocketActivity {
+  /** Milliseconds since the epoch of the last message; undefined before the first one. */
+  readonly lastMessageAt: number | undefined;
+  /** Whether a prompt is being followed. */
+  readonly isBusy: boolean;
+}
+
+interface VitalSigns {
+  readonly client: ComfyClient;
+  readonly url: string;
+  readonly processId: number;
+  readonly clock: Clock;
+  readonly activity: () => SocketActivity;
+  /** Without a sign of life for this long ComfyUI counts as dead. */
+  readonly unresponsiveMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Watches a ComfyUI that is up. Resolves to the reason when it is dead, although its process runs.
+ *
+ * A refused connection is proof. Silence is not: nodes and the HTTP server share Python's global lock, and loading a model
+ * sends nothing. So use of the processor, reading from disks and messages on the websocket are signs of life, and an HTTP
+ * answer too while no prompt runs. While one runs, nothing is asked here, because answering would itself use the processor.
+ */
+export async function untilDead(options: VitalSigns): Promise<string> {
+  const { client, url, processId, clock, activity, unresponsiveMs, signal } = options;
+  let aliveAt = clock.now();
+  let lastUse = await measureUse(processId);
+  let question: Promise<void> | undefined;
+  const ask = () =>
+    client.probe(signal).then(
+      () => void (aliveAt = clock.now()),
+      () => undefined,
+    );
+  for (;;) {
+    await clock.sleep(Math.min(LOOK_MS, unresponsiveMs / 4), signal);
+    const { lastMessageAt = 0, isBusy } = activity();
+    aliveAt = Math.max(aliveAt, Math.min(lastMessageAt, clock.now()));
+    if (!isBusy) {
+      if (await isRefused(url)) return 'its port refuses connections';
+      question ??= ask().finally(() => (question = undefined));
+    }
+    const use = await measureUse(processId);
+    if (use === undefined || use !== lastUse) aliveAt = clock.now();
+    lastUse = use;
+    const silentMs = clock.now() - aliveAt;
+    if (silentMs > unresponsiveMs)
+      return `it gave no sign of life for ${Math.round(silentMs / 1000)} s (COMFY_UNRESPONSIVE_S)`;
+  }
+}
+
+/** Twice, because a backlog that overflows for a moment may refuse as well. */
+async function isRefused(url: string): Promise<boolean> {
+  return (await knock(url)) === 'refused' && (await knock(url)) === 'refused';
+}
+
+/** Opens a connection to the port of `url` and closes it. `silent`: neither accepted nor refused within a second. */
+export function knock(url: string): Promise<'open' | 'refused' | 'silent'> {
+  const { hostname, port, protocol } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return new Promise((resolve) => {
+    const socket = connect({
+      host: host === '0.0.0.0' ? '127.0.0.1' : host,
+      port: Number(port) || (protocol === 'https:' ? 443 : 80),
+    });
+    const settle = (answer: 'open' | 'refused' | 'silent') => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(KNOCK_MS, () => settle('silent'));
+    socket.once('connect', () => settle('open'));
+    socket.once('error', () => settle('refused'));
+  });
+}
+
+const LOOK_MS = 1000;
+const KNOCK_MS = 1000;

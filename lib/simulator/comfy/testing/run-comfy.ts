@@ -1,0 +1,42 @@
+/**
+ * The embedded ComfyUI as a program, for tests that kill, stop and restart a real process:
+ * `run-comfy.ts --port 1234 --folder /tmp/x`. It prints the lines of ComfyUI's start, and `boot.txt` of its folder if there
+ * is one. `exit.txt` in its folder makes it exit at once with the code in it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startComfySimulator } from '../simulator.ts';
+import { MISBEHAVING_NODES, PROBE_NODES } from './probe-nodes.ts';
+
+const { port, folder } = parseArgs({
+  options: {
+    port: { type: 'string', default: '8188' },
+    folder: { type: 'string', default: '.' },
+  },
+  strict: false,
+}).values;
+const base = String(folder);
+writeFileSync(join(base, `started-${process.pid}`), '');
+const exitCode = maybeRead('exit.txt');
+if (exitCode !== undefined) process.exit(Number(exitCode));
+say('Python version: 3.12.3');
+say(maybeRead('boot.txt') ?? 'Import times for custom nodes:');
+await startComfySimulator({
+  port: Number(port),
+  folder: base,
+  nodes: new Map([...PROBE_NODES, ...MISBEHAVING_NODES]),
+});
+say(`Starting server\n\nTo see the GUI go to: http://127.0.0.1:${String(port)}`);
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function maybeRead(name: string): string | undefined {
+  try {
+    return readFileSync(join(base, name), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
