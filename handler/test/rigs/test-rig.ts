@@ -17,16 +17,20 @@ import {
 } from '../../../lib/simulator/stand-ins/runpod.ts';
 import { startJobs, type RunningJobs } from '../../start-jobs.ts';
 
-/** Platform, worker and ComfyUI on real sockets in one process, for tests of the whole line. */
-export interface Rig extends AsyncDisposable {
+/** Platform and worker on real sockets in one process, for tests of the whole line. */
+export interface WorkerRig extends AsyncDisposable {
   readonly platform: RunpodSimulator;
-  readonly comfy: ComfySimulator;
   readonly jobs: RunningJobs;
   readonly lines: readonly LogLine[];
   /** Runs a job and returns the posted result, parsed. */
   run(input: unknown, extras?: Readonly<Record<string, unknown>>): Promise<Posted>;
   /** The result of a job submitted before. */
   posted(jobId: string): Promise<Posted>;
+}
+
+/** With an embedded ComfyUI of its own. */
+export interface Rig extends WorkerRig {
+  readonly comfy: ComfySimulator;
 }
 
 export interface Posted {
@@ -46,26 +50,40 @@ interface LogLine {
   readonly requestId: string | null;
 }
 
-export interface RigOptions {
+interface WorkerOptions {
   /** Settings of the worker, added to those of the platform. */
   readonly environment?: Readonly<Record<string, string>>;
-  readonly comfy?: SimulatorOptions;
   readonly platform?: RunpodSimulatorOptions;
+}
+
+export interface RigOptions extends WorkerOptions {
+  readonly comfy?: SimulatorOptions;
   /** Use this ComfyUI instead of the embedded one. */
   readonly comfyUrl?: string;
 }
 
-export async function startRig(options: RigOptions = {}): Promise<Rig> {
-  const parts = new AsyncDisposableStack();
+export async function startRig({ comfyUrl, ...options }: RigOptions = {}): Promise<Rig> {
+  await using parts = new AsyncDisposableStack();
   const comfy = parts.use(
     await startComfySimulator({ nodes: PROBE_NODES, speed: Infinity, ...options.comfy }),
   );
+  const rig = parts.use(await startWorkerRig(comfyUrl ?? comfy.url, options));
+  const kept = parts.move();
+  return { ...rig, comfy, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** A worker in front of a ComfyUI that runs already. */
+export async function startWorkerRig(
+  comfyUrl: string,
+  options: WorkerOptions = {},
+): Promise<WorkerRig> {
+  const parts = new AsyncDisposableStack();
   const platform = parts.use(await startRunpodSimulator({ takeHoldMs: 5000, ...options.platform }));
   const spoolDir = await mkdtemp(join(tmpdir(), 'rig-'));
   parts.defer(() => rm(spoolDir, { recursive: true, force: true }));
   const config = readConfig({
     ...platform.env,
-    COMFY_URL: options.comfyUrl ?? comfy.url,
+    COMFY_URL: comfyUrl,
     COMFY_PID_FILE: join(spoolDir, 'no.pid'),
     RESULT_SPOOL_DIR: spoolDir,
     WEBSOCKET_RECONNECT_DELAY_S: '0',
@@ -91,7 +109,6 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     JSON.parse((await platform.result(jobId)).bodyText) as Posted;
   return {
     platform,
-    comfy,
     jobs,
     lines,
     posted,
