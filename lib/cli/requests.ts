@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { WorkerError } from '../errors.ts';
+import { limitedResponse } from '../http/answer-limit.ts';
 import { under } from '../http/base-url.ts';
 import { shortReason } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
@@ -44,7 +45,7 @@ function notFound(url: string, problem: string): WorkerError {
 /** Reads JSON. The `Error` that it throws names the request and the answer. */
 export async function getJson(url: string, signal: AbortSignal): Promise<unknown> {
   const response = await ask(url, signal);
-  const text = await response.text();
+  const text = await limitedResponse(response, JSON_ANSWER).text();
   if (!response.ok) throw new Error(`[GET] ${url}: ${response.status} ${response.statusText}`);
   try {
     return JSON.parse(text);
@@ -63,6 +64,7 @@ export async function ask(url: string, signal: AbortSignal, method = 'GET'): Pro
   }
 }
 
+const JSON_ANSWER = { maxBytes: 128 * 1024 * 1024 };
 const HEADERS = { 'user-agent': USER_AGENT };
 const START_MS = 3000;
 const ANSWER_MS = 10_000;

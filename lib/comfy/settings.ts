@@ -100,6 +100,8 @@ export const LIMITS = {
   lookFloorMs: 50,
   /** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits a whole request. */
   uploadBytes: 100 * 1024 * 1024,
+  /** The most that one answer may have, apart from files. History and `/object_info` can have tens of megabytes. */
+  answerBytes: 128 * 1024 * 1024,
 } as const;
 
 export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;

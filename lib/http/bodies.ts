@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import { limited, type AnswerLimit } from './answer-limit.ts';
 import { SpareBuffers } from '../spare-buffers.ts';
 
 /* Bodies of requests and responses as bytes, without streams and copies in between. */
@@ -34,20 +35,23 @@ const PIECE_BYTES = 128 * 1024;
  * Reads the body of a response to its end, into one buffer. When its length is known, each chunk is copied as it arrives
  * and can be freed, so that a large body is in memory once.
  * @param spare where to take a large buffer from.
- * @throws the error of the connection.
+ * @throws the error of the connection; an error with the code `EANSWER` when the body exceeds its limit.
  */
 export async function readBytes(
   { headers, body }: Pick<Dispatcher.ResponseData, 'headers' | 'body'>,
+  limit: AnswerLimit,
   spare: SpareBuffers = new SpareBuffers(),
 ): Promise<Buffer> {
+  const chunks = limited(body as AsyncIterable<Buffer>, limit);
   const announced = Number(headers['content-length'] ?? 0);
-  if (announced < SMALL_BYTES || announced > MOST_BYTES) {
-    const bytes = await body.bytes();
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (announced < SMALL_BYTES || announced > Math.min(MOST_BYTES, limit.maxBytes)) {
+    const arrived: Buffer[] = [];
+    for await (const chunk of chunks) arrived.push(chunk);
+    return Buffer.concat(arrived);
   }
   const whole = spare.take(announced);
   let at = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) at += chunk.copy(whole, at);
+  for await (const chunk of chunks) at += chunk.copy(whole, at);
   return whole.subarray(0, at);
 }
 

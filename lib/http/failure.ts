@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Readable } from 'node:stream';
 import { describeError, errnoOf, isError } from '../errors.ts';
+import { limited } from './answer-limit.ts';
 import { NOT_PUBLIC } from './public-address.ts';
 import { parseRetryAfter } from './retry.ts';
 
@@ -33,6 +34,7 @@ export function connectionFailure(
     return { reason: `the host is ${NOT_PUBLIC[purpose]}`, isTransient: false };
   if (code === 'ENOTFOUND')
     return { reason: `there is no host called ${host}`, isTransient: false };
+  if (code === 'EANSWER') return { reason: shortMessage(error), isTransient: false };
   const known = reasons[code] ?? CONNECTION_REASONS[code];
   return {
     reason: known ?? `the connection failed (${shortReason(error)})`,
@@ -44,6 +46,11 @@ export function connectionFailure(
 export function shortReason(error: unknown): string {
   const cause = isError(error) && error.cause !== undefined ? error.cause : error;
   return errnoOf(cause) ?? describeError(cause);
+}
+
+/** Errors of `fetch` say only that it failed: their cause has the reason. */
+function shortMessage(error: unknown): string {
+  return describeError(isError(error) && error.cause !== undefined ? error.cause : error);
 }
 
 const CONNECTION_REASONS: Readonly<Record<string, string>> = {
@@ -99,7 +106,8 @@ export async function readStart(body: Readable, maxBytes = 4096): Promise<string
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    const limit = { maxBytes: Infinity };
+    for await (const chunk of limited(body as AsyncIterable<Buffer>, limit)) {
       chunks.push(chunk);
       bytes += chunk.length;
       if (bytes >= maxBytes) break;

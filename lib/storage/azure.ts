@@ -4,6 +4,7 @@ import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
 import { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
 import { isError, WorkerError } from '../errors.ts';
+import { limitAnswers, SHORT_ANSWER } from '../http/answer-limit.ts';
 import { under } from '../http/base-url.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { redactUrl } from '../http/redact.ts';
@@ -66,7 +67,10 @@ export async function openAzureBlobs(
   const url = new URL(under(settings.url, ''));
   const lookup = lookupFor(url, { field: 'input.output.azure.url', allowPrivate });
   const agentOptions = { keepAlive: true, ...(lookup && { lookup }) };
-  const agent = url.protocol === 'https:' ? new SecureAgent(agentOptions) : new Agent(agentOptions);
+  const agent = limitAnswers(
+    url.protocol === 'https:' ? new SecureAgent(agentOptions) : new Agent(agentOptions),
+    SHORT_ANSWER,
+  );
 
   const { AnonymousCredential, ContainerClient, newPipeline, StorageSharedKeyCredential } =
     await import('@azure/storage-blob');

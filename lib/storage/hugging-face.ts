@@ -3,6 +3,7 @@ import { fetch as undiciFetch, Headers, type Agent, type RequestInit } from 'und
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, isError } from '../errors.ts';
+import { limitedResponse, SHORT_ANSWER } from '../http/answer-limit.ts';
 import { under } from '../http/base-url.ts';
 import { connectionFailure } from '../http/failure.ts';
 import { createPublicAgent } from '../http/public-address.ts';
@@ -114,12 +115,14 @@ export class HuggingFaceRepo implements Destination {
   }
 
   /** The hub names other servers for large files; those must be public, too. */
-  readonly #fetch = (url: string, init: RequestInit) => {
+  readonly #fetch = async (url: string, init: RequestInit) => {
     const isStreamed = init.body instanceof Blob;
     const duplex = isStreamed ? ({ duplex: 'half' } as const) : {};
     const headers = new Headers(init.headers);
     headers.set('user-agent', USER_AGENT);
-    return undiciFetch(url, { ...init, headers, dispatcher: this.#agent, ...duplex });
+    const sent = { ...init, headers, dispatcher: this.#agent, ...duplex };
+    const response = await undiciFetch(url, sent);
+    return limitedResponse(response, SHORT_ANSWER);
   };
 
   #pathOf({ jobId, uniqueName }: StoredFile): string {

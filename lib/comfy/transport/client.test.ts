@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { isWorkerError } from '../../errors.ts';
+import { startEndlessServer } from '../../http/test-endless.ts';
 import { isTimeout } from './request-failure.ts';
 import { ScriptedComfy } from '../scripted-comfy.ts';
 import { never, openComfy } from '../test-comfy.ts';
@@ -52,6 +53,16 @@ test('a refused upload fails with the text that clients match on', async () => {
     code: 'comfy.request_failed',
     message: `400 Client Error: Bad Request for url: ${scripted.url}/upload/image`,
   });
+});
+
+test('an answer of ComfyUI without an end fails the request and costs little memory', async () => {
+  await using server = await startEndlessServer({});
+  await using comfy = openComfy(server.url, { limits: { answerBytes: 1024 * 1024 } });
+  await expect(comfy.storeInput(image, never)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+    message: `[POST] ${server.url}/upload/image: the answer has more than 1048576 bytes`,
+  });
+  expect(server.mostBytes).toBeLessThan(24 * 1024 * 1024);
 });
 
 test('an upload without an answer in time is a timeout', async () => {

@@ -5,7 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
+import { limited, type AnswerLimit } from '../../http/answer-limit.ts';
 import { under } from '../../http/base-url.ts';
+import { readBytes } from '../../http/bodies.ts';
 import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../settings.ts';
@@ -177,7 +179,8 @@ export class ComfyClient implements AsyncDisposable {
     const { signal } = options;
     const path = viewPath(file);
     const receive = async (response: Dispatcher.ResponseData, url: string) => {
-      if (response.statusCode >= 400) throw statusError(await toAnswer(response, url));
+      if (response.statusCode >= 400)
+        throw statusError(await toAnswer(response, url, this.#limits.answerBytes));
       return await receiveBody(response, options);
     };
     const request: Request = { method: 'GET', path, isIdempotent: true, signal };
@@ -198,7 +201,9 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   #send(request: Request): Promise<Answer> {
-    return this.#exchange(request, toAnswer);
+    return this.#exchange(request, (response, url) =>
+      toAnswer(response, url, this.#limits.answerBytes),
+    );
   }
 
   async #exchange<T>(
@@ -236,15 +241,22 @@ function viewPath({ filename, subfolder, type }: ComfyFile): string {
   return `/view?${new URLSearchParams({ filename, subfolder, type }).toString()}`;
 }
 
-async function toAnswer(response: Dispatcher.ResponseData, url: string): Promise<Answer> {
-  const { statusCode: status, statusText, body } = response;
+async function toAnswer(
+  response: Dispatcher.ResponseData,
+  url: string,
+  maxBytes: number,
+): Promise<Answer> {
+  const { statusCode: status, statusText } = response;
   return {
     status,
     reason: statusText || (STATUS_CODES[status] ?? ''),
     url,
-    text: await body.text(),
+    text: new TextDecoder().decode(await readBytes(response, { maxBytes })),
   };
 }
+
+/** A file is on disk while it arrives. */
+const FILE_ANSWER: AnswerLimit = { maxBytes: 64 * 1024 ** 3 };
 
 /** Small bodies go to memory, others to a new file, which is removed when the transfer fails. */
 async function receiveBody(
@@ -257,7 +269,8 @@ async function receiveBody(
     throw error;
   });
   try {
-    await pipeline(body, createWriteStream(path, { flags: 'wx' }), { signal });
+    const content = limited(body as AsyncIterable<Buffer>, FILE_ANSWER);
+    await pipeline(content, createWriteStream(path, { flags: 'wx' }), { signal });
     return await openAsBlob(path);
   } catch (error) {
     await rm(path, { force: true });

@@ -1,5 +1,6 @@
 import { arch, release, type } from 'node:os';
 import { Agent, request, type Dispatcher } from 'undici';
+import { SHORT_ANSWER, type AnswerLimit } from '../../http/answer-limit.ts';
 import { readBytes, toRequestBody } from '../../http/bodies.ts';
 import { parseRetryAfter } from '../../http/retry.ts';
 import type { JsonBody } from '../../json-body.ts';
@@ -71,7 +72,7 @@ export class RunpodClient implements AsyncDisposable {
         signal: waiting.signal,
       });
       endWait();
-      const body = await this.#readWithin(limitMs, response);
+      const body = await this.#readWithin(limitMs, response, TAKEN);
       return { ...toAnswer(response, body), release: () => this.#spare.giveBack(body) };
     } catch (error) {
       if (waiting.signal.reason === late) return undefined;
@@ -103,16 +104,22 @@ export class RunpodClient implements AsyncDisposable {
       body: body.bytes <= SMALL_BYTES ? Buffer.concat(body.chunks) : toRequestBody(body.chunks),
     });
     // The text only explains a refusal, so an answer that breaks off after its status is good enough.
-    const answer = await this.#readWithin(POST_ANSWER_MS, response).catch(() => Buffer.alloc(0));
+    const answer = await this.#readWithin(POST_ANSWER_MS, response, SHORT_ANSWER).catch(() =>
+      Buffer.alloc(0),
+    );
     return toAnswer(response, answer);
   }
 
   /** Reads a body to its end, or cuts it off after `ms`: a body may trickle for ever. */
-  async #readWithin(ms: number, response: Dispatcher.ResponseData): Promise<Buffer> {
+  async #readWithin(
+    ms: number,
+    response: Dispatcher.ResponseData,
+    limit: AnswerLimit,
+  ): Promise<Buffer> {
     const tooLate = new Error(`the answer began, but did not end within ${ms / 1000} s`);
     const timer = setTimeout(() => response.body.destroy(tooLate), ms);
     try {
-      return await readBytes(response, this.#spare);
+      return await readBytes(response, limit, this.#spare);
     } finally {
       clearTimeout(timer);
     }
@@ -122,6 +129,9 @@ export class RunpodClient implements AsyncDisposable {
     await this.#agent.destroy();
   }
 }
+
+/** A platform sends jobs of at most 20 MB; another one may send more, and several at once. */
+const TAKEN: AnswerLimit = { maxBytes: 256 * 1024 * 1024 };
 
 const POST_ANSWER_MS = 10_000;
 

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import { Agent } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import type { Clock } from '../../clock.ts';
 import { isError } from '../../errors.ts';
+import { limitAnswers, SHORT_ANSWER } from '../../http/answer-limit.ts';
 import { USER_AGENT } from '../../version.ts';
 import { monthBucket, objectKey } from '../key.ts';
 import type { Storage, StoredFile } from '../storage.ts';
@@ -94,7 +97,7 @@ async function loadSdk(settings: BucketSettings, options: S3Options): Promise<Sd
   ]);
   const { endpoint, region, addressing, accessKeyId, secretAccessKey } = settings;
   const { connectTimeoutMs = 5_000, silenceTimeoutMs = 60_000, lookup } = options;
-  const agent = { keepAlive: true, ...(lookup && { lookup }) };
+  const agentOptions = { keepAlive: true, maxSockets: 50, ...(lookup && { lookup }) };
   const client = new S3Client({
     endpoint,
     region,
@@ -109,8 +112,8 @@ async function loadSdk(settings: BucketSettings, options: S3Options): Promise<Sd
     requestHandler: {
       connectionTimeout: connectTimeoutMs,
       socketTimeout: silenceTimeoutMs,
-      httpAgent: agent,
-      httpsAgent: agent,
+      httpAgent: limitAnswers(new Agent(agentOptions), SHORT_ANSWER),
+      httpsAgent: limitAnswers(new SecureAgent(agentOptions), SHORT_ANSWER),
     },
   });
   return { client, presigner: new S3RequestPresigner(client.config) };
