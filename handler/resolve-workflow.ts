@@ -6,7 +6,7 @@ import { classTypesOf } from '../lib/workflow/graph.ts';
 import { openWorkflow } from '../lib/workflow/named/named.ts';
 import { applyOverrides } from '../lib/workflow/overrides.ts';
 import { recognise } from '../lib/workflow/recognise.ts';
-import type { JobInput } from './request/job-input.ts';
+import { refuseTooDeep, type JobInput } from './request/job-input.ts';
 
 export interface ResolveOptions {
   readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
@@ -49,7 +49,10 @@ async function openSent(
 ): Promise<JsonText> {
   if (sent instanceof JsonText) return sent;
   const text = JsonText.maybeParse(sent.name); // some clients send the workflow as a string of JSON
-  if (text?.kind === 'object') return text;
+  if (text?.kind === 'object') {
+    refuseTooDeep(text, 'input.workflow');
+    return text;
+  }
   if (workflowsDir !== undefined) return openWorkflow(workflowsDir, sent, signal);
   throw new WorkerError(
     'workflow.name_unknown',

@@ -3,6 +3,7 @@ import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
 import { withoutPaths } from '../lib/http/redact.ts';
 import type { Logger } from '../lib/log.ts';
 import { toJobError, type JobError, type JobResult } from '../lib/queues/queue.ts';
+import { shownLines } from '../lib/shown-list.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Timings } from './job-scope.ts';
 import { describeMissing, withoutEmpty, type Outputs } from './outputs/group-outputs.ts';
@@ -31,7 +32,7 @@ export interface ResultParts {
 /** The result of a prompt that has ended, in the shapes clients know: see `docs/switching.md`. */
 export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult {
   const { outputs, expect, fileCounts = { listed: 0, fetched: 0 }, extras = {} } = parts;
-  const errors = [...outcome.problems, ...parts.problems].map(shownToCaller);
+  const errors = shownLines([...outcome.problems, ...parts.problems]).map(shownToCaller);
   const failed = (code: ErrorCode, message: string, details: readonly string[]): JobResult => {
     const output = { ...withoutEmpty({ details }), ...withoutEmpty(outputs), ...extras };
     const error = toJobError(code, message);
@@ -42,7 +43,7 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
   if (outcome.ending === 'interrupted') {
     const message = outcome.problems.at(-1) ?? 'Workflow execution interrupted';
     const details = [...outcome.problems.slice(0, -1), ...parts.problems];
-    return failed('comfy.interrupted', message, details.map(shownToCaller));
+    return failed('comfy.interrupted', message, shownLines(details).map(shownToCaller));
   }
   const missing = describeMissing(outputs, expect);
   if (missing !== undefined) return failed('output.too_few', missing, errors);
@@ -81,7 +82,7 @@ export function toFailure(
   const hasFiles = Object.keys(withoutEmpty(outputs)).length > 0;
   const failed = (jobError: JobError, details: readonly string[] = []): JobResult => {
     const output = {
-      ...withoutEmpty({ details: [...details, ...problems].map(shownToCaller) }),
+      ...withoutEmpty({ details: shownLines([...details, ...problems]).map(shownToCaller) }),
       ...withoutEmpty(outputs),
       ...(hasFiles && extras),
     };

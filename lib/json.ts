@@ -124,6 +124,20 @@ export class JsonText {
     return [...members];
   }
 
+  /** Whether objects and arrays are within each other more than `levels` deep. */
+  isDeeperThan(levels: number): boolean {
+    const { source } = this.#document;
+    let depth = 0;
+    for (let at = this.#start; at < this.#end; at++) {
+      const code = source.charCodeAt(at);
+      if (code === QUOTE) at = endOfString(source, at) - 1;
+      else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+        if (++depth > levels) return true;
+      } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
+    }
+    return false;
+  }
+
   /** Items of an array; empty if this is not an array. */
   items(): JsonText[] {
     if (this.kind !== 'array') return [];

@@ -229,3 +229,12 @@ test('a store in output that is an example counts as absent', () => {
     'input.output.put is empty or an example, and counts as not given',
   ]);
 });
+
+test.each([
+  ['objects', '{"a":', '}'],
+  ['lists', '[', ']'],
+])('100,000 %s within each other are nested too deeply', (_, open, close) => {
+  const deep = `${open.repeat(100_000)}1${close.repeat(100_000)}`;
+  const sent = JsonText.parse(`{"workflow":{"1":{"class_type":"A","inputs":{"x":${deep}}}}}`);
+  expect(() => parseInput(sent)).toThrow('input is nested too deeply');
+});

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
+import { shownLines } from '../../lib/shown-list.ts';
 import { formatOf, recognise } from '../../lib/workflow/recognise.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import { withoutEmptyOptions } from './empty-options.ts';
@@ -77,7 +78,9 @@ export interface JobInput {
  * @throws WorkerError `input.*` with the texts of the Python worker.
  */
 export function parseInput(sent: JsonText): JobInput {
-  const input = unwrapped(asObject(sent));
+  const object = asObject(sent);
+  refuseTooDeep(object, 'input');
+  const input = unwrapped(object);
   const notes: string[] = [];
   const sentOptions = input.value({ asBytes: FILE_FIELDS }) as Record<string, unknown>;
   const options = withoutEmptyOptions(sentOptions, (text) => notes.push(text));
@@ -102,6 +105,15 @@ export function parseInput(sent: JsonText): JobInput {
 
 /** Members of `images` and `files` that may be megabytes of base64. */
 const FILE_FIELDS = new Set(['image', 'data']);
+
+/** @throws WorkerError `input.invalid`. Python reads no deeper JSON, and walking through it would exhaust the stack. */
+export function refuseTooDeep(sent: JsonText, name: string): void {
+  if (!sent.isDeeperThan(MAX_DEPTH)) return;
+  const text = `${name} is nested too deeply: objects and lists may be ${MAX_DEPTH} levels deep`;
+  throw new WorkerError('input.invalid', text);
+}
+
+const MAX_DEPTH = 500;
 
 /** An input may be an object, or a string of JSON that holds one. */
 function asObject(sent: JsonText): JsonText {
@@ -158,7 +170,7 @@ function toInputError({ issues }: z.ZodError): WorkerError {
     );
   }
   const lines = issues.map((issue) => `input${describeIssue(issue)}`);
-  return new WorkerError('input.invalid', lines.join('\n'));
+  return new WorkerError('input.invalid', shownLines(lines).join('\n'));
 }
 
 const missingWorkflow = () =>

@@ -64,8 +64,10 @@ export async function* limited<T extends Uint8Array>(
 }
 
 /** The same answer of `fetch`, with a body that has a limit. Bodies that were compressed count as what they become. */
-export function limitedResponse(response: Response, limit: AnswerLimit): Response {
-  if (!response.body) return response;
+export function limitedResponse(
+  response: Pick<Response, 'body' | 'status' | 'statusText' | 'headers' | 'url'>,
+  limit: AnswerLimit,
+): Response {
   const meter = new AnswerMeter(limit);
   const counted = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
@@ -75,7 +77,8 @@ export function limitedResponse(response: Response, limit: AnswerLimit): Respons
     },
   });
   const { status, statusText, headers, url } = response;
-  const same = new Response(response.body.pipeThrough(counted), { status, statusText, headers });
+  const body = response.body?.pipeThrough(counted) ?? null;
+  const same = new Response(body, { status, statusText, headers });
   return Object.defineProperty(same, 'url', { value: url });
 }
 

@@ -1,3 +1,4 @@
+import { shownLines } from '../shown-list.ts';
 import { randomBytes } from 'node:crypto';
 import { isError, WorkerError } from '../errors.ts';
 import type { JsonText } from '../json.ts';
@@ -37,7 +38,9 @@ export function applyOverrides(workflow: JsonText, sent: JsonText, infos?: NodeI
     ...repeatedInputs(overrides),
   ];
   if (problems.length > 0) {
-    throw new WorkerError('workflow.input_unknown', problems.join('\n'), { details: problems });
+    throw new WorkerError('workflow.input_unknown', shownLines(problems).join('\n'), {
+      details: problems,
+    });
   }
   const randomized: Record<string, string> = {};
   const edits = overrides.map((override) => {

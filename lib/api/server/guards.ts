@@ -62,7 +62,9 @@ function isCrossSite(headers: FastifyRequest['headers']): boolean {
   return headers['sec-fetch-site'] === 'cross-site' && headers['sec-fetch-mode'] !== 'navigate';
 }
 
+/** Empty for a header that has more than a host and a port: a user, a path. */
 function hostnameOf(host: string): string {
+  if (!/^[\w.:[\]-]+$/.test(host)) return '';
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : '';
 }
 

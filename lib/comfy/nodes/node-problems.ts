@@ -1,6 +1,7 @@
 import { choicesOf, listChoices } from '../../choices.ts';
 import { withoutPaths } from '../../http/redact.ts';
 import type { JsonText } from '../../json.ts';
+import { MAX_LINES, shownLines } from '../../shown-list.ts';
 import { shown } from './node-failure.ts';
 
 export interface ProblemContext {
@@ -26,10 +27,12 @@ export async function nodeProblems(
     infos.set(classType, info);
     return info;
   };
-  const lines = (nodeErrors?.entries() ?? []).map(([nodeId, entry]) =>
-    problemsOfNode(nodeId, entry, { nodes, nodeInfo: nodeInfoOnce }),
-  );
-  return (await Promise.all(lines)).flat();
+  const wrong = nodeErrors?.entries() ?? [];
+  const lines = wrong
+    .slice(0, MAX_LINES)
+    .map(([nodeId, entry]) => problemsOfNode(nodeId, entry, { nodes, nodeInfo: nodeInfoOnce }));
+  const found = (await Promise.all(lines)).flat();
+  return shownLines(found, found.length + Math.max(0, wrong.length - MAX_LINES));
 }
 
 interface NodesContext extends Pick<ProblemContext, 'nodeInfo'> {
@@ -53,7 +56,10 @@ async function problemsOfNode(
   const title = node?.get('_meta')?.get('title')?.value();
   const hasTitle = typeof title === 'string' && title !== '' && title !== classType;
   const label = `${nodeId} (${classType}${hasTitle ? ` ${JSON.stringify(title)}` : ''})`;
-  const texts = errors.items().map((error) => problemText({ error, node, classType, ...context }));
+  const texts = errors
+    .items()
+    .slice(0, MAX_LINES)
+    .map((error) => problemText({ error, node, classType, ...context }));
   return (await Promise.all(texts)).map((text) => `Node ${label}: ${text}`);
 }
 
@@ -148,7 +154,7 @@ function notCheckable(problem: Problem): string {
     if (source === undefined || output?.kind !== 'number' || nodes.has(shown(source))) return [];
     return [`${name} is linked to node ${shown(source)}, which is not in the workflow`];
   });
-  if (missing.length > 0) return missing.join('; ');
+  if (missing.length > 0) return shownLines(missing).join('; ');
   if (node && inputs?.kind !== 'object') return 'has no inputs object';
   const message = extraInfo(problem, 'exception_message') ?? error.get('details');
   const type = shown(extraInfo(problem, 'exception_type'));
@@ -175,7 +181,9 @@ function noSuchOutput(problem: Problem): string {
 
 function cycle(problem: Problem): string {
   const nodes = (extraInfo(problem, 'cycle_nodes')?.items() ?? []).map(shown);
-  return nodes.length > 0 ? `is part of a cycle: ${nodes.join(' → ')}` : 'is part of a cycle';
+  return nodes.length > 0
+    ? `is part of a cycle: ${shownLines(nodes).join(' → ')}`
+    : 'is part of a cycle';
 }
 
 function extraInfo({ error }: Pick<Problem, 'error'>, key: string): JsonText | undefined {

@@ -226,7 +226,7 @@ test('for thousands of wrong nodes of one class, ComfyUI is asked about that cla
       },
     },
   );
-  expect(lines.split('\n')).toHaveLength(1 + 2 * ids.length);
+  expect(lines.split('\n')).toHaveLength(52); // 50 lines, and how many more
   expect(asked).toBe(1);
 });
 
@@ -256,4 +256,19 @@ test('missing model files are named in the text of older and in the text of newe
       'No checkpoint models appear to be available. Please check your model installation.',
     ].join('\n'),
   );
+});
+
+test('100,000 wrong nodes are 50 lines and a count', async () => {
+  const wrong = (at: number) => [
+    `${at}`,
+    { class_type: 'A', errors: [{ type: 'odd', message: 'x' }] },
+  ];
+  const node_errors = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => wrong(at)));
+  const lines = (await text(JSON.stringify({ node_errors }))).split('\n');
+  expect(lines).toHaveLength(52);
+  expect(lines.at(-1)).toBe('• ... and 99950 more');
+});
+
+test('an answer that is not understood is quoted from its beginning only', async () => {
+  expect((await text('x'.repeat(1_000_000))).length).toBeLessThan(10_000);
 });

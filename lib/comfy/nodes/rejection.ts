@@ -1,5 +1,6 @@
 import { choicesOf } from '../../choices.ts';
 import { JsonText } from '../../json.ts';
+import { shownLines } from '../../shown-list.ts';
 import { shown } from './node-failure.ts';
 import { nodeProblems, type ProblemContext } from './node-problems.ts';
 
@@ -10,23 +11,26 @@ import { nodeProblems, type ProblemContext } from './node-problems.ts';
 export async function rejectionText(body: string, context: ProblemContext): Promise<string> {
   const answer = JsonText.maybeParse(body);
   if (answer === undefined)
-    return `ComfyUI validation failed (could not parse error response): ${body}`;
+    return `ComfyUI validation failed (could not parse error response): ${shortened(body)}`;
   const nodeErrors = answer.get('node_errors');
   if (answer.kind !== 'object' || nodeErrors?.kind === 'array')
-    return `Unexpected error queuing workflow: ${body}`;
+    return `Unexpected error queuing workflow: ${shortened(body)}`;
   if (answer.get('type')?.value() === OUTPUTS_FAILED) {
     const message = shown(answer.get('message') ?? JsonText.of(VALIDATION_FAILED));
     return `${message}\n\n${USUAL_CAUSE}\n${await installedCheckpoints(context)}`;
   }
   const problems = await nodeProblems(nodeErrors, context);
   const headline = headlineOf(answer.get('error'));
-  if (problems.length === 0) return `${headline}. Raw response: ${body}`;
+  if (problems.length === 0) return `${headline}. Raw response: ${shortened(body)}`;
   const isCheckpointMissing = (nodeErrors?.entries() ?? []).some(
     ([, entry]) => /not.in.list/.test(entry.text) && entry.text.includes('ckpt_name'),
   );
   const ending = isCheckpointMissing ? `\n\n${await installedCheckpoints(context)}` : '';
   return `${headline}:\n${bullets(problems)}${missingFilesText(nodeErrors)}${ending}`;
 }
+
+const shortened = (body: string) => (body.length > MAX_BODY ? `${body.slice(0, MAX_BODY)}…` : body);
+const MAX_BODY = 8192;
 
 const bullets = (lines: readonly string[]) => lines.map((line) => `• ${line}`).join('\n');
 
@@ -47,7 +51,7 @@ function missingFilesText(nodeErrors: JsonText | undefined): string {
       });
   });
   if (files.length === 0) return '';
-  return `\n\n${FILES_NOT_AVAILABLE}\n${bullets(files)}\n\nAdd these files to the worker, or use files that it has.`;
+  return `\n\n${FILES_NOT_AVAILABLE}\n${bullets(shownLines(files))}\n\nAdd these files to the worker, or use files that it has.`;
 }
 
 function headlineOf(error: JsonText | undefined): string {
@@ -62,7 +66,7 @@ async function installedCheckpoints({ nodeInfo }: ProblemContext): Promise<strin
   const info = await nodeInfo('CheckpointLoaderSimple').catch(() => undefined);
   const names = choicesOf(info?.get('input')?.get('required')?.get('ckpt_name')) ?? [];
   return names.length > 0
-    ? `Available checkpoint models: ${names.join(', ')}`
+    ? `Available checkpoint models: ${shownLines(names).join(', ')}`
     : 'No checkpoint models appear to be available. Please check your model installation.';
 }
 

@@ -29,10 +29,11 @@ export async function findPrompt(
   doubtMs: number,
   { client, clock, signal }: Pick<Lookup, 'client' | 'clock' | 'signal'>,
 ): Promise<PromptLocation> {
-  const until = clock.now() + doubtMs;
+  let until: number | undefined; // the time that unanswered requests took says nothing about the prompt
   const backoff = new Backoff(RETRY_POLICIES.comfyLookup);
   for (;;) {
     const location = await findNow(promptId, client, signal);
+    until ??= clock.now() + doubtMs;
     if (location.state !== 'nowhere' || clock.now() >= until) return location;
     await clock.sleep(Math.min(backoff.next(), until - clock.now() + 1), signal);
   }
@@ -65,18 +66,20 @@ export async function readHistoryEntry(
   failure: string | undefined,
   { client, settings, clock, signal }: Lookup,
 ): Promise<JsonText> {
-  const until = clock.now() + settings.limits.historyMs;
+  /** Begins with the first answer: only an answer without the entry says that it is absent. */
+  let until: number | undefined;
   const backoff = new Backoff(RETRY_POLICIES.comfyHistory);
   let failedRequests = 0;
   for (;;) {
     try {
       const historyEntry = await client.history(promptId, signal);
       if (historyEntry) return historyEntry;
+      until ??= clock.now() + settings.limits.historyMs;
+      if (clock.now() >= until) break;
     } catch (error) {
       if (!isWorkerError(error) || ++failedRequests >= MAX_FAILED_REQUESTS)
         throw historyFailed(error);
     }
-    if (clock.now() >= until) break;
     await clock.sleep(backoff.next(), signal);
   }
   const text = `Prompt ID ${promptId} not found in history after execution.`;

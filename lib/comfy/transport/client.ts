@@ -118,12 +118,15 @@ export class ComfyClient implements AsyncDisposable {
   /** The description of a node class in `/object_info`; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const answer = await this.getInfo(`/object_info/${encodeURIComponent(classType)}`, signal);
+    if (answer.kind !== 'object') throw notAnObject('/object_info', answer);
     return answer.get(classType);
   }
 
   /** The names of all installed node classes. */
   async nodeClassNames(signal?: AbortSignal): Promise<string[]> {
-    return (await this.#getJson('/object_info', signal)).entries().map(([name]) => name);
+    const answer = await this.#getJson('/object_info', signal);
+    if (answer.kind !== 'object') throw notAnObject('/object_info', answer);
+    return answer.entries().map(([name]) => name);
   }
 
   /** JSON that is useful but not essential, given up after `limits.nodeInfoMs`. */
@@ -235,6 +238,11 @@ export class ComfyClient implements AsyncDisposable {
 function toHttp(body: string | Form | undefined) {
   if (typeof body === 'object') return encodeForm(body);
   return body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
+}
+
+function notAnObject(path: string, { text }: JsonText): WorkerError {
+  const begin = text.slice(0, 60);
+  return new WorkerError('comfy.protocol', `[GET] ${path} did not answer with an object: ${begin}`);
 }
 
 function viewPath({ filename, subfolder, type }: ComfyFile): string {
