@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
-
 /*
  * Megabytes of base64 in a JSON document. As text they would be copied and scanned again and again: by the UTF-8 decoder,
  * the JSON parser, the search for the end of a value. So they stay the bytes that arrived, and the text has a mark instead.
+ *
+ * The page loads this file with `json.ts`, so nothing here may need Node before bytes are read.
  */
 
 /** The content of a long string: printable ASCII without escapes. */
@@ -33,7 +33,7 @@ export function toDocument(sent: string | Buffer): Document {
   if (typeof sent === 'string') return { source: sent, mark: '', longStrings: [] };
   const bytes = sent.indexOf(BYTE_ORDER_MARK) === 0 ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
   if (bytes.length < LONG_STRING) return toDocument(bytes.toString());
-  const mark = randomUUID();
+  const mark = crypto.randomUUID();
   const pieces: string[] = [];
   const longStrings: LongString[] = [];
   let copied = 0;
@@ -114,4 +114,4 @@ const SPACE = 0x20;
 const QUOTE = 0x22;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+const BYTE_ORDER_MARK = new Uint8Array([0xef, 0xbb, 0xbf]);
