@@ -141,6 +141,17 @@ test.each([
     },
     'file "x.safetensors" is not installed; available: none',
   ],
+  [
+    { type: 'missing_node_type', extra_info: { class_type: 'Nope', similar: [] } },
+    'this class of nodes is not installed',
+  ],
+  [
+    {
+      type: 'missing_node_type',
+      extra_info: { class_type: 'Nope', similar: ['Note'], simulated: true },
+    },
+    'this class of nodes is not in the simulation, which has neither node packs nor partner nodes; a real ComfyUI may have it; did you mean Note?',
+  ],
 ])('problem %j gets its own text', async (error, expected) => {
   expect(await bullet(error)).toBe(expected);
 });

@@ -238,3 +238,10 @@ test('all example workflows pass', () => {
     expect([name, known ? missing : []]).toEqual([name, []]);
   }
 });
+
+test('a class that a simulation lacks is marked, because a real ComfyUI may have it', () => {
+  const workflow = { 1: image(), 2: { class_type: 'Nope', inputs: { image: ['1', 0] } } };
+  const mark = (simulated: boolean) =>
+    look(workflow, recordedInfos, { simulated }).nodeErrors.text.includes('"simulated":true');
+  expect([mark(false), mark(true)]).toEqual([false, true]);
+});
