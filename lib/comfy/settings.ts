@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import type { SupervisorSettings } from './local/supervisor/supervisor.ts';
+import type { LogLevel } from '../log.ts';
 
 /** Settings of a local ComfyUI. All times are milliseconds. */
 export interface ComfySettings {
@@ -55,6 +55,20 @@ export function comfySettings(config: Config): ComfySettings {
     trace: config.WEBSOCKET_TRACE,
     limits: LIMITS,
   };
+}
+
+/** How ComfyUI is started and watched. All times are milliseconds. */
+export interface SupervisorSettings {
+  /** Program and arguments. */
+  readonly command: readonly string[];
+  /** Level at which ComfyUI's output appears in the log. */
+  readonly logLevel: LogLevel;
+  readonly unresponsiveMs: number;
+  /** Restarts within `restartWindowMs` before it rests until the window has passed. */
+  readonly maxRestarts: number;
+  readonly restartWindowMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly endGraceMs: number;
 }
 
 /** Undefined without `COMFY_COMMAND`. */

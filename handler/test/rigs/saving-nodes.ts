@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InputSpec, NodeDefinition } from '../../../lib/simulator/comfy/nodes/node.ts';
+import type { NodeDefinition } from '../../../lib/simulator/comfy/nodes/node.ts';
+import type { InputSpec } from '../../../lib/simulator/comfy/nodes/node-info.ts';
 import { findOutputPlace } from '../../../lib/simulator/comfy/nodes/output-files.ts';
 
 /**

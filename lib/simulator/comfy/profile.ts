@@ -1,4 +1,4 @@
-import type { NodeInfo } from './nodes/node.ts';
+import type { NodeInfo } from './nodes/node-info.ts';
 
 /** ComfyUI versions the simulator can speak like. */
 export type ComfyVersion = '0.8.0' | '0.33.0';

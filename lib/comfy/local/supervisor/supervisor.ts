@@ -1,9 +1,9 @@
 import type { Clock } from '../../../clock.ts';
 import { describeError, WorkerError } from '../../../errors.ts';
 import { Backoff, RETRY_POLICIES } from '../../../http/retry.ts';
-import type { Logger, LogLevel } from '../../../log.ts';
+import type { Logger } from '../../../log.ts';
 import { pause } from '../../../waiting.ts';
-import type { ComfySettings } from '../../settings.ts';
+import type { ComfySettings, SupervisorSettings } from '../../settings.ts';
 import { ComfyClient } from '../../transport/client.ts';
 import { ComfyHealth } from '../health.ts';
 import {
@@ -15,20 +15,6 @@ import {
 import { ProcessGroup } from './process-group.ts';
 import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
 import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
-
-/** How ComfyUI is started and watched. All times are milliseconds. */
-export interface SupervisorSettings {
-  /** Program and arguments. */
-  readonly command: readonly string[];
-  /** Level at which ComfyUI's output appears in the log. */
-  readonly logLevel: LogLevel;
-  readonly unresponsiveMs: number;
-  /** Restarts within `restartWindowMs` before it rests until the window has passed. */
-  readonly maxRestarts: number;
-  readonly restartWindowMs: number;
-  /** Between SIGTERM and SIGKILL. */
-  readonly endGraceMs: number;
-}
 
 interface SupervisorOptions {
   readonly settings: SupervisorSettings;

@@ -12,7 +12,7 @@ import { ComfySupervisor } from './supervisor.ts';
 
 /** Shared by tests with a ComfyUI in a process of its own, which can be killed and stopped. */
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -48,7 +48,7 @@ export async function startComfyPlace() {
   };
 }
 
-export interface SupervisorLine {
+interface SupervisorLine {
   readonly level: string;
   readonly message: string;
   readonly [field: string]: unknown;

@@ -3,14 +3,8 @@
  * schema, and `/object_info` differs between them; so there are two builders.
  */
 
-import type {
-  InputSpec,
-  NodeContext,
-  NodeDefinition,
-  NodeHost,
-  NodeInfo,
-  NodeResult,
-} from './node.ts';
+import type { NodeContext, NodeDefinition, NodeHost, NodeResult } from './node.ts';
+import type { InputSpec, NodeInfo } from './node-info.ts';
 import type { Input, Values } from './inputs.ts';
 
 type Inputs = Readonly<Record<string, Input<unknown>>>;

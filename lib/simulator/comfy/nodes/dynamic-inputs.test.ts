@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { declaredInputs, nestInputs } from './dynamic-inputs.ts';
-import type { InputSpec, NodeInfo } from './node.ts';
+import type { InputSpec, NodeInfo } from './node-info.ts';
 
 const classWith = (required: Record<string, InputSpec>) =>
   ({ input: { required } }) as unknown as NodeInfo;

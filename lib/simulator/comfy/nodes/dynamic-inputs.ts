@@ -4,7 +4,7 @@
  * `loras.0.strength`); nodes receive them as nested objects.
  */
 
-import type { InputSpec, NodeInfo } from './node.ts';
+import type { InputSpec, NodeInfo } from './node-info.ts';
 
 export interface DeclaredInput {
   readonly name: string;

@@ -1,4 +1,5 @@
-import { ValueList, type DescribedNode, type NodeInfo, type NodeResult } from '../nodes/node.ts';
+import { ValueList, type DescribedNode, type NodeResult } from '../nodes/node.ts';
+import type { NodeInfo } from '../nodes/node-info.ts';
 
 type Inputs = Readonly<Record<string, unknown>>;
 

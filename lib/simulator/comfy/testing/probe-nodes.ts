@@ -2,13 +2,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import {
-  ProcessCrash,
-  type ImageBatch,
-  type InputSpec,
-  type NodeDefinition,
-  type NodeInfo,
-} from '../nodes/node.ts';
+import { ProcessCrash, type ImageBatch, type NodeDefinition } from '../nodes/node.ts';
+import type { InputSpec, NodeInfo } from '../nodes/node-info.ts';
 import { findOutputPlace } from '../nodes/output-files.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { NodeInfo } from '../nodes/node.ts';
+import type { NodeInfo } from '../nodes/node-info.ts';
 import { PyFloat, type PyDict, type PyValue } from '../python/python-json.ts';
 
 /** The workflow of a prompt: nodes by id, in document order. Each node is a dict with `class_type` and `inputs`. */

@@ -1,4 +1,5 @@
-import type { Catalogue, DescribedNode, InputCheck, NodeInfo } from '../nodes/node.ts';
+import type { Catalogue, DescribedNode, InputCheck } from '../nodes/node.ts';
+import type { NodeInfo } from '../nodes/node-info.ts';
 import { TRACEBACK } from '../python/exceptions.ts';
 import { declaredInputs, type DeclaredInput } from '../nodes/dynamic-inputs.ts';
 import { classOf, maybeLink, type Graph } from './graph.ts';

@@ -11,7 +11,8 @@ import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import mime from 'mime';
 import { PyFloat, readJson, type PyValue } from '../../python/python-json.ts';
-import type { InputSpec, NodeHost, NodeInfo } from '../node.ts';
+import type { NodeHost } from '../node.ts';
+import type { InputSpec, NodeInfo } from '../node-info.ts';
 import { listInputFiles, listInputMedia } from '../input-files.ts';
 
 /** The recorded classes, in the order of `/object_info`. The file is read at the first call. */

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { MODELS, run, startWithFiles, type Graph } from '../../testing/run-graph.ts';
-import type { InputSpec, NodeInfo } from '../node.ts';
+import type { InputSpec, NodeInfo } from '../node-info.ts';
 import { describeRecorded, recordedNames } from './descriptions.ts';
 
 const LOAD_3D = { image: 'in.png', mask: 'in.png', normal: 'in.png', recording: '' };

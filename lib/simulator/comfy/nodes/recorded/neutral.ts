@@ -8,7 +8,8 @@ import { drawCaption } from '../drawing/caption.ts';
 import { plainImage, repeated } from '../images/pixels.ts';
 import { decodeLatent } from '../models/latents.ts';
 import { cube } from '../media/meshes.ts';
-import type { ImageBatch, NodeInfo } from '../node.ts';
+import type { ImageBatch } from '../node.ts';
+import type { NodeInfo } from '../node-info.ts';
 import type { Size } from '../images/scaling.ts';
 import type { Audio, Latent, MaskBatch } from '../values.ts';
 

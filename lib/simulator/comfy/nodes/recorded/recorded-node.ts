@@ -10,14 +10,8 @@ import { TEXT_BEHAVIOURS } from '../behaviours/texts.ts';
 import { VALUE_BEHAVIOURS } from '../behaviours/values.ts';
 import { Given, type Behaviours } from '../behaviours/given.ts';
 import { PyFloat } from '../../python/python-json.ts';
-import type {
-  InputCheck,
-  InputSpec,
-  NodeContext,
-  NodeDefinition,
-  NodeInfo,
-  NodeResult,
-} from '../node.ts';
+import type { InputCheck, NodeContext, NodeDefinition, NodeResult } from '../node.ts';
+import type { InputSpec, NodeInfo } from '../node-info.ts';
 import { checkInputFile } from '../input-files.ts';
 import { describeRecorded, describeWithoutFiles } from './descriptions.ts';
 import { neutralOutput, type TypedInput } from './neutral.ts';
