@@ -135,6 +135,9 @@ test('a rejection for an unknown checkpoint lists the installed ones', async () 
   await expect(comfy.runPrompt(request, options)).rejects.toThrow(
     'Workflow validation failed:\n' +
       '• Node 4 (CheckpointLoaderSimple): ckpt_name "c.safetensors" is not installed; available: a.safetensors, b.safetensors\n\n' +
+      'Workflow validation failed — the following referenced files are not available on this worker:\n' +
+      '• c.safetensors (ckpt_name of node 4, CheckpointLoaderSimple)\n\n' +
+      'Add these files to the worker, or use files that it has.\n\n' +
       'Available checkpoint models: a.safetensors, b.safetensors',
   );
 });
