@@ -102,8 +102,11 @@ export const LIMITS = {
   cancelMs: 5000,
   /** One request for information that is useful but not essential, such as `/object_info` of one class. */
   nodeInfoMs: 10_000,
-  /** All `/object_info` requests of a job together, before it goes on without them. */
-  catalogueMs: 3000,
+  /**
+   * All `/object_info` requests of a job together, before it goes on without them. A ComfyUI that runs another prompt can
+   * need seconds for an answer, and a job that goes on without saves outside its job folder.
+   */
+  catalogueMs: 10_000,
   /** A prompt counts as lost when it was in neither queue nor history for this long, because a history can be late. */
   doubtMs: 3000,
   /** The same for a prompt whose post was not answered, before it is posted again. */

@@ -73,8 +73,21 @@ test('describing nodes gives up after the time limit', async () => {
   await using comfy = openComfy(scripted.url, { clock });
   const described = comfy.describeNodes(['A'], { signal: never });
   while (clock.sleepers === 0) await Promise.resolve();
-  clock.advance(3000);
+  clock.advance(10_000);
   expect(await described).toBeUndefined();
+});
+
+test('a ComfyUI that needs five seconds for the answer, because it runs another prompt, is waited for', async () => {
+  await using scripted = await ScriptedComfy.start();
+  const answer = Promise.withResolvers<{ body: string }>();
+  scripted.script('GET /object_info', () => answer.promise);
+  const clock = new ManualClock();
+  await using comfy = openComfy(scripted.url, { clock });
+  const described = comfy.describeNodes(['A'], { signal: never });
+  while (scripted.count('GET /object_info') === 0) await new Promise(setImmediate);
+  clock.advance(5000);
+  answer.resolve({ body: '{"A":{"name":"A"}}' });
+  expect(namesOf(await described)).toEqual(['A']);
 });
 
 test('a failed request gives no descriptions, and an abort is thrown', async () => {
