@@ -122,7 +122,7 @@ export class HuggingFaceRepo implements Destination {
     headers.set('user-agent', USER_AGENT);
     const sent = { ...init, headers, dispatcher: this.#agent, ...duplex };
     const response = await undiciFetch(url, sent);
-    return limitedResponse(response as unknown as AnyResponse, SHORT_ANSWER);
+    return limitedResponse(response, SHORT_ANSWER);
   };
 
   #pathOf({ jobId, uniqueName }: StoredFile): string {
@@ -148,9 +148,6 @@ export class HuggingFaceRepo implements Destination {
     return connectionFailure(error, { host, purpose: 'upload' }).reason;
   }
 }
-
-/** The types of undici and Node differ in details that do not matter here. */
-type AnyResponse = Parameters<typeof limitedResponse>[0];
 
 /** Time the hub may take to answer. */
 const SILENCE_MS = 60_000;

@@ -73,6 +73,7 @@ async function readModule(path: string): Promise<Buffer> {
  */
 const SHARED_MODULES: Readonly<Record<string, string>> = {
   'shared/json.js': 'json',
+  'shared/json-scan.js': 'json-scan',
   'shared/long-strings.js': 'long-strings',
   'shared/workflow/recognise.js': 'workflow/recognise',
 };

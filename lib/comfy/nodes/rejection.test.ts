@@ -274,7 +274,9 @@ test('100,000 wrong nodes are 50 lines and a count', async () => {
     `${at}`,
     { class_type: 'A', errors: [{ type: 'odd', message: 'x' }] },
   ];
-  const node_errors = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => wrong(at)));
+  const node_errors: unknown = Object.fromEntries(
+    Array.from({ length: 100_000 }, (_, at) => wrong(at)),
+  );
   const lines = (await text(JSON.stringify({ node_errors }))).split('\n');
   expect(lines).toHaveLength(52);
   expect(lines.at(-1)).toBe('• ... and 99950 more');

@@ -118,15 +118,15 @@ export class ComfyClient implements AsyncDisposable {
   /** The description of a node class in `/object_info`; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const answer = await this.getInfo(`/object_info/${encodeURIComponent(classType)}`, signal);
-    if (answer.kind !== 'object') throw notAnObject('/object_info', answer);
-    return answer.get(classType);
+    return asInfo(answer).get(classType);
   }
 
   /** The names of all installed node classes. */
   async nodeClassNames(signal?: AbortSignal): Promise<string[]> {
     const answer = await this.#getJson('/object_info', signal);
-    if (answer.kind !== 'object') throw notAnObject('/object_info', answer);
-    return answer.entries().map(([name]) => name);
+    return asInfo(answer)
+      .entries()
+      .map(([name]) => name);
   }
 
   /** JSON that is useful but not essential, given up after `limits.nodeInfoMs`. */
@@ -240,9 +240,10 @@ function toHttp(body: string | Form | undefined) {
   return body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
 }
 
-function notAnObject(path: string, { text }: JsonText): WorkerError {
-  const begin = text.slice(0, 60);
-  return new WorkerError('comfy.protocol', `[GET] ${path} did not answer with an object: ${begin}`);
+function asInfo(answer: JsonText): JsonText {
+  if (answer.kind === 'object') return answer;
+  const text = `[GET] /object_info did not answer with an object: ${answer.text.slice(0, 60)}`;
+  throw new WorkerError('comfy.protocol', text);
 }
 
 function viewPath({ filename, subfolder, type }: ComfyFile): string {
@@ -263,9 +264,6 @@ async function toAnswer(
   };
 }
 
-/** A file is on disk while it arrives. */
-const FILE_ANSWER: AnswerLimit = { maxBytes: 64 * 1024 ** 3 };
-
 /** Small bodies go to memory, others to a new file, which is removed when the transfer fails. */
 async function receiveBody(
   { headers, body }: Dispatcher.ResponseData,
@@ -277,7 +275,7 @@ async function receiveBody(
     throw error;
   });
   try {
-    const content = limited(body as AsyncIterable<Buffer>, FILE_ANSWER);
+    const content = limited(body as AsyncIterable<Buffer>, { maxBytes: MAX_FILE_BYTES });
     await pipeline(content, createWriteStream(path, { flags: 'wx' }), { signal });
     return await openAsBlob(path);
   } catch (error) {
@@ -303,3 +301,5 @@ export function readJson(answer: Answer): JsonText {
     );
   }
 }
+
+const MAX_FILE_BYTES = 64 * 1024 ** 3;
