@@ -15,7 +15,6 @@ import type { Behaviour, Behaviours, Given } from './given.ts';
 
 export const MEDIA_BEHAVIOURS: Behaviours = {
   SaveImageAdvanced: saveImages,
-  SaveImageWebsocket: sendImages,
   SaveVideo: saveVideo,
   GetVideoComponents: (given) => {
     const video = given.video('video');
@@ -75,16 +74,6 @@ async function saveImages(given: Given, context: NodeContext): Promise<NodeResul
     return { filename, subfolder: place.subfolder, type: 'output' };
   });
   return { ui: { images: await Promise.all(items) }, outputs: [images] };
-}
-
-/** Each image goes out as a binary message, as a PNG in full size. */
-async function sendImages(given: Given, context: NodeContext): Promise<NodeResult> {
-  const images = given.image('images');
-  for (const [at, frame] of images.frames.entries()) {
-    const png = await openFrame(images, frame).png().toBuffer();
-    await context.progress(at, images.frames.length, png);
-  }
-  return { ui: {} };
 }
 
 const EXTENSIONS: Readonly<Record<string, string>> = {
