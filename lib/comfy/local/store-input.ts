@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { WorkerError } from '../../errors.ts';
 import type { InputToStore, StoredInput } from '../backend.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import { byteLength } from '../transport/form.ts';
+import { byteLength } from '../transport/bodies.ts';
 import type { SharedFolder } from './shared-folder.ts';
 
 /**

@@ -1,18 +1,14 @@
-import { createWriteStream, openAsBlob } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { STATUS_CODES } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
-import { limited, type AnswerLimit } from '../../http/answer-limit.ts';
 import { under } from '../../http/base-url.ts';
 import { readBytes } from '../../http/bodies.ts';
 import { JsonText } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
-import { encodeForm, type Form } from './form.ts';
+import { encodeForm, receiveBody, type Form } from './bodies.ts';
 import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
 
 /** A response whose body was read to its end, whatever its status. */
@@ -264,26 +260,6 @@ async function toAnswer(
   };
 }
 
-/** Small bodies go to memory, others to a new file, which is removed when the transfer fails. */
-async function receiveBody(
-  { headers, body }: Dispatcher.ResponseData,
-  { newPath, memoryBytes, signal }: FetchFileOptions,
-): Promise<Blob> {
-  if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
-  const path = await newPath().catch((error: unknown) => {
-    body.on('error', () => undefined).destroy(); // an unread body would keep its connection
-    throw error;
-  });
-  try {
-    const content = limited(body as AsyncIterable<Buffer>, { maxBytes: MAX_FILE_BYTES });
-    await pipeline(content, createWriteStream(path, { flags: 'wx' }), { signal });
-    return await openAsBlob(path);
-  } catch (error) {
-    await rm(path, { force: true });
-    throw error;
-  }
-}
-
 /**
  * @throws WorkerError `comfy.request_failed` for a status of 400 or more, `comfy.protocol` for a body that is not JSON,
  * with its beginning.
@@ -301,5 +277,3 @@ export function readJson(answer: Answer): JsonText {
     );
   }
 }
-
-const MAX_FILE_BYTES = 64 * 1024 ** 3;

@@ -1,3 +1,9 @@
+import { createWriteStream, openAsBlob } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { Dispatcher } from 'undici';
+import { limited } from '../../http/answer-limit.ts';
+import type { FetchFileOptions } from '../backend.ts';
 import { randomUUID } from 'node:crypto';
 import { toRequestBody } from '../../http/bodies.ts';
 import type { FileContent } from '../backend.ts';
@@ -49,3 +55,26 @@ async function* chunksOf(head: Buffer, content: FileContent, tail: Buffer) {
 function escaped(name: string): string {
   return name.replaceAll('\n', '%0A').replaceAll('\r', '%0D').replaceAll('"', '%22');
 }
+
+/** Small bodies go to memory, others to a new file, which is removed when the transfer fails. */
+export async function receiveBody(
+  { headers, body }: Dispatcher.ResponseData,
+  { newPath, memoryBytes, signal }: FetchFileOptions,
+): Promise<Blob> {
+  if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
+  const path = await newPath().catch((error: unknown) => {
+    body.on('error', () => undefined).destroy(); // an unread body would keep its connection
+    throw error;
+  });
+  try {
+    const content = limited(body as AsyncIterable<Buffer>, { maxBytes: MAX_FILE_BYTES });
+    await pipeline(content, createWriteStream(path, { flags: 'wx' }), { signal });
+    return await openAsBlob(path);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** A file is on disk while it arrives. */
+const MAX_FILE_BYTES = 64 * 1024 ** 3;
