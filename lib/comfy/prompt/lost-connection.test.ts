@@ -133,7 +133,8 @@ test('when every reconnect is refused, the prompt is cancelled and fails with th
     message:
       'WebSocket communication error: Connection closed and failed to reconnect. Last error: Handshake status 404 Not Found',
   });
-  expect(scripted.count('GET /')).toBe(2);
+  // One for each attempt, and one to find out whether ComfyUI is down.
+  expect(scripted.count('GET /')).toBe(3);
   expect(scripted.running).toEqual([]);
 });
 
