@@ -22,7 +22,7 @@ export interface JobScopeOptions {
   readonly timeoutMs: number;
 }
 
-/** What the steps after the prompt see of a job's scope. Their signal is the one of {@link JobScope.startDelivery}. */
+/** The part of a job's scope that steps after the prompt use. Its signal is that of {@link JobScope.startDelivery}. */
 export type DeliveryScope = Pick<
   JobScope,
   'jobId' | 'log' | 'signal' | 'problems' | 'newScratchPath'
@@ -36,7 +36,7 @@ export class JobScope implements AsyncDisposable {
   readonly signal: AbortSignal;
   /** Problems that do not fail the job, in the order they happened. Each step adds its own. */
   readonly problems: string[] = [];
-  /** What the caller may want to know of how the job was read. Listed in the result if the caller asks for details. */
+  /** Remarks on how the job was read. Listed in the result if the caller asks for details. */
   readonly notes: string[] = [];
   readonly #timings: Partial<Record<Phase, number>> = {};
   readonly #stopped: AbortSignal;

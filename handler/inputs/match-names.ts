@@ -226,7 +226,7 @@ function replacement(match: Match | undefined, text: string): string | undefined
   return path === match.path && type === 'input' ? undefined : match.path;
 }
 
-/** What was sent, and what the caller may have meant. */
+/** The sent text, and names that the caller may have meant. */
 function describeKnown(
   text: string,
   { sent, similar }: { readonly sent: readonly SentFile[]; readonly similar: readonly string[] },

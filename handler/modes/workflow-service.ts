@@ -11,7 +11,7 @@ interface ServiceOptions {
   readonly workflowsDir: string | undefined;
 }
 
-/** What the local API tells about workflows, and converts for the page. */
+/** Lists workflows for the local API, and converts files for the page. */
 export function workflowService({ comfy, workflowsDir }: ServiceOptions): WorkflowService {
   return {
     list: async () =>

@@ -68,7 +68,7 @@ export interface JobInput {
   readonly s3Config?: z.infer<typeof s3Store.schema>;
   readonly apiKey?: JsonText;
   readonly extraPnginfo?: JsonText;
-  /** What was ignored, for the caller to know. */
+  /** Options that were ignored, one text each, for the caller. */
   readonly notes: readonly string[];
 }
 

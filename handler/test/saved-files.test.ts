@@ -6,7 +6,7 @@ import { readEmbedded } from '../../lib/workflow/embedded/embedded.ts';
 import { SAVING_NODES } from './rigs/saving-nodes.ts';
 import { pictures, startRig, type RigOptions } from './rigs/test-rig.ts';
 
-/** What saving nodes write while a job has a folder of its own: where it goes, and what stays. */
+/** How saving nodes are redirected into the job folder, and which nodes are left alone. */
 
 const startCleaning = (comfy: RigOptions['comfy'] = {}) =>
   startRig({ comfy, environment: { CLEANUP: 'auto' } });

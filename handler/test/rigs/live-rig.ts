@@ -15,7 +15,7 @@ import { startWorkerRig, type WorkerRig } from './test-rig.ts';
 export interface LiveComfy {
   readonly url: string;
   readonly version: string;
-  /** What `/object_info` says of the classes. */
+  /** Descriptions of the classes from `/object_info`. */
   readonly objectInfo: Readonly<Record<string, ClassInfo>>;
   /** The checkpoint that sampler tests use. */
   readonly checkpoint: string | undefined;

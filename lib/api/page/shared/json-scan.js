@@ -1,2 +1,2 @@
-/** What `json.js` imports. Served to browsers like it. */
+/** Imported by `json.js`, and served to browsers like it. */
 export { endOfString, endOfValue } from '../../../json-scan.ts';
