@@ -15,11 +15,29 @@ export class Base64 {
   }
 }
 
-/** Serialized JSON in pieces, ready to be sent more than once. */
+/** Serialized JSON, ready to be sent more than once. */
 export interface JsonBody {
-  readonly chunks: readonly Buffer[];
   readonly bytes: number;
+  /** All of it. Base64 is encoded by the first use, and kept. */
+  readonly chunks: readonly Buffer[];
+  /** The same bytes in small pieces; base64 is encoded while they are read, and not kept. */
+  readonly pieces?: () => Iterable<Buffer>;
 }
+
+/** A body whose pieces are made when they are needed. */
+export function lazyBody(bytes: number, pieces: () => Iterable<Buffer>): JsonBody {
+  let chunks: readonly Buffer[] | undefined;
+  return {
+    bytes,
+    pieces,
+    get chunks() {
+      return (chunks ??= [Buffer.concat([...pieces()], bytes)]);
+    },
+  };
+}
+
+/** The pieces of a body, as many as it has. */
+export const piecesOf = (body: JsonBody): Iterable<Buffer> => body.pieces?.() ?? body.chunks;
 
 /** The whole body as one string. */
 export function toText({ chunks }: JsonBody): string {
@@ -59,27 +77,31 @@ export function measureJson(value: unknown): MeasuredJson {
   const texts = text.split(`"${mark}"`).map((part) => Buffer.from(part));
   const textBytes = texts.reduce((sum, part) => sum + part.length, 0);
   const bytes = leaves.reduce((sum, leaf) => sum + leaf.encodedLength + 2, textBytes);
-  const encode = () => {
-    const chunks = texts.flatMap((part, index) => {
+  function* pieces() {
+    for (const [index, part] of texts.entries()) {
+      yield part;
       const leaf = leaves[index];
-      return leaf ? [part, quotedBase64(leaf)] : [part];
-    });
-    return { bytes, chunks };
-  };
-  return { bytes, encode };
+      if (leaf) yield* quotedBase64(leaf);
+    }
+  }
+  return { bytes, encode: () => lazyBody(bytes, pieces) };
 }
 
-/** Encodes piece by piece into one buffer, so that no string as long as the file is made. */
-function quotedBase64(leaf: Base64): Buffer {
-  const out = Buffer.allocUnsafe(leaf.encodedLength + 2);
-  const source = Buffer.from(leaf.bytes.buffer, leaf.bytes.byteOffset, leaf.bytes.byteLength);
-  let at = out.write('"', 'latin1');
-  for (let from = 0; from < source.length; from += PIECE_BYTES) {
-    at += out.write(source.toString('base64', from, from + PIECE_BYTES), at, 'latin1');
+/** Encoded piece by piece, so that no string as long as the file is made. */
+function* quotedBase64({ bytes }: Base64): Generator<Buffer> {
+  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  yield QUOTE;
+  for (let from = 0; from < source.length; from += 2 * PIECE_BYTES) {
+    const rest = Math.min(source.length - from, 2 * PIECE_BYTES);
+    const piece = Buffer.allocUnsafeSlow(4 * Math.ceil(rest / 3));
+    const half = piece.write(source.toString('base64', from, from + PIECE_BYTES), 'latin1');
+    piece.write(source.toString('base64', from + PIECE_BYTES, from + rest), half, 'latin1');
+    yield piece;
   }
-  out.write('"', at, 'latin1');
-  return out;
+  yield QUOTE;
 }
+
+const QUOTE = Buffer.from('"');
 
 /**
  * A multiple of three, so that only the last piece has padding. Strings above 128 KB get memory pages of their own from

@@ -3,10 +3,10 @@
  * large input files this was a third of a job's CPU time. Spare buffers are held weakly: an idle worker may lose them.
  */
 export class SpareBuffers {
-  #spare: WeakRef<ArrayBufferLike>[] = [];
+  #spare: WeakRef<ArrayBuffer>[] = [];
 
   /** A buffer of this length with any content. */
-  take(bytes: number): Buffer {
+  take(bytes: number): Buffer<ArrayBuffer> {
     if (bytes < LARGE_BYTES) return Buffer.allocUnsafe(bytes);
     for (const reference of this.#spare) {
       const spare = reference.deref();
@@ -20,7 +20,7 @@ export class SpareBuffers {
   }
 
   /** To be called once, by the owner of a taken buffer, when nothing reads or writes it any more. */
-  giveBack({ buffer }: Buffer): void {
+  giveBack({ buffer }: Buffer<ArrayBuffer>): void {
     if (buffer.byteLength < LARGE_BYTES) return; // it may share its memory with others
     this.#spare = [...this.#spare.filter((other) => other.deref()), new WeakRef(buffer)];
     if (this.#spare.length > MOST_SPARE) this.#spare.shift();

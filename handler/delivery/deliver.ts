@@ -1,4 +1,5 @@
 import { WorkerError } from '../../lib/errors.ts';
+import { toBlob } from '../../lib/file-content.ts';
 import { Base64, measureJson } from '../../lib/json-body.ts';
 import { safeName } from '../../lib/storage/key.ts';
 import type { Destination, StoredFile } from '../../lib/storage/storage.ts';
@@ -27,7 +28,7 @@ export async function deliver(
   }
   if (destinations.length === 0) throw budget.tooLarge(artifacts, NO_STORE);
 
-  const outcomes = toOutcomes(artifacts, jobId);
+  const outcomes = await toOutcomes(artifacts, jobId);
   for (const destination of destinations) {
     const pending = outcomes.filter(({ delivered }) => !delivered);
     if (pending.length > 0) await storeAll(pending, destination, { signal, budget });
@@ -46,16 +47,18 @@ interface Outcome {
 }
 
 /** Two files of a job may have the same name; the second gets its position in front. */
-function toOutcomes(artifacts: readonly Artifact[], jobId: string): Outcome[] {
+async function toOutcomes(artifacts: readonly Artifact[], jobId: string): Promise<Outcome[]> {
   const names = new Set<string>();
-  return artifacts.map((artifact, index) => {
-    const { nodeId, filename, content, mediaType } = artifact;
+  const outcomes = artifacts.map(async (artifact, index) => {
+    const { nodeId, filename, mediaType } = artifact;
     const name = safeName(filename);
     const uniqueName = names.has(name) ? `${index}-${name}` : name;
     names.add(name).add(uniqueName);
+    const content = await toBlob(artifact.content);
     const file = { jobId, nodeId, filename, uniqueName, index, content, mediaType };
     return { artifact, file, problems: [] };
   });
+  return await Promise.all(outcomes);
 }
 
 /** Stores files. Those that the store refuses go into the result while they fit. */
@@ -130,7 +133,7 @@ function base64Bytes(artifacts: readonly Artifact[]): number {
 }
 
 async function toInline(artifact: Artifact): Promise<DeliveredFile> {
-  const bytes = new Uint8Array(await artifact.content.arrayBuffer());
+  const bytes = await artifact.content.bytes();
   return { artifact, type: 'base64', data: new Base64(bytes) };
 }
 

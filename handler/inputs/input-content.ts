@@ -15,7 +15,7 @@ export interface InputContent {
   /** The name the server gave the file. */
   readonly filename?: string;
   /** A path, or the bytes themselves. */
-  readonly pathOrBytes: string | Buffer;
+  readonly pathOrBytes: string | Buffer<ArrayBuffer>;
 }
 
 /**
@@ -45,7 +45,7 @@ export function decodeContent(
  * alphabet. Anything else is an error that names the position: skipping a stray character would give a broken file.
  * @throws RangeError with a text for people.
  */
-export function decodeBase64(sent: string | LongString, spare = new SpareBuffers()): Buffer {
+export function decodeBase64(sent: string | LongString, spare = new SpareBuffers()): Buffer<ArrayBuffer> {
   if (typeof sent !== 'string')
     return maybeDecode(sent.bytes, spare) ?? decodeBase64(sent.toString());
   const start = sent.indexOf(',') + 1; // like the Python worker: everything before the first comma is dropped
@@ -68,7 +68,7 @@ export function decodeBase64(sent: string | LongString, spare = new SpareBuffers
  * be one more copy of it.
  * @returns undefined for anything else; {@link decodeBase64} then knows what it is.
  */
-function maybeDecode(sent: Buffer, spare: SpareBuffers): Buffer | undefined {
+function maybeDecode(sent: Buffer, spare: SpareBuffers): Buffer<ArrayBuffer> | undefined {
   const start = sent.indexOf(',') + 1;
   let end = sent.length;
   while (end > start && sent.length - end < 2 && sent[end - 1] === PADDING) end--;

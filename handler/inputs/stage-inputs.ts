@@ -4,6 +4,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import type { ComfyBackend } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.ts';
+import { MemoryFile } from '../../lib/file-content.ts';
 import type { JsonText } from '../../lib/json.ts';
 import type { SpareBuffers } from '../../lib/spare-buffers.ts';
 import type { JobScope } from '../job-scope.ts';
@@ -213,7 +214,8 @@ async function uploadInput(
   const { comfy, signal, storedPaths } = options;
   try {
     const { pathOrBytes, mediaType } = content;
-    const bytes = typeof pathOrBytes === 'string' ? await openAsBlob(pathOrBytes) : pathOrBytes;
+    const isOnDisk = typeof pathOrBytes === 'string';
+    const bytes = isOnDisk ? await openAsBlob(pathOrBytes) : new MemoryFile(pathOrBytes);
     const file = { name, subfolder, mediaType, content: bytes };
     const stored = await comfy.storeInput(maskOf ? { ...file, maskOf } : file, signal);
     storedPaths.set(path, posix.join(stored.subfolder, stored.name));

@@ -1,4 +1,5 @@
 import type { ComfyFile } from '../../lib/comfy/backend.ts';
+import type { FileContent } from '../../lib/file-content.ts';
 import type { Base64 } from '../../lib/json-body.ts';
 
 /** ComfyUI's record that a node made a file. */
@@ -12,7 +13,7 @@ export interface OutputFile extends ComfyFile {
 export interface Artifact extends OutputFile {
   readonly mediaType: string;
   /** Not readable any more when the scratch folder has been removed. */
-  readonly content: Blob;
+  readonly content: FileContent;
 }
 
 /** An artifact as it goes into the result. */

@@ -32,7 +32,7 @@ export async function convertImage(
   if (content.size > limits.maxBytes)
     throw new Error(`it has ${content.size} bytes, more than the ${limits.maxBytes} allowed`);
   const { default: sharp } = await import('sharp');
-  const source = Buffer.from(await content.arrayBuffer());
+  const source = await content.bytes();
   const options = { animated: true, limitInputPixels: limits.maxPixels };
   const metadata = await sharp(source, options).metadata();
   const format = targetFormat(artifact, conversion, metadata);

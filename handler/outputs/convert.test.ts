@@ -19,7 +19,7 @@ function artifact(bytes: Uint8Array, filename = 'a.png', mediaType = 'image/png'
 async function convert(source: Artifact, conversion: Conversion, bounds = limits) {
   await using scope = openTestScope();
   const [made] = await new Converter(bounds).convert([source], conversion, scope);
-  const bytes = Buffer.from(await made!.content.arrayBuffer());
+  const bytes = Buffer.from(await made!.content.bytes());
   return { made: made!, bytes, problems: scope.problems };
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { FileContent } from '../../lib/file-content.ts';
 import type { DeliveredFile } from './artifact.ts';
 import type { OutputChoice } from './collect-outputs.ts';
 
@@ -42,11 +43,11 @@ export async function describeFiles(
 }
 
 /** Read from the header. Empty for images that sharp does not know, and for files too large to load into memory. */
-async function dimensionsOf(content: Blob): Promise<{ width?: number; height?: number }> {
+async function dimensionsOf(content: FileContent): Promise<{ width?: number; height?: number }> {
   if (content.size > MAX_IMAGE_BYTES) return {};
   const { default: sharp } = await import('sharp');
   try {
-    const image = sharp(Buffer.from(await content.arrayBuffer()), { limitInputPixels: false });
+    const image = sharp(await content.bytes(), { limitInputPixels: false });
     const { width, height, pageHeight } = await image.metadata();
     return { width, height: pageHeight ?? height };
   } catch {

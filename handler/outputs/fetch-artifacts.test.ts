@@ -45,8 +45,8 @@ test('a large file is fetched to the scratch folder, and removed with it', async
   expect(problems).toEqual([]);
   expect(artifacts.map(({ mediaType }) => mediaType)).toEqual(['video/mp4', 'image/gif']);
   const [first, second] = artifacts;
-  expect(LARGE.equals(Buffer.from(await first!.content.arrayBuffer()))).toBe(true);
-  expect(GIF.equals(Buffer.from(await second!.content.arrayBuffer()))).toBe(true);
+  expect(LARGE.equals(Buffer.from(await first!.content.bytes()))).toBe(true);
+  expect(GIF.equals(Buffer.from(await second!.content.bytes()))).toBe(true);
   expect(await readdir(setup.folder.path)).toHaveLength(1);
   await setup.folder.dispose();
   await expect(readdir(setup.folder.path)).rejects.toThrow(/ENOENT/);

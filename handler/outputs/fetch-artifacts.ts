@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import type { ComfyBackend, Preview } from '../../lib/comfy/backend.ts';
 import { describeError } from '../../lib/errors.ts';
+import { MemoryFile, type FileContent } from '../../lib/file-content.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
 import type { JobScope } from '../job-scope.ts';
@@ -31,7 +32,7 @@ export class ArtifactFetcher implements AsyncDisposable {
   readonly #options: FetchOptions;
   readonly #stopped = new AbortController();
   readonly #limit: ReturnType<typeof pLimit>;
-  readonly #downloads = new Map<string, Promise<Blob>>();
+  readonly #downloads = new Map<string, Promise<FileContent>>();
   /** The images that nodes sent instead of saving them, in order. */
   readonly sentFiles: OutputFile[] = [];
   #bytesInMemory = 0;
@@ -70,7 +71,7 @@ export class ArtifactFetcher implements AsyncDisposable {
       await writeFile(path, bytes);
       return await openAsBlob(path);
     };
-    const kept = inMemory ? Promise.resolve(new Blob([new Uint8Array(bytes)])) : onDisk();
+    const kept = inMemory ? Promise.resolve(new MemoryFile(new Uint8Array(bytes))) : onDisk();
     kept.catch((error: unknown) => scope.log.warn({ err: error, filename }, 'An image was lost'));
     this.#downloads.set(fileKey(file), kept);
   }
@@ -104,7 +105,7 @@ export class ArtifactFetcher implements AsyncDisposable {
     };
   }
 
-  #startDownload(file: OutputFile): Promise<Blob> {
+  #startDownload(file: OutputFile): Promise<FileContent> {
     const { comfy, scope } = this.#options;
     const download = this.#limit(async () => {
       const memoryBytes =
@@ -136,8 +137,8 @@ const MAX_JOB_BYTES_IN_MEMORY = 64 * 1024 * 1024;
  * The media type of a file. The bytes decide when they are an image, a video or a sound. Otherwise the name decides, and
  * when that says nothing either, whatever the bytes are.
  */
-export async function mediaTypeOfFile(content: Blob, filename: string): Promise<string> {
-  const head = new Uint8Array(await content.slice(0, HEAD_BYTES).arrayBuffer());
+export async function mediaTypeOfFile(content: FileContent, filename: string): Promise<string> {
+  const head = await content.slice(0, HEAD_BYTES).bytes();
   const found = await maybeMediaTypeOf(head);
   if (found !== undefined && /^(?:image|video|audio)\//.test(found)) return found;
   const named = mediaTypeOf(filename);

@@ -1,3 +1,4 @@
+import type { FileContent } from '../file-content.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import type { WorkerError } from '../errors.ts';
@@ -44,7 +45,7 @@ export interface ComfyBackend extends AsyncDisposable {
    * The bytes of an output, unchanged. Large files are written to a path of the caller's choice.
    * @throws WorkerError `comfy.request_failed` for a status of 400 or more, a broken connection, or an empty file.
    */
-  fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob>;
+  fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<FileContent>;
 
   /**
    * Descriptions of node classes, as `/object_info` gives them. A class that is not installed has no entry.
@@ -127,9 +128,6 @@ export interface ComfyFile {
   readonly subfolder: string;
   readonly type: string;
 }
-
-/** The bytes of a file: in memory, or a blob that reads them from disk. */
-export type FileContent = Uint8Array | Blob;
 
 /** A file of any kind to put into ComfyUI's input folder. */
 export interface InputToStore {

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import { limited, type AnswerLimit } from './answer-limit.ts';
+import { AnswerMeter, type AnswerLimit } from './answer-limit.ts';
 import { SpareBuffers } from '../spare-buffers.ts';
 
 /* Bodies of requests and responses as bytes, without streams and copies in between. */
@@ -18,14 +18,24 @@ export function toRequestBody(
   return body as unknown as RequestBody; // undici takes iterables, but its types do not say so
 }
 
+/** Short chunks are joined, so that they cost no write of their own. */
 async function* inPieces(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
+  let short: Uint8Array[] = [];
+  let bytes = 0;
   for await (const chunk of chunks) {
-    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
-      yield chunk.subarray(at, at + PIECE_BYTES);
+    if (bytes + chunk.length < PIECE_BYTES) {
+      short.push(chunk);
+      bytes += chunk.length;
+      continue;
     }
+    if (bytes > 0) yield Buffer.concat(short);
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES)
+      yield chunk.subarray(at, at + PIECE_BYTES);
+    [short, bytes] = [[], 0];
   }
+  if (bytes > 0) yield Buffer.concat(short);
 }
 
 /** Small enough to leave within a timeout even on a slow connection, large enough not to wait for the socket too often. */
@@ -41,18 +51,20 @@ export async function readBytes(
   { headers, body }: Pick<Dispatcher.ResponseData, 'headers' | 'body'>,
   limit: AnswerLimit,
   spare: SpareBuffers = new SpareBuffers(),
-): Promise<Buffer> {
-  const chunks = limited(body as AsyncIterable<Buffer>, limit);
+): Promise<Buffer<ArrayBuffer>> {
   const announced = Number(headers['content-length'] ?? 0);
-  if (announced < SMALL_BYTES || announced > Math.min(MOST_BYTES, limit.maxBytes)) {
-    const arrived: Buffer[] = [];
-    for await (const chunk of chunks) arrived.push(chunk);
-    return Buffer.concat(arrived);
-  }
-  const whole = spare.take(announced);
+  const isKnown = announced >= SMALL_BYTES && announced <= Math.min(MOST_BYTES, limit.maxBytes);
+  const whole = isKnown ? spare.take(announced) : undefined;
+  const arrived: Buffer[] = [];
+  const meter = new AnswerMeter(limit);
   let at = 0;
-  for await (const chunk of chunks) at += chunk.copy(whole, at);
-  return whole.subarray(0, at);
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const problem = meter.count(chunk.length);
+    if (problem) throw problem; // this also closes the connection
+    if (whole) at += chunk.copy(whole, at);
+    else arrived.push(chunk);
+  }
+  return whole?.subarray(0, at) ?? Buffer.concat(arrived);
 }
 
 const SMALL_BYTES = 256 * 1024;

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from '../../clock.ts';
 import { isError, isWorkerError, WorkerError } from '../../errors.ts';
+import type { FileContent } from '../../file-content.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type {
@@ -156,8 +157,14 @@ export class LocalComfy implements ComfyBackend {
     return this.#client.hasFile(file, signal);
   }
 
-  /** A file is read from a shared disk when ComfyUI does not answer: it may have died since it wrote the file. */
-  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
+  /**
+   * A file that fits into memory is read from the shared disk if there is one. Other files are read there only when ComfyUI
+   * does not answer: it may have died since it wrote them.
+   */
+  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<FileContent> {
+    const read = await this.#outputFolder.maybeRead(file, options.memoryBytes);
+    options.signal.throwIfAborted();
+    if (read) return read;
     try {
       return await this.#client.fetchFile(file, options);
     } catch (error) {

@@ -64,6 +64,46 @@ test('a folder that was not found is searched for again after a reconnect, and n
   expect(rig.scripted.requests).toHaveLength(2 * asked);
 });
 
+test('a file in the folder is read without a request, unless it is empty, too large or elsewhere', async () => {
+  await using rig = await startWithOutputFolder((folder) => [`${folder}/main.py`]);
+  const socket = { clientId: 'one' };
+  const shared = new SharedFolder(rig.client, { type: 'output', configured: undefined, socket });
+  await mkdir(join(rig.output, 'jobs'));
+  await writeFile(join(rig.output, 'jobs/a.png'), 'four');
+  await writeFile(join(rig.output, 'jobs/empty.png'), '');
+  await writeFile(join(rig.output, '../outside.png'), 'four');
+  const read = async (
+    filename: string,
+    { subfolder = 'jobs', type = 'output', bytes = 4 } = {},
+  ) => {
+    const found = await shared.maybeRead({ filename, subfolder, type }, bytes);
+    return found && (await found.bytes()).toString();
+  };
+  expect(await read('a.png')).toBeUndefined(); // the folder was not looked for yet
+  await shared.path(never);
+  const asked = rig.scripted.requests.length;
+  expect(await read('a.png')).toBe('four');
+  expect(await read('a.png', { bytes: 3 })).toBeUndefined();
+  expect(await read('a.png', { type: 'temp' })).toBeUndefined();
+  expect(await read('empty.png')).toBeUndefined();
+  expect(await read('gone.png')).toBeUndefined();
+  expect(await read('outside.png', { subfolder: '..' })).toBeUndefined();
+  expect(rig.scripted.requests).toHaveLength(asked);
+});
+
+test('after a reconnect files are read only when the folder was verified again', async () => {
+  await using rig = await startWithOutputFolder((folder) => [`${folder}/main.py`]);
+  const socket = { clientId: 'one' };
+  const shared = new SharedFolder(rig.client, { type: 'output', configured: undefined, socket });
+  const file = { filename: 'a.png', subfolder: '', type: 'output' };
+  await writeFile(join(rig.output, 'a.png'), 'four');
+  await shared.path(never);
+  socket.clientId = 'two';
+  expect(await shared.maybeRead(file, 4)).toBeUndefined();
+  await shared.path(never);
+  expect(await shared.maybeRead(file, 4)).toBeDefined();
+});
+
 /** A ComfyUI that sees the files in `<folder>/input` and reports the given arguments and folders. */
 async function startWithInputFolder(
   about: (folder: string) => { argv?: string[]; customNodes?: string },

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { isError } from '../../errors.ts';
+import { MemoryFile } from '../../file-content.ts';
 import type { JsonText } from '../../json.ts';
 import type { ComfyFile } from '../backend.ts';
 import type { ComfyClient } from '../transport/client.ts';
@@ -23,7 +24,8 @@ export class SharedFolder {
   readonly #client: ComfyClient;
   readonly #options: SharedFolderOptions;
   #path: string | undefined;
-  /** Client id of the connection over which the folder was not found. */
+  /** Client ids of the connections over which the folder was found last, and not found. */
+  #foundOver: string | undefined;
   #notFoundOver: string | undefined;
 
   constructor(client: ComfyClient, options: SharedFolderOptions) {
@@ -33,25 +35,56 @@ export class SharedFolder {
 
   /** Undefined when it is not visible from here. A found path is kept; otherwise each new connection is a new attempt. */
   async path(signal: AbortSignal): Promise<string | undefined> {
-    if (this.#path !== undefined) return this.#path;
     const { configured, socket } = this.#options;
     const { clientId } = socket;
+    if (this.#path !== undefined) {
+      const isToVerify = clientId !== undefined && clientId !== this.#foundOver;
+      if (isToVerify && (await this.#isSeenByComfy(this.#path, signal))) this.#foundOver = clientId;
+      return this.#path;
+    }
     if (clientId !== undefined && clientId === this.#notFoundOver) return undefined;
     const candidates = configured === undefined ? await this.#likelyPaths(signal) : [configured];
     for (const candidate of candidates) {
-      if (await this.#isSeenByComfy(candidate, signal)) return (this.#path = candidate);
+      if (!(await this.#isSeenByComfy(candidate, signal))) continue;
+      this.#foundOver = clientId;
+      return (this.#path = candidate);
     }
     this.#notFoundOver = clientId;
     return undefined;
   }
 
   /** A file in this folder, if the folder was found before; ComfyUI is not asked. Undefined when it is not there. */
-  async maybeOpen({ filename, subfolder, type }: ComfyFile): Promise<Blob | undefined> {
+  async maybeOpen(file: ComfyFile): Promise<Blob | undefined> {
+    const path = this.#pathOf(file);
+    const found = path && (await openAsBlob(path).catch(() => undefined));
+    return found && found.size > 0 ? found : undefined;
+  }
+
+  /**
+   * The bytes of a file in this folder, if the folder was found over the connection that is open now. Undefined when the
+   * file is not there, is empty, or has more bytes than `maxBytes`. It costs neither ComfyUI nor the worker a request.
+   */
+  async maybeRead(file: ComfyFile, maxBytes: number): Promise<MemoryFile | undefined> {
+    const { socket } = this.#options;
+    if (socket.clientId === undefined || socket.clientId !== this.#foundOver) return undefined;
+    const path = this.#pathOf(file);
+    if (path === undefined) return undefined;
+    try {
+      await using opened = await open(path);
+      const { size } = await opened.stat();
+      if (size === 0 || size > maxBytes) return undefined;
+      const bytes = Buffer.allocUnsafeSlow(size);
+      const { bytesRead } = await opened.read(bytes, 0, size, 0);
+      return bytesRead === size ? new MemoryFile(bytes) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #pathOf({ filename, subfolder, type }: ComfyFile): string | undefined {
     if (this.#path === undefined || type !== this.#options.type) return undefined;
     const path = resolve(this.#path, subfolder, filename);
-    if (!path.startsWith(resolve(this.#path) + sep)) return undefined;
-    const found = await openAsBlob(path).catch(() => undefined);
-    return found && found.size > 0 ? found : undefined;
+    return path.startsWith(resolve(this.#path) + sep) ? path : undefined;
   }
 
   /** From the arguments of ComfyUI, else beside its `custom_nodes`, else beside its `main.py`. */

@@ -6,7 +6,6 @@ import { pipeline } from 'node:stream/promises';
 import { WorkerError } from '../../errors.ts';
 import type { InputToStore, StoredInput } from '../backend.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import { byteLength } from '../transport/bodies.ts';
 import type { SharedFolder } from './shared-folder.ts';
 
 /**
@@ -24,10 +23,9 @@ export async function storeInput(
   signal: AbortSignal,
 ): Promise<StoredInput> {
   const { client, inputFolder } = options;
-  const { name, subfolder = '', maskOf } = file;
-  const bytes = byteLength(file.content);
-  const maxBytes = await maxUploadBytes(bytes, options, signal);
-  if (bytes <= maxBytes) {
+  const { name, subfolder = '', content, maskOf } = file;
+  const maxBytes = await maxUploadBytes(content.size, options, signal);
+  if (content.size <= maxBytes) {
     const stored = await client.uploadFile(file, signal);
     // For a mask without its original ComfyUI answers 200 and stores nothing (`server.py`, `upload_mask`).
     if (!maskOf || (await client.hasFile({ ...stored, filename: stored.name }, signal)))
@@ -71,8 +69,7 @@ async function writeInto(
   const part = join(dirname(target), `.${randomUUID()}.part`);
   await mkdir(dirname(target), { recursive: true });
   try {
-    const source = content instanceof Uint8Array ? [content] : content.stream();
-    await pipeline(source, createWriteStream(part, { flags: 'wx' }), { signal });
+    await pipeline(content.stream(), createWriteStream(part, { flags: 'wx' }), { signal });
     await rename(part, target);
   } catch (error) {
     await rm(part, { force: true });
@@ -86,7 +83,7 @@ function tooLarge({ content, maskOf }: InputToStore, maxBytes: number): WorkerEr
     : 'its input folder is on no disk that this worker sees; set COMFY_INPUT_DIR to it, or start ComfyUI with a larger --max-upload-size';
   return new WorkerError(
     'input.upload_failed',
-    `The file has ${byteLength(content)} bytes. ComfyUI takes uploads of at most ${maxBytes}, and ${remedy}`,
+    `The file has ${content.size} bytes. ComfyUI takes uploads of at most ${maxBytes}, and ${remedy}`,
   );
 }
 

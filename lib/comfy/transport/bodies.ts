@@ -5,8 +5,8 @@ import type { Dispatcher } from 'undici';
 import { limited } from '../../http/answer-limit.ts';
 import type { FetchFileOptions } from '../backend.ts';
 import { randomUUID } from 'node:crypto';
-import { toRequestBody } from '../../http/bodies.ts';
-import type { FileContent } from '../backend.ts';
+import { readBytes, toRequestBody } from '../../http/bodies.ts';
+import { MemoryFile, type FileContent } from '../../file-content.ts';
 
 /** A form as ComfyUI's upload routes read it (`multipart/form-data`, RFC 7578). */
 export interface Form {
@@ -34,20 +34,15 @@ export function encodeForm({ file, texts }: Form) {
   return {
     headers: {
       'content-type': `multipart/form-data; boundary=${boundary}`,
-      'content-length': String(head.length + byteLength(content) + tail.length),
+      'content-length': String(head.length + content.size + tail.length),
     },
     body: toRequestBody(chunksOf(head, content, tail)),
   };
 }
 
-export function byteLength(content: FileContent): number {
-  return content instanceof Uint8Array ? content.length : content.size;
-}
-
 async function* chunksOf(head: Buffer, content: FileContent, tail: Buffer) {
   yield head;
-  if (content instanceof Uint8Array) yield content;
-  else yield* content.stream();
+  yield* content.stream();
   yield tail;
 }
 
@@ -60,8 +55,9 @@ function escaped(name: string): string {
 export async function receiveBody(
   { headers, body }: Dispatcher.ResponseData,
   { newPath, memoryBytes, signal }: FetchFileOptions,
-): Promise<Blob> {
-  if (Number(headers['content-length']) <= memoryBytes) return new Blob([await body.bytes()]);
+): Promise<FileContent> {
+  if (Number(headers['content-length']) <= memoryBytes)
+    return new MemoryFile(await readBytes({ headers, body }, { maxBytes: memoryBytes }));
   const path = await newPath().catch((error: unknown) => {
     body.on('error', () => undefined).destroy(); // an unread body would keep its connection
     throw error;

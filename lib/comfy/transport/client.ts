@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
+import type { FileContent } from '../../file-content.ts';
 import { under } from '../../http/base-url.ts';
 import { readBytes } from '../../http/bodies.ts';
 import { JsonText } from '../../json.ts';
@@ -174,7 +175,7 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   /** The bytes of a file. An empty file is a failure: ComfyUI has not finished it, or could not write it. */
-  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<Blob> {
+  async fetchFile(file: ComfyFile, options: FetchFileOptions): Promise<FileContent> {
     const { signal } = options;
     const path = viewPath(file);
     const receive = async (response: Dispatcher.ResponseData, url: string) => {

@@ -3,7 +3,7 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { SHORT_ANSWER, type AnswerLimit } from '../../http/answer-limit.ts';
 import { readBytes, toRequestBody } from '../../http/bodies.ts';
 import { parseRetryAfter } from '../../http/retry.ts';
-import type { JsonBody } from '../../json-body.ts';
+import { piecesOf, type JsonBody } from '../../json-body.ts';
 import { SpareBuffers } from '../../spare-buffers.ts';
 import { USER_AGENT } from '../../version.ts';
 
@@ -101,7 +101,10 @@ export class RunpodClient implements AsyncDisposable {
       },
       headersTimeout: this.#postTimeoutMs,
       signal,
-      body: body.bytes <= SMALL_BYTES ? Buffer.concat(body.chunks) : toRequestBody(body.chunks),
+      body:
+        body.bytes <= SMALL_BYTES
+          ? Buffer.concat([...piecesOf(body)])
+          : toRequestBody(piecesOf(body)),
     });
     // The text only explains a refusal, so an answer that breaks off after its status is good enough.
     const answer = await this.#readWithin(POST_ANSWER_MS, response, SHORT_ANSWER).catch(() =>
@@ -115,7 +118,7 @@ export class RunpodClient implements AsyncDisposable {
     ms: number,
     response: Dispatcher.ResponseData,
     limit: AnswerLimit,
-  ): Promise<Buffer> {
+  ): Promise<Buffer<ArrayBuffer>> {
     const tooLate = new Error(`the answer began, but did not end within ${ms / 1000} s`);
     const timer = setTimeout(() => response.body.destroy(tooLate), ms);
     try {

@@ -187,7 +187,7 @@ test('a post over a narrow uplink is not given up while bytes leave', async () =
     }, 20);
     response.once('close', () => clearInterval(narrow));
   });
-  await using queue = await connectTo(platform.url, { postTimeoutMs: 500 });
+  await using queue = await connectTo(platform.url, { postTimeoutMs: 1000 });
   const output = { bytes: bytes - 11, chunks: [Buffer.alloc(bytes - 11)] };
   await queue.post('j', { kind: 'result', result: { output } }, { signal: never });
 });

@@ -1,5 +1,5 @@
 import { withoutDoubledSlashes } from '../../http/base-url.ts';
-import { measureJson, type JsonBody } from '../../json-body.ts';
+import { lazyBody, measureJson, piecesOf, type JsonBody } from '../../json-body.ts';
 import type { JsonText } from '../../json.ts';
 import { VERSION } from '../../version.ts';
 import type { JobError, JobUpdate, Taken } from '../queue.ts';
@@ -55,12 +55,19 @@ export function toWireBody(update: JobUpdate, worker: WorkerIdentity): JsonBody 
 
 function joinMembers(members: readonly (readonly [string, JsonBody | undefined])[]): JsonBody {
   const present = members.flatMap(([name, body]) => (body ? [{ name, body }] : []));
-  const chunks = present.flatMap(({ name, body }, index) => [
+  const names = present.map(({ name }, index) =>
     Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
-    ...body.chunks,
-  ]);
-  chunks.push(Buffer.from(present.length === 0 ? '{}' : '}'));
-  return { chunks, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
+  );
+  const end = Buffer.from(present.length === 0 ? '{}' : '}');
+  const ownBytes = [...names, end].reduce((sum, { length }) => sum + length, 0);
+  const bytes = present.reduce((sum, { body }) => sum + body.bytes, ownBytes);
+  return lazyBody(bytes, function* () {
+    for (const [index, { body }] of present.entries()) {
+      yield names[index] ?? end;
+      yield* piecesOf(body);
+    }
+    yield end;
+  });
 }
 
 /**

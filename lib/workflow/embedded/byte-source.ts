@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import type { FileContent } from '../../file-content.ts';
 
 /** A text found in a file's metadata. The name is as the file has it: `prompt`, `Comment`, `exif 271`. */
 export type NamedText = readonly [name: string, text: string];
@@ -45,10 +46,11 @@ export class ByteSource {
     });
   }
 
-  static ofBlob(blob: Blob): ByteSource {
-    return new ByteSource(blob.size, async (start, length) =>
-      Buffer.from(await blob.slice(start, start + length).arrayBuffer()),
-    );
+  static ofContent(content: FileContent): ByteSource {
+    return new ByteSource(content.size, async (start, length) => {
+      const bytes = await content.slice(start, start + length).bytes();
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    });
   }
 
   /** Exactly these bytes. @throws DamagedFile if the file ends before, or if a limit is reached. */

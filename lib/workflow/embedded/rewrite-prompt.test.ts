@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { MemoryFile, type FileContent } from '../../file-content.ts';
 import { ByteSource } from './byte-source.ts';
 import { readEmbedded } from './embedded.ts';
 import { withRewrittenPrompt } from './rewrite-prompt.ts';
@@ -12,7 +13,7 @@ const FOLDER = new URL('../../../test_resources/media/embedded/', import.meta.ur
 const toFolder = (prompt: string) => prompt.replace('"made', '"jobs/a-u1/made');
 const toCaller = (prompt: string) => prompt.replace('"jobs/a-u1/made', '"made');
 
-const bytesOf = async (blob: Blob) => Buffer.from(await blob.arrayBuffer());
+const bytesOf = async (content: FileContent) => Buffer.from(await content.bytes());
 const prefixIn = async (bytes: Buffer) => {
   const found = await readEmbedded(ByteSource.ofBytes(bytes));
   return found?.get('prompt')?.get('9')?.get('inputs')?.get('filename_prefix')?.asString();
@@ -42,6 +43,11 @@ test.each(FILES)(
     if (name.endsWith('.png')) expectRightChecksums(bytes);
     const restored = await bytesOf(await withRewrittenPrompt(new Blob([bytes]), toCaller));
     expect(restored.equals(original)).toBe(true);
+    const inMemory = new MemoryFile(Uint8Array.from(original));
+    const changedInMemory = await withRewrittenPrompt(inMemory, toFolder);
+    expect((await bytesOf(changedInMemory)).equals(bytes)).toBe(true);
+    const restoredInMemory = await withRewrittenPrompt(changedInMemory, toCaller);
+    expect((await bytesOf(restoredInMemory)).equals(original)).toBe(true);
   },
 );
 
@@ -71,7 +77,7 @@ test.each(['webp', 'jpeg', 'png'] as const)(
     };
     for (const digits of ['', '0', '01', '012', '0123', '0'.repeat(100), '0'.repeat(101)]) {
       const changed = await bytesOf(
-        await withRewrittenPrompt(new Blob([original]), (text) =>
+        await withRewrittenPrompt(new MemoryFile(Uint8Array.from(original)), (text) =>
           text.replace('0123456789', digits),
         ),
       );

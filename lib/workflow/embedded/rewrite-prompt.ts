@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { MemoryFile, type FileContent, type Splice } from '../../file-content.ts';
 import { ByteSource, DamagedFile } from './byte-source.ts';
 import { rewriteExif, type Rewrite } from './exif-writer.ts';
 
@@ -6,11 +7,14 @@ import { rewriteExif, type Rewrite } from './exif-writer.ts';
  * A picture with another prompt in its metadata: PNG (`tEXt`, `iTXt`, and the `comf` of animations), WebP and JPEG (EXIF).
  * Lengths, offsets and checksums fit the new text. Pixels are not read: the new file consists of slices of the old one,
  * so a large file stays on disk and is streamed from there.
- * @returns the same blob when nothing changes, or the file has another format.
+ * @returns the same content when nothing changes, or the file has another format.
  * @throws DamagedFile
  */
-export async function withRewrittenPrompt(content: Blob, rewrite: Rewrite): Promise<Blob> {
-  const source = ByteSource.ofBlob(content);
+export async function withRewrittenPrompt(
+  content: FileContent,
+  rewrite: Rewrite,
+): Promise<FileContent> {
+  const source = ByteSource.ofContent(content);
   const head = (await source.head(12)).toString('latin1');
   const splices: Splice[] = [];
   if (head.startsWith('\x89PNG\r\n\x1a\n')) await rewritePng(source, rewrite, splices);
@@ -18,6 +22,7 @@ export async function withRewrittenPrompt(content: Blob, rewrite: Rewrite): Prom
     await rewriteWebp(source, rewrite, splices);
   else if (head.startsWith('\xff\xd8\xff')) await rewriteJpeg(source, rewrite, splices);
   if (splices.length === 0) return content;
+  if (content instanceof MemoryFile) return content.replacing(splices);
   const parts: (Blob | Buffer<ArrayBuffer>)[] = [];
   let at = 0;
   for (const { start, end, bytes } of splices) {
@@ -25,13 +30,6 @@ export async function withRewrittenPrompt(content: Blob, rewrite: Rewrite): Prom
     at = end;
   }
   return new Blob([...parts, content.slice(at)]);
-}
-
-/** New bytes for a part of the file. */
-interface Splice {
-  readonly start: number;
-  readonly end: number;
-  readonly bytes: Buffer<ArrayBuffer>;
 }
 
 /** ComfyUI writes texts before the pixels. Only an animation has them behind its pixels, so only without a text are those passed. */
