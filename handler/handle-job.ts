@@ -21,6 +21,7 @@ import { describeFiles } from './outputs/describe-files.ts';
 import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
 import { groupOutputs, withoutEmpty } from './outputs/group-outputs.ts';
 import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
+import { runWithReplay } from './replay.ts';
 import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { describeRun, toFailure, toResult } from './result.ts';
@@ -51,6 +52,8 @@ export interface JobLineOptions {
   readonly workflowsDir?: string;
   /** Check workflows before ComfyUI gets them. */
   readonly preflight: boolean;
+  /** Run a job once more when ComfyUI died under it. */
+  readonly replays?: boolean;
   /** ComfyUI is the embedded simulation; results say so. */
   readonly simulated?: boolean;
   /** Called when a job's outputs are delivered. */
@@ -72,16 +75,24 @@ export function createJobHandler(options: JobLineOptions): Handler {
   const { comfy, cleanupMode: mode } = options;
   const jobFolders = new JobFolders({ comfy, leases, mode });
   const line = { ...options, leases, jobFolders, spare: new SpareBuffers(), promptsRun: 0 };
-  return (job, context) => handleJob(job, context, line);
+  return (job, context) => {
+    const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
+    if (!options.replays) return handleJob(job, context, { line, timeoutMs });
+    const run = (restMs: number) => handleJob(job, context, { line, timeoutMs: restMs });
+    return runWithReplay(run, { health: comfy.health, ...context, timeoutMs });
+  };
 }
 
 /**
  * Runs one job. Its only `catch` turns an error into a failed result.
  * @throws the reason of `context.signal` when the job was stopped; a stopped job has no result.
  */
-async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<JobResult> {
+async function handleJob(
+  job: Job,
+  context: JobContext,
+  { line, timeoutMs }: { readonly line: JobLine; readonly timeoutMs: number },
+): Promise<JobResult> {
   const { signal, log } = context;
-  const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
   await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs });
   try {
     const result = await runJob(job, { line, context, scope });

@@ -1,4 +1,4 @@
-import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { BackendHealth, ComfyBackend } from '../lib/comfy/backend.ts';
 import { isLocalUrl } from '../lib/comfy/local/readiness.ts';
 import { LocalComfy } from '../lib/comfy/local/local-comfy.ts';
 import { ComfySupervisor } from '../lib/comfy/local/supervisor/supervisor.ts';
@@ -10,7 +10,7 @@ import { JsonText } from '../lib/json.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
 import type { Arguments } from './flags.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
-import { startWorker, type Worker } from '../lib/worker/worker.ts';
+import { startWorker, type Gate, type Worker } from '../lib/worker/worker.ts';
 import { openWorkerBucket } from '../lib/storage/s3/store.ts';
 import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
@@ -119,6 +119,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
     cleanupMode: config.CLEANUP,
     storeSettings: storeSettings(config),
     preflight: config.PREFLIGHT === 'auto',
+    replays: waitsForComfy,
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
     ...(workerBucket ? { workerBucket } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
@@ -139,11 +140,19 @@ export function startJobs(options: JobsOptions): RunningJobs {
         backlogBytes: config.RESULT_BACKLOG_BYTES,
         spoolDir: config.RESULT_SPOOL_DIR,
       },
+      ...(waitsForComfy && { gate: gateOf(comfy.health) }),
       refreshWorker: config.REFRESH_WORKER,
       ...(onJobsChange ? { onJobsChange } : {}),
     }),
   );
   return { worker, comfy, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+function gateOf(health: BackendHealth): Gate {
+  return {
+    isOpen: () => health.status === 'up',
+    onChange: (listener) => health.onChange(listener),
+  };
 }
 
 const SET_A_BUCKET =

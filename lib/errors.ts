@@ -5,6 +5,8 @@ interface ErrorKind {
   readonly owner: Owner;
   /** Whether the same job may succeed when it is sent again. */
   readonly retryable: boolean;
+  /** Whether the worker itself runs the job once more when ComfyUI died under it. Never for an error of a node. */
+  readonly replay?: true;
   readonly meaning: string;
   /** What the worker does next. */
   readonly then: string;
@@ -68,6 +70,7 @@ export const ERROR_KINDS = {
   'input.upload_failed': {
     owner: 'caller',
     retryable: true,
+    replay: true,
     meaning:
       'One or more input files could not be decoded, downloaded or stored in ComfyUI; `details` has a line for each.',
     then: FAILS,
@@ -88,6 +91,7 @@ export const ERROR_KINDS = {
   'comfy.unreachable': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning:
       'ComfyUI did not answer within `COMFY_API_AVAILABLE_*` and `COMFY_STARTUP_TIMEOUT_S`, or its process has ended.',
     then: FAILS,
@@ -102,30 +106,35 @@ export const ERROR_KINDS = {
   'comfy.queue_failed': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning: 'The workflow could not be queued: an HTTP error, an invalid answer, or no answer.',
     then: FAILS,
   },
   'comfy.socket_failed': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning: 'The websocket to ComfyUI could not be opened, or was lost and could not be reopened.',
     then: 'The prompt is interrupted or removed from the queue, and the job fails.',
   },
   'comfy.request_failed': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning: 'Another request to ComfyUI failed: history, queue or view.',
     then: 'Retried if that is safe. Otherwise the job fails, or the output is missing with an entry in `errors`.',
   },
   'comfy.protocol': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning: 'ComfyUI sent an answer or a message that the worker cannot read.',
     then: FAILS,
   },
   'comfy.prompt_lost': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning:
       'The prompt is neither in the queue nor in the history: it was deleted, or ComfyUI restarted.',
     then: FAILS,
@@ -139,6 +148,7 @@ export const ERROR_KINDS = {
   'comfy.silent': {
     owner: 'comfy',
     retryable: true,
+    replay: true,
     meaning:
       'ComfyUI says that the prompt is running, but has sent nothing for `COMFY_SILENCE_TIMEOUT_S`.',
     then: 'The prompt is interrupted and the job fails.',
@@ -354,6 +364,12 @@ export const ERROR_KINDS = {
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
+
+/** Whether a job that failed in this way is run once more, if ComfyUI died meanwhile. */
+export function isReplayed(code: ErrorCode): boolean {
+  const kind: ErrorKind = ERROR_KINDS[code];
+  return kind.replay ?? false;
+}
 
 export interface WorkerErrorOptions {
   readonly cause?: unknown;

@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { format } from 'prettier';
 import { VARIABLES, type Group } from '../lib/config.ts';
-import { ERROR_KINDS } from '../lib/errors.ts';
+import { ERROR_KINDS, isReplayed, type ErrorCode } from '../lib/errors.ts';
 
 const GROUPS: Record<Group, string> = {
   jobs: 'Jobs',
@@ -36,19 +36,24 @@ ${tables.join('\n\n')}
 }
 
 function errors(): string {
-  const rows = Object.entries(ERROR_KINDS).map(([code, kind]) => [
-    `\`${code}\``,
-    kind.meaning,
-    kind.owner,
-    kind.retryable ? 'yes' : 'no',
-    kind.then,
-  ]);
+  const rows = (Object.keys(ERROR_KINDS) as ErrorCode[]).map((code) => {
+    const kind = ERROR_KINDS[code];
+    return [
+      `\`${code}\``,
+      kind.meaning,
+      kind.owner,
+      kind.retryable ? 'yes' : 'no',
+      isReplayed(code) ? 'yes' : 'no',
+      kind.then,
+    ];
+  });
   return `# Errors
 
 Every failure has a code, which never changes. It is in the log line of the worker (\`code\`). The caller sees the message. "who" is
-the party that can do something about it; "retry" says whether the same job may succeed when it is sent again.
+the party that can do something about it; "retry" says whether the same job may succeed when it is sent again. "replay" says whether the worker itself runs the job once more when
+ComfyUI died meanwhile.
 
-${table(['code', 'what happened', 'who', 'retry', 'what the worker does'], rows)}
+${table(['code', 'what happened', 'who', 'retry', 'replay', 'what the worker does'], rows)}
 `;
 }
 

@@ -43,16 +43,27 @@ export async function runWorker(start: ModeStart): Promise<number> {
       logFormat,
     }),
   );
-  const { worker } = parts.use(
+  const { worker, comfy } = parts.use(
     startJobs({
       ...{ config, log, queue, supervisor },
       onJobsChange: (jobIds) => heartbeat.setJobs(jobIds),
-      waitsForComfy: supervisor !== undefined,
+      waitsForComfy: true,
     }),
   );
   shutdown.onStop(() => finishInTime(worker, { config, supervisor }));
+  const ended = new AbortController();
+  const watching = comfy.health.untilGivenUp(ended.signal).then(async (isGivenUp) => {
+    if (!isGivenUp) return 0;
+    const reason = 'ComfyUI is down for longer than COMFY_DOWN_TIMEOUT_S';
+    log.warn({ held: worker.jobIds.length }, 'ComfyUI does not come back; the worker ends');
+    // With a job in hand, its result asks for a fresh worker.
+    if (worker.jobIds.length === 0) await reportUnhealthy(ping, { check: 'comfyui', reason });
+    worker.finish();
+    return 1;
+  });
   await worker.done;
-  return 0;
+  ended.abort();
+  return await watching;
 }
 
 function openQueue({ config, log }: ModeStart) {

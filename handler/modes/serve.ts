@@ -26,7 +26,7 @@ export async function serve(start: ModeStart): Promise<number> {
       log,
       simulate: flags.simulate,
       supervisor,
-      waitsForComfy: supervisor !== undefined,
+      waitsForComfy: true,
       capacity: config.API_QUEUE_CAPACITY,
       onTimings: (_jobId, timings) => metrics.recordPhases(timings),
     }),
@@ -40,6 +40,10 @@ export async function serve(start: ModeStart): Promise<number> {
       worker: {
         workerId: config.RUNPOD_POD_ID ?? hostname(),
         slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
+        comfyDownSince: () => {
+          const { status, downSince } = jobs.comfy.health;
+          return status === 'down' ? downSince : undefined;
+        },
         comfyAnswers: (signal) => jobs.comfy.isReachable(signal),
         undelivered: () => jobs.worker.undelivered,
       },

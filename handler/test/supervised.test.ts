@@ -119,6 +119,68 @@ Import times for custom nodes:`,
   expect(output?.details?.join('\n')).toContain('File "nodes.py", line 1, in <module>');
 });
 
+test.each([
+  ['is killed', 'ProbeKill'],
+  ['loses its executor', 'ProbeExecutor'],
+])('a job whose ComfyUI %s is run once more, and says so', async (_, classType) => {
+  await using rig = await startSupervised();
+  const marker = join(rig.place.folder, 'marker');
+  const workflow = through(classType, { marker });
+  const { output, error } = await rig.posted(rig.platform.submit({ workflow }));
+  expect(error).toBeUndefined();
+  expect(output).toMatchObject({ attempts: 2, images: [{ filename: 'T_00001_.png' }] });
+});
+
+test('a job that kills ComfyUI twice fails, and the next job runs', async () => {
+  await using rig = await startSupervised();
+  const killer = rig.platform.submit({ workflow: through('ProbeKill', { marker: '' }) });
+  const next = rig.platform.submit({ workflow: pictures() });
+  const { output, error } = await rig.posted(killer);
+  expect(error).toMatch(/^ComfyUI died while it ran the prompt/);
+  expect(output?.attempts).toBe(2);
+  expect((await rig.posted(next)).output?.images).toHaveLength(1);
+  expect(rig.place.starts()).toHaveLength(3);
+});
+
+test('the error of a node is not a reason to run the job again', async () => {
+  await using rig = await startSupervised();
+  const { output, error } = await rig.posted(
+    rig.platform.submit({ workflow: through('ProbeFail', {}) }),
+  );
+  expect(error).toBeDefined();
+  expect(output?.attempts).toBeUndefined();
+});
+
+test('a ComfyUI that never starts: no job is taken, the platform is told, and the exit code is 1', async () => {
+  await using place = await startComfyPlace();
+  await place.write('exit.txt', '1');
+  const { COMFY_ARGS } = place.environment;
+  await using rig = await startSupervised({ COMFY_ARGS, ...GIVES_UP });
+  rig.platform.submit({ workflow: pictures() });
+  expect(await rig.ended).toBe(1);
+  expect(rig.platform.takes).toEqual([]);
+  expect(rig.platform.pings.some(({ query }) => query.status === 'unhealthy')).toBe(true);
+});
+
+test('an external ComfyUI that is down costs one job, not the queue', async () => {
+  await using rig = await startSupervised({ COMFY_COMMAND: '', COMFY_ARGS: '', ...GIVES_UP });
+  const jobIds = Array.from({ length: 20 }, () => rig.platform.submit({ workflow: pictures() }));
+  expect(await rig.ended).toBe(1);
+  const bodies = rig.platform.posts.map(({ bodyText }) => bodyText);
+  expect(bodies).toHaveLength(1);
+  expect(JSON.parse(bodies[0] ?? '')).toMatchObject({
+    error: expect.stringContaining('not reachable after multiple retries'),
+    stopPod: true,
+  });
+  expect(jobIds).toHaveLength(20);
+});
+
+const GIVES_UP = {
+  COMFY_MAX_RESTARTS: '0',
+  COMFY_DOWN_TIMEOUT_S: '1',
+  COMFY_API_AVAILABLE_MAX_RETRIES: '2',
+};
+
 async function untilStarted(rig: Awaited<ReturnType<typeof startSupervised>>) {
   await rig.logged('cold start');
   return rig.place.starts();

@@ -99,6 +99,8 @@ export interface BackendHealth {
   readonly isGivenUp: boolean;
   /** Resolves to true when it is up, and to false when it is not waited for any longer. Rejects with the signal's reason. */
   untilUp(signal: AbortSignal): Promise<boolean>;
+  /** Resolves to true when it is down and not waited for any longer, and to false when `signal` aborts first. */
+  untilGivenUp(signal: AbortSignal): Promise<boolean>;
   /** @returns a function that ends this. */
   onChange(listener: () => void): () => void;
 }

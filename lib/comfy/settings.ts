@@ -113,6 +113,8 @@ export const LIMITS = {
   unansweredMs: 1000,
   /** Between two looks whether an external ComfyUI that is down answers again. */
   recoveryLookMs: 1000,
+  /** The supervisor notices a refused connection within this time. */
+  lossNoticeMs: 3000,
   /** Minimum time between two looks at queue and history. */
   lookFloorMs: 50,
   /** The default of `--max-upload-size` (`comfy/cli_args.py`), which limits a whole request. */

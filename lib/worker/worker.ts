@@ -29,8 +29,17 @@ export interface WorkerOptions {
    * whatever `slots` says: the platform would stop the worker under a second job.
    */
   readonly refreshWorker?: boolean;
+  /** While it is closed no jobs are taken, and an open poll is ended. Always open when left out. */
+  readonly gate?: Gate;
   /** Called with the ids of all jobs held whenever they change; the heartbeat sends them. */
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
+}
+
+/** Whether jobs could be run now. */
+export interface Gate {
+  isOpen(): boolean;
+  /** @returns a function that ends this. */
+  onChange(listener: () => void): () => void;
 }
 
 interface PostingSettings {
@@ -163,13 +172,18 @@ export class Worker implements AsyncDisposable {
    * a job.
    */
   async #takeJobs(): Promise<void> {
-    const signal = this.#polling.signal;
+    let gateClosed = new AbortController();
+    using _ = this.#watchGate(() => {
+      gateClosed.abort();
+      gateClosed = new AbortController();
+    });
     const failed = new Backoff(RETRY_POLICIES.takeFailed);
     const empty = new Backoff(RETRY_POLICIES.takeEmpty);
     for (let limit = await this.#freeSlots(); limit > 0; limit = await this.#freeSlots()) {
       const busy = this.jobIds.length > 0;
       const startedAt = this.#clock.now();
       let delayMs = 0;
+      const signal = AbortSignal.any([this.#polling.signal, gateClosed.signal]);
       try {
         const taken = await this.#options.queue.take({ limit, busy, signal });
         failed.reset();
@@ -178,7 +192,8 @@ export class Worker implements AsyncDisposable {
         if (newJobs.length > 0 || wasLongPoll) empty.reset();
         else delayMs = empty.next();
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#polling.signal.aborted) return;
+        if (signal.aborted) continue;
         const retryAfterMs = isWorkerError(error) ? error.retryAfterMs : undefined;
         delayMs = Math.max(failed.next(), retryAfterMs ?? 0);
         this.#log.warn({ reason: describeError(error), delayMs }, 'Taking jobs failed');
@@ -187,11 +202,21 @@ export class Worker implements AsyncDisposable {
     }
   }
 
+  #watchGate(onClosed: () => void): Disposable {
+    const { gate } = this.#options;
+    const stop = gate?.onChange(() => {
+      if (!gate.isOpen()) onClosed();
+      this.#changed.notify();
+    });
+    return { [Symbol.dispose]: () => stop?.() };
+  }
+
   /** Waits until at least one job may be taken. 0 when the worker is finishing. */
   async #freeSlots(): Promise<number> {
     while (!this.#finishing.signal.aborted) {
       const { freeSlots, unposted } = this.#jobs;
-      if (freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
+      const isOpen = this.#options.gate?.isOpen() ?? true;
+      if (isOpen && freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
       await this.#changed.notified();
     }
     return 0;

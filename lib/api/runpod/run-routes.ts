@@ -70,9 +70,10 @@ export function addRunRoutes(plain: FastifyInstance, context: RunpodContext): vo
 /** @param keepMs the job is remembered at least this long after its end. */
 async function submitJob(
   request: FastifyRequest,
-  { store, webhooks, settings }: RunpodContext,
+  { store, webhooks, settings, comfy }: RunpodContext,
   { kind, keepMs = 0 }: { readonly kind: RunKind; readonly keepMs?: number },
 ): Promise<StoredJob> {
+  comfy.refuseWhileDown();
   const { input, source, sourceLength, webhook, policy } = parseRunRequest(bodyText(request));
   if (webhook !== undefined) checkWebhook(webhook, settings);
   return store.submit({

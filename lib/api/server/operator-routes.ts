@@ -28,7 +28,10 @@ export function addOperatorRoutes(
     async (_request, reply) => {
       if (store.isStopping) return reply.code(503).send({ error: 'The worker is being stopped' });
       if (await comfy.isUp()) return { status: 'ready' };
-      return reply.code(503).send({ error: 'ComfyUI does not answer' });
+      const { downSince } = comfy;
+      return reply
+        .code(503)
+        .send({ error: 'ComfyUI does not answer', ...(downSince && { downSince }) });
     },
   );
 

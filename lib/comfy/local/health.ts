@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../log.ts';
 import { Notifier, settlesWithin } from '../../waiting.ts';
@@ -73,6 +74,17 @@ export class ComfyHealth implements BackendHealth {
       if (mayExpire) await settlesWithin(changed, { ms: this.#restMs, clock: this.#clock });
       else await changed;
     }
+  }
+
+  async untilGivenUp(signal: AbortSignal): Promise<boolean> {
+    const aborted = signal.aborted ? undefined : once(signal, 'abort');
+    while (!signal.aborted) {
+      const changed = this.#changed.notified();
+      const isUp = await this.untilUp(signal).catch(() => true);
+      if (!isUp) return true;
+      await Promise.race([changed, aborted]);
+    }
+    return false;
   }
 
   up(): void {

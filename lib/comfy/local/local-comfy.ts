@@ -17,6 +17,8 @@ import type {
 import { NodeCatalogue } from '../nodes/node-catalogue.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
+import { settlesWithin } from '../../waiting.ts';
+import { isNotConnected } from '../transport/request-failure.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { ExternalWatch } from './external-watch.ts';
@@ -225,7 +227,10 @@ export class LocalComfy implements ComfyBackend {
         },
       );
     } catch (error) {
-      if (!options.signal.aborted) await this.#watch?.onFailure(error);
+      if (!options.signal.aborted) {
+        await this.#watch?.onFailure(error);
+        if (this.#supervisor && isNotConnected(error)) await this.#untilNoticed();
+      }
       throw await this.#explain(error);
     }
   }
@@ -248,6 +253,16 @@ export class LocalComfy implements ComfyBackend {
         signal.removeEventListener('abort', abort);
       },
     };
+  }
+
+  /** A request may find ComfyUI dead a moment before the supervisor does. */
+  async #untilNoticed(): Promise<void> {
+    if (this.health.status !== 'up') return;
+    const changed = Promise.withResolvers<undefined>();
+    const stop = this.health.onChange(() => changed.resolve(undefined));
+    const ms = this.#settings.limits.lossNoticeMs;
+    await settlesWithin(changed.promise, { ms, clock: this.#clock });
+    stop();
   }
 
   #explain<E>(error: E): Promise<E | WorkerError> {
