@@ -55,9 +55,10 @@ export async function runWorker(start: ModeStart): Promise<number> {
   const watching = comfy.health.untilGivenUp(ended.signal).then(async (isGivenUp) => {
     if (!isGivenUp) return 0;
     const reason = 'ComfyUI is down for longer than COMFY_DOWN_TIMEOUT_S';
-    log.warn({ held: worker.jobIds.length }, 'ComfyUI does not come back; the worker ends');
+    const running = worker.jobIds.length - worker.undelivered;
+    log.warn({ running }, 'ComfyUI does not come back; the worker ends');
     // With a job in hand, its result asks for a fresh worker.
-    if (worker.jobIds.length === 0) await reportUnhealthy(ping, { check: 'comfyui', reason });
+    if (running === 0) await reportUnhealthy(ping, { check: 'comfyui', reason });
     worker.finish();
     return 1;
   });

@@ -40,10 +40,7 @@ export async function serve(start: ModeStart): Promise<number> {
       worker: {
         workerId: config.RUNPOD_POD_ID ?? hostname(),
         slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
-        comfyDownSince: () => {
-          const { status, downSince } = jobs.comfy.health;
-          return status === 'down' ? downSince : undefined;
-        },
+        comfyDownSince: () => jobs.comfy.health.downSince,
         comfyAnswers: (signal) => jobs.comfy.isReachable(signal),
         undelivered: () => jobs.worker.undelivered,
       },

@@ -145,10 +145,12 @@ test('a job that kills ComfyUI twice fails, and the next job runs', async () => 
 test('the error of a node is not a reason to run the job again', async () => {
   await using rig = await startSupervised();
   const { output, error } = await rig.posted(
-    rig.platform.submit({ workflow: through('ProbeFail', {}) }),
+    rig.platform.submit({ workflow: through('ProbeFail', { message: 'the mask is empty' }) }),
   );
-  expect(error).toBeDefined();
+  expect(error).toBe('Job processing failed');
+  expect(output?.details?.join('\n')).toContain('the mask is empty');
   expect(output?.attempts).toBeUndefined();
+  expect(rig.place.starts()).toHaveLength(1);
 });
 
 test('a ComfyUI that never starts: no job is taken, the platform is told, and the exit code is 1', async () => {

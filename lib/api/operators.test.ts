@@ -23,6 +23,28 @@ test('/ready and /health depend on ComfyUI, /ping only on this process', async (
   expect((await api.call('/health')).body.workers).toMatchObject({ idle: 1, initializing: 0 });
 });
 
+test('while ComfyUI is down jobs are refused with 503, and both answers say since when', async () => {
+  let downSince: number | undefined = Date.UTC(2030, 0, 2, 3, 4, 5);
+  await using api = await startTestApi({
+    handler: done,
+    comfyAnswers: () => Promise.resolve(downSince === undefined),
+    comfyDownSince: () => downSince,
+  });
+  const ready = await api.call('/ready');
+  expect([ready.status, ready.body]).toEqual([
+    503,
+    { error: 'ComfyUI does not answer', downSince: '2030-01-02T03:04:05.000Z' },
+  ]);
+  for (const path of ['/run', '/runsync']) {
+    const refused = await api.call(path, { body: { input: 1 } });
+    expect([path, refused.status]).toEqual([path, 503]);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    expect(refused.text).toContain('ComfyUI is down since 2030-01-02T03:04:05.000Z');
+  }
+  downSince = undefined;
+  expect((await api.ended(await api.run(1))).status).toBe('COMPLETED');
+});
+
 test('metrics count jobs by state, and show ComfyUI and memory', async () => {
   const gate = new Gate();
   await using api = await startTestApi({ handler: gate.handler });

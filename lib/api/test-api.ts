@@ -68,6 +68,7 @@ export interface TestApiOptions {
   readonly concurrency?: number;
   readonly capacity?: number;
   readonly comfyAnswers?: () => Promise<boolean>;
+  readonly comfyDownSince?: () => number | undefined;
   readonly share?: LoopShare;
 }
 
@@ -99,6 +100,7 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
         workerId: 'worker-1',
         slots: options.concurrency ?? 1,
         comfyAnswers: options.comfyAnswers ?? (() => Promise.resolve(true)),
+        ...(options.comfyDownSince && { comfyDownSince: options.comfyDownSince }),
         undelivered: () => worker.undelivered,
       },
       ...(options.clock ? { clock: options.clock } : {}),

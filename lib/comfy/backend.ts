@@ -91,7 +91,7 @@ export interface ComfyBackend extends AsyncDisposable {
 
 export interface BackendHealth {
   readonly status: 'up' | 'starting' | 'down';
-  /** Milliseconds since the epoch when it went down, or was first started; undefined while it is up. */
+  /** Milliseconds since the epoch when it went down. Undefined while it is up, and during its first start. */
   readonly downSince: number | undefined;
   /** How often it has gone down. A prompt that ran meanwhile is lost. */
   readonly losses: number;

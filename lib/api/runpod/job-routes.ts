@@ -97,7 +97,7 @@ function addStreamRoute(plain: FastifyInstance, { store }: RunpodContext): void 
   });
 }
 
-function addChangeRoutes(plain: FastifyInstance, { store, clock }: RunpodContext): void {
+function addChangeRoutes(plain: FastifyInstance, { store, comfy, clock }: RunpodContext): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
 
   app.route({
@@ -121,7 +121,9 @@ function addChangeRoutes(plain: FastifyInstance, { store, clock }: RunpodContext
       params: JobIdSchema,
       response: { 200: JobStateSchema, ...errors(400, 404, 429, 503) },
     },
-    handler: async ({ params }, reply) =>
-      sendJson(reply, stateView(await store.retry(params.jobId), clock.now())),
+    handler: async ({ params }, reply) => {
+      comfy.refuseWhileDown();
+      return sendJson(reply, stateView(await store.retry(params.jobId), clock.now()));
+    },
   });
 }

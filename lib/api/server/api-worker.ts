@@ -10,7 +10,7 @@ export interface ApiWorker {
   readonly slots: number;
   /** Whether ComfyUI answers; a rejection counts as no. */
   comfyAnswers(signal: AbortSignal): Promise<boolean>;
-  /** Milliseconds since the epoch when ComfyUI went down; undefined while it is up or starting, or nobody knows. */
+  /** Milliseconds since the epoch when ComfyUI went down; undefined while it is up, during its first start, or if unknown. */
   comfyDownSince?(): number | undefined;
   /** Number of results that are not delivered yet. */
   undelivered(): number;

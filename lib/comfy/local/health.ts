@@ -95,7 +95,6 @@ export class ComfyHealth implements BackendHealth {
   }
 
   starting(): void {
-    this.#downSince ??= this.#clock.now();
     if (this.#status !== 'starting') this.#become('starting', {}, 'ComfyUI is starting');
   }
 
