@@ -27,6 +27,8 @@ export interface ComfySettings {
   readonly pingIntervalMs: number;
   /** A running prompt without events for this long is given up. */
   readonly silenceTimeoutMs: number;
+  /** How long ComfyUI may give no sign of life, and how long a prompt that was given up may go on. */
+  readonly unresponsiveMs: number;
   readonly reconnect: { readonly attempts: number; readonly delayMs: number };
   /** Whether every frame of the websocket is logged. */
   readonly trace: boolean;
@@ -48,6 +50,7 @@ export function comfySettings(config: Config): ComfySettings {
     pollIntervalMs: config.COMFY_POLL_INTERVAL_S * 1000,
     pingIntervalMs: config.COMFY_PING_INTERVAL_S * 1000,
     silenceTimeoutMs: config.COMFY_SILENCE_TIMEOUT_S * 1000,
+    unresponsiveMs: config.COMFY_UNRESPONSIVE_S * 1000,
     reconnect: {
       attempts: config.WEBSOCKET_RECONNECT_ATTEMPTS,
       delayMs: config.WEBSOCKET_RECONNECT_DELAY_S * 1000,

@@ -16,6 +16,7 @@ import type {
 } from '../backend.ts';
 import { NodeCatalogue } from '../nodes/node-catalogue.ts';
 import { rejectionText } from '../nodes/rejection.ts';
+import { LingeringPrompts } from '../prompt/cancel-prompt.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
 import { settlesWithin } from '../../waiting.ts';
 import { isNotConnected } from '../transport/request-failure.ts';
@@ -52,6 +53,7 @@ export class LocalComfy implements ComfyBackend {
   readonly #supervisor: ComfySupervisor | undefined;
   /** Undefined with a supervisor. */
   readonly #watch: ExternalWatch | undefined;
+  readonly #lingering: LingeringPrompts;
 
   constructor(
     settings: ComfySettings,
@@ -76,6 +78,10 @@ export class LocalComfy implements ComfyBackend {
     const { downTimeoutMs } = settings;
     this.health = supervisor?.health ?? new ComfyHealth({ clock, log, downTimeoutMs });
     this.#supervisor = supervisor;
+    this.#lingering = new LingeringPrompts(
+      { client, settings, clock, log },
+      supervisor && ((reason) => supervisor.restart(reason)),
+    );
     supervisor?.watchSocket(() => socket);
     if (!supervisor)
       this.#watch = new ExternalWatch({ client, settings, clock, log, health: this.health });
@@ -83,11 +89,13 @@ export class LocalComfy implements ComfyBackend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watch?.[Symbol.asyncDispose]();
+    await this.#lingering[Symbol.asyncDispose]();
     await this.#socket[Symbol.asyncDispose]();
     await this.#client[Symbol.asyncDispose]();
   }
 
   async waitUntilReady(signal: AbortSignal): Promise<void> {
+    await this.#lingering.untilGone(signal);
     if (this.#supervisor) {
       const isUp = await this.health.untilUp(signal);
       if (!isUp) throw unreachable({ settings: this.#settings, log: this.#log }, {});
@@ -224,6 +232,7 @@ export class LocalComfy implements ComfyBackend {
           socket: this.#socket,
           settings: this.#settings,
           clock: this.#clock,
+          lingering: this.#lingering,
         },
       );
     } catch (error) {

@@ -3,7 +3,7 @@ import { ManualClock } from '../../clock.ts';
 import { WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { LIMITS } from '../settings.ts';
-import { never, silentLog } from '../test-comfy.ts';
+import { never } from '../test-comfy.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import { findPrompt, readHistoryEntry } from './prompt-lookup.ts';
 
@@ -21,7 +21,6 @@ test('one history request that is not answered in time does not make a finished 
     client: { history } as unknown as ComfyClient,
     settings: { limits: LIMITS },
     clock,
-    log: silentLog,
     signal: never,
   });
   void reading.catch(() => undefined);

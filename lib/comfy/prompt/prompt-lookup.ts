@@ -1,17 +1,14 @@
 import type { Clock } from '../../clock.ts';
-import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
+import { isWorkerError, WorkerError } from '../../errors.ts';
 import { Backoff, RETRY_POLICIES } from '../../http/retry.ts';
 import type { JsonText } from '../../json.ts';
-import type { Logger } from '../../log.ts';
 import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
-import { isNotConnected, withTimeout } from '../transport/request-failure.ts';
 
 interface Lookup {
   readonly client: ComfyClient;
   readonly settings: Pick<ComfySettings, 'limits'>;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -43,7 +40,7 @@ export async function findPrompt(
  * Asks the queue first and the history second: a prompt moves from one to the other in one step (`execution.py`,
  * `PromptQueue.task_done`), so in this order it cannot be missed between the two requests.
  */
-async function findNow(
+export async function findNow(
   promptId: string,
   client: ComfyClient,
   signal: AbortSignal,
@@ -105,47 +102,6 @@ function historyFailed(error: unknown): unknown {
     default:
       return error;
   }
-}
-
-/**
- * Cancels a prompt in ComfyUI, so that the next one does not wait behind it. Other prompts are not touched.
- *
- * Removes it from the queue first and interrupts it second: in this order it cannot start unnoticed in between. ComfyUI
- * checks for an interrupt only between nodes and at progress calls, and can lose one (`nodes.py`, `interrupt_processing`;
- * `execution.py` resets it). So this repeats until the prompt is gone or `limits.cancelMs` have passed. Does not reject.
- */
-export async function cancelPrompt(
-  promptId: string,
-  { client, settings, clock, log }: Omit<Lookup, 'signal'>,
-): Promise<void> {
-  const backoff = new Backoff(RETRY_POLICIES.comfyCancel);
-  const limit = { ms: settings.limits.cancelMs, what: 'cancelling the prompt', clock };
-  try {
-    await withTimeout(limit, async (signal) => {
-      while (!(await cancelOnce(promptId, client, signal)))
-        await clock.sleep(backoff.next(), signal);
-    });
-    log.debug({ promptId }, 'Cancelled the prompt in ComfyUI');
-  } catch (error) {
-    log.warn({ promptId, reason: describeError(error) }, 'The prompt may still run in ComfyUI');
-  }
-}
-
-/** @returns whether the prompt is gone. */
-async function cancelOnce(
-  promptId: string,
-  client: ComfyClient,
-  signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    await client.deletePending(promptId, signal);
-    const { state } = await findNow(promptId, client, signal);
-    if (state === 'ended' || state === 'nowhere') return true;
-    await client.interrupt(promptId, signal);
-  } catch (error) {
-    if (signal.aborted || isNotConnected(error)) throw error;
-  }
-  return false;
 }
 
 const MAX_FAILED_REQUESTS = 3;

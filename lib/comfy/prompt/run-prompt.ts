@@ -8,12 +8,8 @@ import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import type { ComfySocket } from '../transport/socket.ts';
 import { toOutcome } from './outcome.ts';
-import {
-  cancelPrompt,
-  findPrompt,
-  readHistoryEntry,
-  type PromptLocation,
-} from './prompt-lookup.ts';
+import { cancelPrompt, type LingeringPrompts } from './cancel-prompt.ts';
+import { findPrompt, readHistoryEntry, type PromptLocation } from './prompt-lookup.ts';
 import { PromptWatch } from './prompt-watch.ts';
 import { submitPrompt } from './submit-prompt.ts';
 
@@ -22,6 +18,8 @@ interface RunParts {
   readonly socket: ComfySocket;
   readonly settings: ComfySettings;
   readonly clock: Clock;
+  /** Takes over prompts that cannot be cancelled quickly. */
+  readonly lingering: Pick<LingeringPrompts, 'add'>;
 }
 
 interface PromptRun extends RunParts {
@@ -66,7 +64,8 @@ export async function runPrompt(
     // A rejected prompt never ran, and a lost one does not run any more.
     const isGone =
       isWorkerError(error, 'comfy.rejected') || isWorkerError(error, 'comfy.prompt_lost');
-    if (!hasEnded && !isGone) await cancelPrompt(run.promptId, run);
+    if (!hasEnded && !isGone && !(await cancelPrompt(run.promptId, run)))
+      run.lingering.add(run.promptId);
     throw signal.aborted ? signal.reason : error;
   }
 }
@@ -76,7 +75,7 @@ function startListening(
   workflow: JsonText,
   options: PromptOptions & RunParts,
 ): PromptRun {
-  const { client, socket, settings, clock, signal } = options;
+  const { signal, clock, socket } = options;
   const promptId = randomUUID();
   const log = options.log.child({ promptId });
   const watch = new PromptWatch({ clientId, workflow, clock, log, observer: options });
@@ -86,7 +85,7 @@ function startListening(
   signal.addEventListener('abort', onAbort);
   listening.defer(() => signal.removeEventListener('abort', onAbort));
   if (socket.clientId !== clientId) watch.onDisconnect(clientId);
-  return { client, socket, settings, clock, promptId, clientId, watch, log, signal, listening };
+  return { ...options, promptId, clientId, watch, log, signal, listening };
 }
 
 /** @returns one text for each part of the workflow that ComfyUI did not accept. */

@@ -107,6 +107,18 @@ export class ComfyClient implements AsyncDisposable {
     return this.#postJson('/interrupt', { prompt_id: promptId }, signal);
   }
 
+  /**
+   * Interrupts a running prompt or removes a waiting one, and never touches another one.
+   * @returns false when ComfyUI has no such route: before 0.26 it answers 405.
+   */
+  async cancelJob(promptId: string, signal?: AbortSignal): Promise<boolean> {
+    const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
+    const answer = await this.#send({ method: 'POST', path, signal });
+    if (answer.status === 404 || answer.status === 405) return false;
+    if (answer.status >= 400) throw statusError(answer);
+    return true;
+  }
+
   /** Drops cached results and unloads models as soon as nothing runs (`main.py`, `prompt_worker`). */
   freeMemory(signal?: AbortSignal): Promise<void> {
     return this.#postJson('/free', { free_memory: true }, signal);

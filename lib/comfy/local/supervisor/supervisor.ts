@@ -43,6 +43,7 @@ export class ComfySupervisor implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
   #output: ComfyOutput | undefined;
+  #restart = Promise.withResolvers<string>();
   #activity: () => SocketActivity = () => ({ lastMessageAt: undefined, isBusy: false });
 
   private constructor(options: SupervisorOptions) {
@@ -79,6 +80,13 @@ export class ComfySupervisor implements AsyncDisposable {
   /** The last lines of output of the running or the last ComfyUI. */
   get lines(): readonly OutputLine[] {
     return this.#output?.lines ?? [];
+  }
+
+  /** Ends a ComfyUI that is up and starts it again, as if it had died. */
+  restart(reason: string): void {
+    if (this.health.status !== 'up') return;
+    this.health.down(reason);
+    this.#restart.resolve(reason);
   }
 
   /** The owner of the websocket tells about its activity. */
@@ -125,6 +133,7 @@ export class ComfySupervisor implements AsyncDisposable {
     const stopped = () => over.abort(new Error('the worker ends'));
     this.#stopping.signal.addEventListener('abort', stopped, { once: true });
     const executorDied = Promise.withResolvers<string>();
+    this.#restart = Promise.withResolvers();
     const output = new ComfyOutput({
       startedAt,
       now: () => clock.now(),
@@ -148,6 +157,7 @@ export class ComfySupervisor implements AsyncDisposable {
       reason = await Promise.race([
         group.ended.then((ending) => `its process ended (${ending})`),
         executorDied.promise,
+        this.#restart.promise,
         this.#watch(pid ?? 0, { startedAt, signal: over.signal }),
       ]);
     } catch (error) {
