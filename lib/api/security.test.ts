@@ -47,6 +47,10 @@ test.each([
   ['evil.example', 403],
   ['127.0.0.1.evil.example', 403],
   ['localhost@evil.example', 403],
+  ['user@localhost', 403],
+  ['localhost/evil', 403],
+  ['localhost?evil', 403],
+  ['localhost#evil', 403],
 ])('without a key, a request to the name %s is answered %i', async (host, expected) => {
   await using api = await startTestApi({ handler: echo });
   expect(await statusOf(`${api.url}/health`, { host })).toBe(expected);

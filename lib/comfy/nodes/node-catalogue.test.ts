@@ -6,10 +6,11 @@ import { never, openComfy } from '../test-comfy.ts';
 /** A ComfyUI with these node classes. The test may change the list. */
 async function withClasses(...classTypes: string[]) {
   const scripted = await ScriptedComfy.start();
-  const all = () => Object.fromEntries(classTypes.map((name) => [name, { name }]));
+  const describe = (name: string) => ({ [name]: { name, input: {}, output: [] } });
+  const all = () => Object.assign({}, ...classTypes.map(describe)) as object;
   scripted.script('GET /object_info', ({ path }) => {
     const wanted = decodeURIComponent(path.split('/')[2] ?? '');
-    const found = classTypes.includes(wanted) ? { [wanted]: { name: wanted } } : {};
+    const found = classTypes.includes(wanted) ? describe(wanted) : {};
     return { body: JSON.stringify(wanted === '' ? all() : found) };
   });
   return { scripted, classTypes };
@@ -86,7 +87,7 @@ test('a ComfyUI that needs five seconds for the answer, because it runs another 
   const described = comfy.describeNodes(['A'], { signal: never });
   while (scripted.count('GET /object_info') === 0) await new Promise(setImmediate);
   clock.advance(5000);
-  answer.resolve({ body: '{"A":{"name":"A"}}' });
+  answer.resolve({ body: '{"A":{"input":{}}}' });
   expect(namesOf(await described)).toEqual(['A']);
 });
 
@@ -105,4 +106,40 @@ test('describing no classes sends no request', async () => {
   await using comfy = openComfy(scripted.url);
   expect(namesOf(await comfy.describeNodes([], { signal: never }))).toEqual([]);
   expect(scripted.count('GET /object_info')).toBe(0);
+});
+
+test.each([
+  'null',
+  '[]',
+  '[{"A":{"input":{}}}]',
+  '5',
+  '"A"',
+  '{"A":null}',
+  '{"A":[]}',
+  '{"A":7}',
+  '{"A":{}}',
+  '{"A":{"input":null}}',
+  '{"A":{"input":[]}}',
+  '{"A":{"input":{"required":null}}}',
+  '{"A":{"input":{"required":["seed"]}}}',
+  '{"A":{"input":{"required":{"seed":null}}}}',
+  '{"A":{"input":{"required":{"seed":"INT"}}}}',
+  '{"A":{"input":{"optional":{"seed":[]}}}}',
+  '{"A":{"input":{"optional":{"seed":[{}]}}}}',
+  '{"A":{"input":{},"output":"IMAGE"}}',
+])('an answer that describes no node says nothing about nodes: %s', async (body) => {
+  await using scripted = await ScriptedComfy.start();
+  scripted.script('GET /object_info', () => ({ body }));
+  await using comfy = openComfy(scripted.url);
+  await comfy.waitUntilReady(never);
+  expect(await comfy.describeNodes(['A'], { signal: never })).toBeUndefined();
+  scripted.script('GET /object_info', () => ({ body: '{"A":{"input":{}}}' }));
+  expect(namesOf(await comfy.describeNodes(['A'], { signal: never }))).toEqual(['A']);
+});
+
+test.each(['null', '[]', '["A"]', '5'])('class names are not read from %s', async (body) => {
+  await using scripted = await ScriptedComfy.start();
+  scripted.script('GET /object_info', () => ({ body }));
+  await using comfy = openComfy(scripted.url);
+  expect(await comfy.nodeClassNames(never)).toEqual([]);
 });

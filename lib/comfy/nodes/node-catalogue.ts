@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../../clock.ts';
-import { describeError } from '../../errors.ts';
+import { describeError, WorkerError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import type { ComfySettings } from '../settings.ts';
@@ -32,7 +32,8 @@ export class NodeCatalogue {
 
   /**
    * Descriptions by class. A class that is not installed has none, and is asked for again the next time, because it may
-   * be installed by then. Undefined when ComfyUI does not answer within `limits.catalogueMs`.
+   * be installed by then. Undefined when ComfyUI does not answer within `limits.catalogueMs`, or answers with something
+   * that describes no node.
    */
   async describe(
     classTypes: Iterable<string>,
@@ -50,6 +51,7 @@ export class NodeCatalogue {
           limit(async () => {
             inTime.throwIfAborted();
             const info = await client.nodeInfo(classType, inTime);
+            if (info) refuseOther(info, classType);
             if (info) this.#cache.set(classType, info);
             else this.#cache.delete(classType);
           }),
@@ -90,3 +92,27 @@ export class NodeCatalogue {
 
 /** ComfyUI scans its model folders for each answer, on the thread that also sends progress. */
 const MAX_REQUESTS = 4;
+
+/**
+ * A class whose inputs cannot be read must not be taken for one without inputs: its values would be left out.
+ * @throws WorkerError `comfy.protocol`
+ */
+function refuseOther(info: JsonText, classType: string): void {
+  const inputs = info.get('input');
+  const groups = [inputs?.get('required'), inputs?.get('optional')];
+  const isDescription =
+    inputs?.kind === 'object' &&
+    (info.get('output')?.kind ?? 'array') === 'array' &&
+    groups.every((group) => group === undefined || isInputGroup(group));
+  if (isDescription) return;
+  throw new WorkerError(
+    'comfy.protocol',
+    `[GET] /object_info does not describe ${JSON.stringify(classType)}: ${info.text.slice(0, 60)}`,
+  );
+}
+
+/** Inputs are declared as `[type, options]`; the type is a name, or a list of choices. */
+function isInputGroup(group: JsonText): boolean {
+  const types = group.entries().map(([, declaration]) => declaration.items()[0]?.kind);
+  return group.kind === 'object' && types.every((kind) => kind === 'string' || kind === 'array');
+}

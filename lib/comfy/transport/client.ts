@@ -5,7 +5,7 @@ import { describeError, isWorkerError, WorkerError } from '../../errors.ts';
 import type { FileContent } from '../../file-content.ts';
 import { under } from '../../http/base-url.ts';
 import { readBytes } from '../../http/bodies.ts';
-import { JsonText } from '../../json.ts';
+import { JsonText, type JsonKind } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
@@ -86,15 +86,17 @@ export class ComfyClient implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<{ readonly running: readonly string[]; readonly pending: readonly string[] }> {
     const answer = await this.#getJson('/queue', signal);
-    const promptIds = (list: string) =>
-      (answer.get(list)?.items() ?? []).map((item) => String(item.items()[1]?.value()));
+    const promptIds = (list: string) => {
+      const items = expectKind('array', answer.get(list), `[GET] /queue: ${list}`).items();
+      return items.map((item) => String(item.items()[1]?.value()));
+    };
     return { running: promptIds('queue_running'), pending: promptIds('queue_pending') };
   }
 
   /** The history entry of a prompt that has ended; undefined while there is none. */
   async history(promptId: string, signal?: AbortSignal): Promise<JsonText | undefined> {
     const answer = await this.#getJson(`/history/${encodeURIComponent(promptId)}`, signal);
-    return answer.get(promptId);
+    return expectKind('object', answer, '[GET] /history').get(promptId);
   }
 
   /** Removes a waiting prompt from the queue. A running or unknown one is left alone. */
@@ -126,16 +128,16 @@ export class ComfyClient implements AsyncDisposable {
 
   /** The description of a node class in `/object_info`; undefined when it is not installed. */
   async nodeInfo(classType: string, signal?: AbortSignal): Promise<JsonText | undefined> {
-    const answer = await this.getInfo(`/object_info/${encodeURIComponent(classType)}`, signal);
-    return asInfo(answer).get(classType);
+    const path = `/object_info/${encodeURIComponent(classType)}`;
+    const answer = await this.getInfo(path, signal);
+    return expectKind('object', answer, `[GET] ${path}`).get(classType);
   }
 
   /** The names of all installed node classes. */
   async nodeClassNames(signal?: AbortSignal): Promise<string[]> {
-    const answer = await this.#getJson('/object_info', signal);
-    return asInfo(answer)
-      .entries()
-      .map(([name]) => name);
+    const infos = await this.#getJson('/object_info', signal);
+    const entries = expectKind('object', infos, '[GET] /object_info').entries();
+    return entries.map(([name]) => name);
   }
 
   /** JSON that is useful but not essential, given up after `limits.nodeInfoMs`. */
@@ -249,10 +251,15 @@ function toHttp(body: string | Form | undefined) {
   return body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
 }
 
-function asInfo(answer: JsonText): JsonText {
-  if (answer.kind === 'object') return answer;
-  const text = `[GET] /object_info did not answer with an object: ${answer.text.slice(0, 60)}`;
-  throw new WorkerError('comfy.protocol', text);
+/** An answer that is something else says nothing, and must not be taken for one that is empty. */
+function expectKind(kind: JsonKind, answer: JsonText | undefined, what: string): JsonText {
+  if (answer?.kind === kind) return answer;
+  throw unexpected(answer, what);
+}
+
+function unexpected(answer: JsonText | undefined, what: string): WorkerError {
+  const got = answer ? answer.text.slice(0, 60) : 'nothing';
+  return new WorkerError('comfy.protocol', `${what} is not what ComfyUI answers: ${got}`);
 }
 
 function viewPath({ filename, subfolder, type }: ComfyFile): string {
