@@ -29,7 +29,7 @@ import { describeRun, toFailure, toResult } from './result.ts';
 /**
  * Settings of the job line, and what it shares with the rest of the worker. Steps are handed the whole object and take
  * their fields by name: planDelivery `workerBucket`, `storeSettings`, `transfers` and `maxResultBytes`; resolveWorkflow
- * `comfy` and `workflowsDir`; stageInputs `comfy`, `leases`, `downloader`, `imageLimits` and `transfers`; ArtifactFetcher
+ * `comfy`, `simulated` and `workflowsDir`; stageInputs `comfy`, `leases`, `downloader`, `imageLimits` and `transfers`; ArtifactFetcher
  * `comfy` and `transfers`.
  */
 export interface JobLineOptions {

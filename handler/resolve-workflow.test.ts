@@ -164,6 +164,15 @@ test('the editor format is refused when ComfyUI does not describe its nodes', as
   await expect(resolving).rejects.toThrow(/\/object_info.*Workflow > Export \(API\)/);
 });
 
+test('a class that a simulation lacks is not said to be missing where the workflow runs for real', async () => {
+  const comfy = { describeNodes: () => Promise.resolve(new Map<string, JsonText>()) };
+  const workflow = JsonText.of({ nodes: [{ id: 1, type: 'Nope', outputs: [{ type: '*' }] }] });
+  const resolve = (simulated: boolean) =>
+    resolveWorkflow({ workflow }, { comfy, simulated, signal: never });
+  await expect(resolve(true)).rejects.toThrow(/"Nope" is not in the simulation.*a real ComfyUI/);
+  await expect(resolve(false)).rejects.toThrow(/"Nope" is not installed/);
+});
+
 test('a random seed is within the limits of its node', async () => {
   await using rig = await open();
   const workflow = JsonText.parse('{"1":{"class_type":"ProbeSampler","inputs":{"seed":1}}}');

@@ -10,6 +10,8 @@ import { refuseTooDeep, type JobInput } from './request/job-input.ts';
 
 export interface ResolveOptions {
   readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
+  /** ComfyUI is simulated. Errors say so where a real one may do better. */
+  readonly simulated?: boolean | undefined;
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string | undefined;
   readonly signal: AbortSignal;
@@ -67,7 +69,7 @@ async function openSent(
  */
 export async function toApiFormat(
   sent: JsonText,
-  { comfy, signal }: Pick<ResolveOptions, 'comfy' | 'signal'>,
+  { comfy, simulated, signal }: Pick<ResolveOptions, 'comfy' | 'simulated' | 'signal'>,
 ): Promise<JsonText> {
   const found = recognise(sent);
   switch (found.kind) {
@@ -76,7 +78,7 @@ export async function toApiFormat(
       return found.workflow;
     case 'editor': {
       const infos = await comfy.describeNodes(editorClassTypes(found.workflow), { signal });
-      if (infos) return fromEditor(found.workflow, infos);
+      if (infos) return fromEditor(found.workflow, infos, simulated);
       throw new WorkerError(
         'workflow.unconvertible',
         "The workflow is in the editor's format, and ComfyUI does not tell about its nodes (/object_info), which converting it needs; send what Workflow > Export (API) in ComfyUI's menu writes",

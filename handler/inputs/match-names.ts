@@ -94,12 +94,17 @@ export async function matchNames(
   return { workflow: workflow.replacingAll(edits), loaders, missingFiles };
 }
 
-/** The inputs of known loaders, and all others whose value looks like a file name. */
+/**
+ * The inputs of known loaders, and all others whose value looks like a file name. An empty name means no file to some
+ * loaders; ComfyUI's own take it for their folder, and fail.
+ */
 function fileInputsOf(node: GraphNode): FileInput[] {
   return [...(node.inputs ?? [])].flatMap(([inputName, value]) => {
-    const text = value.asString() ?? '';
+    const text = value.asString();
+    if (text === undefined) return [];
     const isNamed = isFileName(text) || loaderOf(node.classType, inputName)?.by === 'name';
-    return isNamed && text !== '' ? [{ node, inputName, value, text }] : [];
+    const mayBeEmpty = CHECKED[node.classType ?? ''] === undefined;
+    return isNamed && (text !== '' || !mayBeEmpty) ? [{ node, inputName, value, text }] : [];
   });
 }
 

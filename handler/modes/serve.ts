@@ -47,7 +47,11 @@ export async function serve(start: ModeStart): Promise<number> {
       log,
       version: VERSION,
       metrics,
-      workflows: workflowService({ comfy: jobs.comfy, workflowsDir: config.WORKFLOWS_DIR }),
+      workflows: workflowService({
+        comfy: jobs.comfy,
+        simulated: flags.simulate,
+        workflowsDir: config.WORKFLOWS_DIR,
+      }),
     }),
   );
   shutdown.onStop(() => {

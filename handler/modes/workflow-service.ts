@@ -8,23 +8,24 @@ import { toApiFormat } from '../resolve-workflow.ts';
 
 interface ServiceOptions {
   readonly comfy: Pick<ComfyBackend, 'describeNodes'>;
+  readonly simulated?: boolean;
   readonly workflowsDir: string | undefined;
 }
 
 /** Lists workflows for the local API, and converts files for the page. */
-export function workflowService({ comfy, workflowsDir }: ServiceOptions): WorkflowService {
+export function workflowService({ workflowsDir, ...conversion }: ServiceOptions): WorkflowService {
   return {
     list: async () =>
       workflowsDir === undefined
         ? []
         : (await import('../../lib/workflow/named/named.ts')).listWorkflows(workflowsDir),
-    convert: (file, signal) => convertFile(file, { comfy, signal }),
+    convert: (file, signal) => convertFile(file, { ...conversion, signal }),
   };
 }
 
 async function convertFile(
   file: Buffer,
-  options: Pick<ServiceOptions, 'comfy'> & { readonly signal: AbortSignal },
+  options: Omit<ServiceOptions, 'workflowsDir'> & { readonly signal: AbortSignal },
 ): Promise<ConvertedFile> {
   const found = recognise(await openWorkflowFile(ByteSource.ofBytes(file)));
   if (found.kind === 'other') {

@@ -54,14 +54,13 @@ export function isMeantDestination(
   return false;
 }
 
-/** Whether a destination names none: it is empty, or each of its members is empty or the text `string` of API consoles. */
+/** Whether a destination names none: it, or each of its members, is empty or the text `string` of API consoles. */
 function isPlaceholder(value: unknown): boolean {
-  if (isEmpty(value)) return true;
-  return (
-    isRecord(value) &&
-    Object.values(value).every((member) => isEmpty(member) || member === 'string')
-  );
+  if (isUnset(value)) return true;
+  return typeof value === 'object' && value !== null && Object.values(value).every(isUnset);
 }
+
+const isUnset = (value: unknown) => isEmpty(value) || value === 'string' || value === false;
 
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true;

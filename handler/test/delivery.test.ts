@@ -62,7 +62,9 @@ test('a bucket in the input, or beside it, is used for that job only', async () 
   const inInput = await rig.run({ workflow, s3Config });
   const beside = await rig.run({ workflow }, { s3Config: bucketOf(s3) });
   const plain = await rig.run({ workflow }, { s3Config: {} });
-  expect([inInput, beside, plain].map((posted) => typesOf(posted))).toEqual([
+  const none = await rig.run({ workflow }, { s3Config: [] });
+  expect([inInput, beside, plain, none].map((posted) => typesOf(posted))).toEqual([
+    ['s3_url'],
     ['s3_url'],
     ['s3_url'],
     ['s3_url'],
@@ -70,6 +72,7 @@ test('a bucket in the input, or beside it, is used for that job only', async () 
   expect([...s3.objects.keys()].map((key) => key.replace(/[^/]+\/[^/]+$/, ''))).toEqual([
     'theirs/mine/',
     'theirs/',
+    'own/',
     'own/',
   ]);
   expect((await fetch(dataOf(inInput))).status).toBe(200);

@@ -144,6 +144,14 @@ test.each([
   },
 );
 
+test('a loader that names nothing fails the job before it runs, and says what was sent', async () => {
+  await using rig = await startRig();
+  const { error } = await load(rig, '', ['cat.png']);
+  expect(error).toBe(
+    'Workflow validation failed:\n• Node 1 (LoadImage): image: Invalid image file: (no name); sent with the job: cat.png',
+  );
+});
+
 test('an image that no node uses is a note and a line of the log, never an error', async () => {
   await using rig = await startRig();
   const images = await named('a.png', 'pasted/b.png', 'c.png');

@@ -18,6 +18,8 @@ test.each([
   ['{"prompt":"x"}', 'the body has "prompt"'],
   ['{}', 'no keys'],
   ['{"input":null}', 'that is not null'],
+  ['{"workflow":{},"images":[]}', 'the body has "workflow", "images"; if it is a workflow'],
+  ['{"prompt":{},"client_id":"a"}', 'send it as {"input": ...}'],
   ['{"input":1,"webhook":"no url"}', 'webhook: '],
   ['{"input":1,"webhook":"ftp://x"}', 'webhook: '],
   ['{"input":1,"webhookV2":"https://x/"}', 'webhookV2 is not supported'],
@@ -30,6 +32,14 @@ test.each([
   expect([status, headers.get('content-type')]).toEqual([400, 'application/json; charset=utf-8']);
   expect(body.error).toContain(problem);
 });
+
+test.each([[[]], ['string'], [''], [false], [{ accessId: 'string' }]])(
+  'an s3Config of %j does not refuse the request: the worker judges it',
+  async (s3Config) => {
+    await using api = await startTestApi({ handler: echo });
+    expect((await api.ended(await api.run(1, { s3Config }))).status).toBe('COMPLETED');
+  },
+);
 
 test('unknown fields, and empty ones, are ignored', async () => {
   await using api = await startTestApi({ handler: echo });

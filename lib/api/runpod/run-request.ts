@@ -33,8 +33,8 @@ export const RunRequestSchema = z.object({
   s3Config: z.record(z.string(), z.unknown()).optional().describe('Handed to the worker'),
 });
 
-/** The members that are read here. Of the input only the text is kept. */
-const OptionsSchema = RunRequestSchema.omit({ input: true });
+/** The members that are read here. The worker judges the others: an `s3Config` that says nothing must not fail a job. */
+const OptionsSchema = RunRequestSchema.omit({ input: true, s3Config: true });
 
 /** The text of the request is kept, so the workflow in it reaches ComfyUI character for character. */
 export interface RunRequest {
@@ -116,7 +116,9 @@ function missingInput(source: JsonText): string {
     return `Expected an object with an "input", got a value of kind ${source.kind}`;
   }
   const keys = source.entries().map(([name]) => `"${shortened(name)}"`);
-  return `Expected an "input" that is not null; the body has ${keys.slice(0, 20).join(', ') || 'no keys'}`;
+  const expected = 'Expected an "input" that is not null; the body has';
+  if (keys.length === 0) return `${expected} no keys`;
+  return `${expected} ${keys.slice(0, 20).join(', ')}; if it is a workflow or a job's input, send it as {"input": ...}`;
 }
 
 /** Both SDKs of RunPod have this field, and nobody says what is posted there. Ignored, its receiver would wait for ever. */
@@ -135,7 +137,6 @@ function parseOptions(source: JsonText): z.infer<typeof OptionsSchema> {
   const parsed = OptionsSchema.safeParse({
     webhook: unsetAsUndefined(source.get('webhook')?.value()),
     policy: withoutUnset(source.get('policy')?.value()),
-    s3Config: source.get('s3Config')?.value() ?? undefined,
   });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);

@@ -142,7 +142,8 @@ function fileMissing(problem: Problem): string {
   const [noun, value, known] = ['noun', 'received_value', 'known'].map((key) =>
     shown(extraInfo(problem, key)),
   );
-  return `${inputName(problem)}: Invalid ${noun} file: ${shorten(value ?? '')}; ${known}`;
+  const name = value === '' ? '(no name)' : shorten(value ?? '');
+  return `${inputName(problem)}: Invalid ${noun} file: ${name}; ${known}`;
 }
 
 /** ComfyUI raised while it checked the node, most often because of a link to a node that does not exist. */

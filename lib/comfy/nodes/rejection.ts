@@ -47,8 +47,9 @@ function missingFilesText(nodeErrors: JsonText | undefined): string {
       .map((error) => {
         const extra = error.get('extra_info');
         const [file, input] = [extra?.get('received_value'), extra?.get('input_name')].map(shown);
-        return `${file} (${input} of node ${nodeId}, ${classType})`;
-      });
+        return file === '' ? '' : `${file} (${input} of node ${nodeId}, ${classType})`;
+      })
+      .filter((line) => line !== '');
   });
   if (files.length === 0) return '';
   return `\n\n${FILES_NOT_AVAILABLE}\n${bullets(shownLines(files))}\n\nAdd these files to the worker, or use files that it has.`;

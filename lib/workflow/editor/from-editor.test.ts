@@ -137,6 +137,11 @@ test('the error names all classes that are not installed, and all group nodes', 
   );
 });
 
+test('a group node whose definition is lost is refused, also without any slots', () => {
+  const lost = { id: 4, type: 'workflow>mine', inputs: [], outputs: [] };
+  expect(() => convert([image(1), lost])).toThrow(/Node 4: "workflow>mine" is a group node/);
+});
+
 test('a note of a node pack that is not installed does not fail the file', () => {
   const note = {
     type: 'FancyNote',
@@ -186,6 +191,24 @@ test('an input without a link gets the one that cg-use-everywhere lists', () => 
   expect(Object.keys(converted)).toEqual(['1', '2', '3', '4']); // the pack is not installed
   expect(converted['3']?.inputs.images).toEqual(['1', 0]);
   expect(converted['4']?.inputs.images).toEqual(['2', 0]);
+});
+
+test('thousands of nodes behind one chain of thousands of reroutes do not take minutes', () => {
+  const count = 6000;
+  const reroutes = Array.from({ length: count }, (_, at) => ({
+    id: at + 1,
+    type: 'Reroute',
+    inputs: [slot('', '*', at)],
+    outputs: [{ type: 'IMAGE' }],
+  }));
+  const savers = Array.from({ length: count }, (_, at) => save(10_000 + at, 10_000 + at));
+  const links = [
+    ...reroutes.map(({ id }) => [id - 1, id - 1, 0, id, 0, '*']),
+    ...savers.map(({ id }) => [id, count, 0, id, 0, 'IMAGE']),
+  ];
+  const converted = convert([image(0), ...reroutes, ...savers], links);
+  expect(Object.keys(converted)).toHaveLength(1 + count);
+  expect(Object.values(converted).at(-1)?.inputs.images).toEqual(['0', 0]);
 });
 
 test('links that form a circle are refused', () => {

@@ -45,9 +45,10 @@ export function editorClassTypes(file: JsonText): string[] {
 /**
  * Converts as the editor's own Workflow > Export (API) does: muted nodes are left out, bypassed nodes and reroutes are
  * bridged, subgraphs and group nodes are unfolded. Values keep their text.
+ * @param simulated The classes are those of a simulation: a missing one may well be installed where the workflow runs for real.
  * @throws WorkerError `workflow.unconvertible` with all the reasons.
  */
-export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
+export function fromEditor(sent: JsonText, infos: NodeInfos, simulated = false): JsonText {
   const file = openFile(sent);
   const reader = createReader(file, infos);
   const found = [...unfold({ graph: file.graph, prefix: '' }, reader.enter)];
@@ -60,7 +61,7 @@ export function fromEditor(sent: JsonText, infos: NodeInfos): JsonText {
   const unfit = new Set(misfits(placed, reader));
   const needed = unfit.size > 0 ? neededNodes(placed, reader) : unfit;
   const problems = [
-    ...unknownClasses(placed, infos),
+    ...unknownClasses(placed, infos, simulated),
     ...[...unfit].filter((one) => needed.has(one)).map(misfitText),
   ];
   if (problems.length > 0) throw unconvertible(problems);
@@ -150,25 +151,41 @@ function valueText(value: JsonText): string {
   return value.kind === 'array' ? objectText([['__value__', value.text]]) : value.text;
 }
 
-/** A node of the editor alone, such as a note of a node pack: nothing is linked to it, and it refers to no class. */
+/**
+ * A node of the editor alone, such as a note of a node pack: nothing is linked to it, and it refers to no class. A subgraph or
+ * group node whose definition is lost looks the same, but a whole workflow may be missing with it.
+ */
 function isRemark({ node, scope }: PlacedNode): boolean {
+  if (groupName(node.type) !== undefined || UUID.test(node.type)) return false;
   const links = [...scope.graph.links.values()];
   const isLinked = links.some((link) => [link.originId, link.targetId].includes(node.nodeId));
   const hasSlots = node.inputs.length > 0 || node.outputTypes.length > 0;
   return !isLinked && !hasSlots && node.properties?.get('Node name for S&R') === undefined;
 }
 
-function unknownClasses(placed: readonly PlacedNode[], infos: NodeInfos): string[] {
+/** The type of an instance is the id of its subgraph. */
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+function unknownClasses(
+  placed: readonly PlacedNode[],
+  infos: NodeInfos,
+  simulated: boolean,
+): string[] {
+  const lacks = simulated ? NOT_SIMULATED : 'is not installed';
   const unknown = placed.filter(({ node }) => !infos.has(node.type));
   const byType = Map.groupBy(unknown, ({ node }) => node.type);
   return [...byType].map(([type, nodes]) => {
     const ids = nodes.map(({ nodeId }) => nodeId).join(', ');
     const label = nodes.length === 1 ? `Node ${ids}` : `Nodes ${ids}`;
-    return groupName(type) === undefined
-      ? `${label}: the class ${JSON.stringify(type)} is not installed`
-      : `${label}: "${type}" is a group node, and its definition is missing; convert it to a subgraph, or choose Ungroup`;
+    if (groupName(type) !== undefined)
+      return `${label}: "${type}" is a group node, and its definition is missing; convert it to a subgraph, or choose Ungroup`;
+    if (UUID.test(type)) return `${label}: the file has no definition of its subgraph ${type}`;
+    return `${label}: the class ${JSON.stringify(type)} ${lacks}`;
   });
 }
+
+const NOT_SIMULATED =
+  'is not in the simulation, which has neither node packs nor partner nodes; a real ComfyUI may have it';
 
 /** Nodes whose saved values fit no order of their widgets. They are not guessed: a shifted value gives a wrong picture. */
 function misfits(placed: readonly PlacedNode[], reader: NodeReader): PlacedNode[] {

@@ -41,26 +41,48 @@ export function traceInput(
   { scope, node, slot }: Pick<NodeEnd, 'scope' | 'node' | 'slot'>,
   reader: NodeReader,
 ): Source | undefined {
-  const seen = new Set<string>();
   const type = node.inputs[slot]?.type ?? '*';
-  let step: Step = { side: 'input', scope, node, slot, type };
-  let at = scope;
+  const { source, at } = traceEnd({ side: 'input', scope, node, slot, type }, reader);
+  // The editor copies the value of a primitive node into the widgets it is linked to, but not into a subgraph.
+  return source?.kind === 'value' && source.isPrimitive && at !== scope ? undefined : source;
+}
+
+/** Where a way back ends: its source, and the scope of the last node end. */
+interface WayEnd {
+  readonly source: Source | undefined;
+  readonly at: Scope;
+}
+
+/** Many ways share a long piece, such as one chain of reroutes, so each piece is walked once for a conversion. */
+function traceEnd(start: NodeEnd, reader: NodeReader): WayEnd {
+  const known = knownEnds.get(reader) ?? new Map<string, WayEnd>();
+  knownEnds.set(reader, known);
+  const seen = new Set<string>();
+  const remember = (end: WayEnd) => {
+    for (const key of seen) known.set(key, end);
+    return end;
+  };
+  let step: Step = start;
+  let at = start.scope;
   while (step && 'side' in step) {
     at = step.scope;
-    const nodeId = `${step.scope.prefix}${step.node.nodeId}`;
-    const key = `${step.side} ${step.slot} of ${nodeId}`;
+    const nodeId = `${at.prefix}${step.node.nodeId}`;
+    const key = `${step.side} ${step.slot} of ${nodeId} as ${step.type}`;
     if (seen.has(key)) {
       throw new WorkerError(
         'workflow.unconvertible',
         `Node ${nodeId} (${step.node.type}) is linked to itself by way of reroutes, bypassed nodes or subgraphs`,
       );
     }
+    const end = known.get(key);
+    if (end) return remember(end);
     seen.add(key);
     step = step.side === 'input' ? stepFromInput(step, reader) : stepFromOutput(step, reader);
   }
-  // The editor copies the value of a primitive node into the widgets it is linked to, but not into a subgraph.
-  return step?.kind === 'value' && step.isPrimitive && at !== scope ? undefined : step;
+  return remember({ source: step, at });
 }
+
+const knownEnds = new WeakMap<NodeReader, Map<string, WayEnd>>();
 
 /** Follows the link of an input. */
 function stepFromInput({ scope, node, slot, type }: NodeEnd, reader: NodeReader): Step {

@@ -98,6 +98,19 @@ function heldValues(
   instance: EditorNode,
   reader: NodeReader,
 ): ReadonlyMap<number, JsonText> {
+  const held = heldByScope.get(scope) ?? readHeldValues(scope, instance, reader);
+  heldByScope.set(scope, held);
+  return held;
+}
+
+/** Read once for an instance, not once for each of its inputs. */
+const heldByScope = new WeakMap<Scope, ReadonlyMap<number, JsonText>>();
+
+function readHeldValues(
+  scope: Scope,
+  instance: EditorNode,
+  reader: NodeReader,
+): ReadonlyMap<number, JsonText> {
   const { graph } = scope;
   const values = instance.values?.items() ?? [];
   const widgets = graph.inputs.flatMap(({ name }, position) => {

@@ -65,6 +65,38 @@ test.each([
   expect(convert([sampler(values)])['3']?.inputs).toEqual(SAMPLER_VALUES);
 });
 
+test.each([
+  ['two values', { seed: 7, denoise: 0.5 }],
+  ['no values', {}],
+])('a file that names %s has the others by position, not the defaults', (_, named) => {
+  const { inputs } = convert([
+    sampler({
+      widgets_values: [18, 'fixed', 33, 6.5, 'dpmpp_sde', 'karras', 1],
+      widgets_values_named: named,
+    }),
+  ])['3'] ?? { inputs: {} };
+  expect(inputs).toEqual({
+    ...{
+      seed: 18,
+      steps: 33,
+      cfg: 6.5,
+      sampler_name: 'dpmpp_sde',
+      scheduler: 'karras',
+      denoise: 1,
+    },
+    ...named,
+  });
+});
+
+test('a widget that is newer than a file with all its values named gets its default', () => {
+  const older = { seed: 18, steps: 20, cfg: 8, sampler_name: 'euler', denoise: 1 };
+  const values = {
+    widgets_values: [18, 'fixed', 20, 8, 'euler', 1],
+    widgets_values_named: { ...older, control_after_generate: 'fixed' },
+  };
+  expect(convert([sampler(values)])['3']?.inputs).toEqual({ ...older, scheduler: 'simple' });
+});
+
 test('widgets without a saved value get their defaults', () => {
   expect(convert([sampler({ widgets_values: [5, 'fixed', 30] })])['3']?.inputs).toEqual({
     ...SAMPLER_VALUES,

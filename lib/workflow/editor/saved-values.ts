@@ -31,7 +31,12 @@ export function savedValues(node: EditorNode, info: NodeInfo): SavedValues {
     const own = namedValues?.entries().map(([, value]) => value) ?? saved;
     return new Map(readOwn(own, node));
   }
-  if (namedValues?.kind === 'object') return byName(node, info, namedValues.entries());
+  if (namedValues?.kind === 'object') {
+    const members = namedValues.entries();
+    // A file that names only some of its values has the others by position.
+    const unnamed = members.length < saved.length ? byPosition(node, info, saved) : undefined;
+    return byName(node, info, [...(unnamed ?? []), ...members]);
+  }
   if (values?.kind === 'object') return byName(node, info, values.entries());
   const names = FORMER_ORDER.get(type);
   if (names && saved.length >= names.length) return byName(node, info, named(names, saved));

@@ -163,6 +163,24 @@ test('a subgraph within itself, or one that unfolds to too many nodes, is refuse
   );
 });
 
+test('thousands of subgraphs within each other are refused, and do not exhaust the stack', () => {
+  const levels = Array.from({ length: 4000 }, (_, depth) => ({
+    id: `level ${depth}`,
+    nodes: [instance(1, `level ${depth + 1}`)],
+  }));
+  const subgraphs = [...levels, { id: 'level 4000', nodes: [image(1)] }];
+  expect(() => convert([instance(1, 'level 0')], [], { definitions: { subgraphs } })).toThrow(
+    /more than 100 subgraphs within each other/,
+  );
+});
+
+test('an instance whose definition is lost is refused, also without any slots', () => {
+  const lost = { id: 12, type: OUTER, inputs: [], outputs: [] };
+  expect(() => convert([image(1), save(3, 1), lost], [[1, 1, 0, 3, 0, 'IMAGE']])).toThrow(
+    `• Node 12: the file has no definition of its subgraph ${OUTER}`,
+  );
+});
+
 test('the classes to describe include those inside subgraphs', () => {
   const nodes = [image(1), instance(12, INNER), save(3, 2), { id: 8, type: 'Note' }];
   expect(editorClassTypes(file(nodes, [], withInner))).toEqual([

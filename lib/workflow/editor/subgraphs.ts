@@ -28,14 +28,17 @@ export interface PlacedNode {
 /** Enters an instance of a subgraph. Returns undefined if the node is not an instance. */
 export type Enter = (node: EditorNode, scope: Scope) => Scope | undefined;
 
-/** The returned function throws `workflow.unconvertible` for a subgraph within itself. */
+/** The returned function throws `workflow.unconvertible` for a subgraph within itself, or too many within each other. */
 export function createEnter({ subgraphs }: EditorFile): Enter {
   return (node, scope) => {
     const graph = subgraphs.get(node.type);
     if (!graph) return undefined;
+    let depth = 0;
     for (let outer: Scope | undefined = scope; outer; outer = outer.host?.scope) {
       if (outer.host?.node.type === node.type)
         throw unconvertible([`Subgraph ${node.type} is within itself`]);
+      if (++depth > MAX_DEPTH)
+        throw unconvertible([`It has more than ${MAX_DEPTH} subgraphs within each other`]);
     }
     return { graph, prefix: `${scope.prefix}${node.nodeId}:`, host: { node, scope } };
   };
@@ -56,3 +59,4 @@ export function* unfold(scope: Scope, enter: Enter, count = { nodes: 0 }): Gener
 }
 
 const MAX_NODES = 10_000;
+const MAX_DEPTH = 100;

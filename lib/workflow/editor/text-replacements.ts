@@ -76,14 +76,26 @@ export function replaceText(text: string, file: EditorFile, reader: NodeReader):
 const NOT_IN_FILE_NAMES = /[/?<>\\:*|"\x00-\x1F\x7F]/g;
 
 /** The first node with this name in its properties, else the first with this title. */
-function findNode(name: string, { graph, subgraphs }: EditorFile, reader: NodeReader) {
+function findNode(name: string, file: EditorFile, reader: NodeReader): EditorNode | undefined {
+  const known = namedNodes.get(file) ?? readNames(file, reader);
+  namedNodes.set(file, known);
+  return known.get(name);
+}
+
+/** By name. A file is converted once, so its names are, too. */
+const namedNodes = new WeakMap<EditorFile, ReadonlyMap<string, EditorNode>>();
+
+function readNames({ graph, subgraphs }: EditorFile, reader: NodeReader) {
   const nodes = [graph, ...subgraphs.values()].flatMap((one) => [...one.nodes.values()]);
-  return (
-    nodes.find((node) => nameOf(node, reader) === name) ??
-    nodes.find(
-      (node) => (node.title ?? reader.infoOf(node.type)?.displayName ?? node.type) === name,
-    )
+  const named = nodes.map((node) => [nameOf(node, reader), node] as const);
+  const titled = nodes.map(
+    (node) => [node.title ?? reader.infoOf(node.type)?.displayName ?? node.type, node] as const,
   );
+  const found = new Map<string, EditorNode>();
+  for (const [name, node] of [...named, ...titled]) {
+    if (name !== undefined && !found.has(name)) found.set(name, node);
+  }
+  return found;
 }
 
 /** The name that the editor offers for search and replace. It is the class until the user changes it. */
