@@ -1,26 +1,35 @@
 # The image of the worker and ComfyUI. docs/deployment.md tells how to use it, docs/customization.md how to build on it.
 #
 # Stages:
+#   node-modules    the packages of the worker
 #   worker          the packed worker, and a manifest for each model in docker-bake.json
 #   comfyui-source  ComfyUI at its pinned commit
-#   python-locks    lock files of the Python packages; a folder "wheels" in it is used before the index
+#   python-locks    lock files of the Python packages; a folder "wheels" in it replaces the index
 #   base            all of the above, without models
 #   models          the model files of MODEL_TYPE
 #   final           base with these models; built when no target is named
 #
 # For mirrors, and for builds without a network, a named context replaces a stage:
-#   docker build --build-context comfyui-source=FOLDER --build-context python-locks=FOLDER .
+#   docker build --build-context comfyui-source=FOLDER --build-context python-locks=FOLDER --build-context node-modules=FOLDER .
 
 ARG BASE_IMAGE=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04
 ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 
 
-FROM ${NODE_IMAGE} AS worker
+FROM ${NODE_IMAGE} AS node-modules-installed
 ARG NPM_REGISTRY=https://registry.npmjs.org
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --prefer-offline --no-progress --registry "$NPM_REGISTRY"
+
+FROM scratch AS node-modules
+COPY --from=node-modules-installed /build/node_modules /
+
+FROM ${NODE_IMAGE} AS worker
+WORKDIR /build
+COPY --from=node-modules / node_modules/
+COPY package.json .npmrc ./
 COPY LICENSE tsconfig.json tsconfig.build.json docker-bake.json ./
 COPY scripts/copy-data.ts scripts/
 COPY scripts/images/*.ts scripts/images/
@@ -93,7 +102,8 @@ ARG COMFY_CPU=false
 ENV COMFY_CPU=${COMFY_CPU} \
     COMFY_COMMAND="python -u /comfyui/main.py --disable-auto-launch --log-stdout --verbose INFO"
 # Folders that Dockerfiles on top of ours copy into. Then the smoke start: ComfyUI starts, and every node pack is imported.
-RUN cd /comfyui && mkdir -p custom_nodes input output \
+WORKDIR /comfyui
+RUN mkdir -p custom_nodes input output \
         models/checkpoints models/vae models/unet models/clip models/text_encoders models/diffusion_models \
         models/model_patches models/loras models/controlnet models/upscale_models \
     && comfy-manager-set-mode offline \

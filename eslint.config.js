@@ -10,6 +10,7 @@ const FOLDERS = {
   queues: ['http'],
   simulator: [],
   storage: ['http'],
+  volume: [],
   worker: ['http', 'queues'],
   workflow: [],
 };

@@ -11,6 +11,7 @@ import type { LogOptions, Logger } from '../lib/log.ts';
 import type { Arguments } from './flags.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
 import { startWorker, type Gate, type Worker } from '../lib/worker/worker.ts';
+import { writeModelPaths } from '../lib/volume/model-folders.ts';
 import { openWorkerBucket } from '../lib/storage/s3/store.ts';
 import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
@@ -64,13 +65,28 @@ export async function startSupervisor({
   if (!settings) return undefined;
   if (!isLocalUrl(config.COMFY_URL))
     throw invalidConfig(['COMFY_COMMAND starts ComfyUI here, but COMFY_URL is another machine']);
+  const volumeArguments = await prepareVolume(config, log);
   return await ComfySupervisor.start({
-    settings,
+    settings: { ...settings, command: [...settings.command, ...volumeArguments] },
     comfy: waitingSettings(config),
     environment: withoutOwnKeys(environment),
     clock: systemClock,
     log,
   });
+}
+
+/** @returns the arguments with which ComfyUI finds the models and node packs of the network volume. */
+async function prepareVolume(
+  { NETWORK_VOLUME_DIR: volume, NETWORK_VOLUME_DEBUG: isDebug }: Config,
+  log: Logger,
+): Promise<readonly string[]> {
+  if (isDebug) {
+    const { reportVolume } = await import('../lib/volume/report.ts');
+    const { found, hints } = await reportVolume(volume);
+    log.info({ volume, found, hints }, 'Network volume');
+  }
+  const modelPaths = await writeModelPaths(volume);
+  return modelPaths === undefined ? [] : ['--extra-model-paths-config', modelPaths];
 }
 
 function waitingSettings(config: Config): ComfySettings {

@@ -390,6 +390,18 @@ export const VARIABLES = {
     'info',
     'Level at which the output of a ComfyUI started by `COMFY_COMMAND` appears in the log of the worker; NOTSET: not at all.',
   ),
+  NETWORK_VOLUME_DIR: variable(
+    'comfy',
+    text,
+    '/runpod-volume',
+    'Folder of a network volume. If it exists, a ComfyUI started by `COMFY_COMMAND` finds models in its `models/<type>` and node packs in its `custom_nodes`.',
+  ),
+  NETWORK_VOLUME_DEBUG: variable(
+    'comfy',
+    flag,
+    false,
+    'Log at the start which models are on the network volume, and which files are probably in the wrong place.',
+  ),
   COMFY_UNRESPONSIVE_S: variable(
     'comfy',
     integer(1),

@@ -101,7 +101,8 @@ async function copyPackage(name: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await cp(from, to, {
     recursive: true,
-    filter: (path) => !/(?:\.d\.[cm]?ts|\.[cm]?ts|\.map|\.md)$|\/src(?:\/|$)/.test(relative(from, path)),
+    filter: (path) =>
+      !/(?:\.d\.[cm]?ts|\.[cm]?ts|\.map|\.md)$|\/src(?:\/|$)/.test(relative(from, path)),
   });
   for (const needed of Object.keys({ ...dependencies, ...optionalDependencies }))
     if (!needed.includes('musl')) await copyPackage(needed);

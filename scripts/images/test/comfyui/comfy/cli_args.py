@@ -1,0 +1,1 @@
+# start.sh looks here for the arguments that this version knows.
