@@ -200,7 +200,7 @@ function runScript(
     writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
     chmodSync(join(folder, name), 0o755);
   }
-  const result = run(script, args, { PATH: `${folder}:${process.env['PATH']}`, ...env });
+  const result = run(script, args, { PATH: `${folder}:${process.env.PATH}`, ...env });
   rmSync(folder, { recursive: true });
   return { status: result?.status, output: `${result?.stdout}${result?.stderr}` };
 }

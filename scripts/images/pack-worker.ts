@@ -19,8 +19,8 @@ const READ_AT_RUN_TIME = ['node_modules/@fastify/swagger-ui/static'];
 /** A bundled file believes that it is still at its old place, because it finds its data, threads and pages from there. */
 const keepPlaces: Plugin = {
   name: 'keep places',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /\.[cm]?js$/ }, async ({ path }) => {
+  setup: (bundler) => {
+    bundler.onLoad({ filter: /\.[cm]?js$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
       if (!/import\.meta\.url|\b__dirname\b|\b__filename\b/.test(source)) return undefined;
       const place = `new URL(${JSON.stringify(`../${relative(root, path).split(sep).join('/')}`)}, BUNDLE_URL)`;

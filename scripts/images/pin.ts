@@ -75,7 +75,7 @@ async function pinModels(): Promise<void> {
 
 /** The headers of Hugging Face's redirect: for large files the ETag is the SHA-256 of the content. */
 async function factsOf(url: string) {
-  const token = process.env['HF_TOKEN'];
+  const token = process.env.HF_TOKEN;
   const { statusCode, headers, body } = await request(url, {
     method: 'HEAD',
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
@@ -98,7 +98,7 @@ function pinPython(): void {
   const version = /^PINNED_VERSION=(.+)$/m.exec(pinned)?.[1] ?? '';
   const repository = 'https://github.com/comfyanonymous/ComfyUI.git';
   const source = join(folder, 'comfyui');
-  execFileSync('scripts/images/fetch-comfyui', [repository, version, source], {
+  execFileSync('sh', ['scripts/images/fetch-comfyui', repository, version, source], {
     stdio: 'inherit',
     env: { ...process.env, COMFYUI_ENV: './images/comfyui.env' },
   });

@@ -16,7 +16,7 @@ import { dirname, join, resolve } from 'node:path';
 
 /** Survives runs: the Debian that stands for the base images. */
 const CACHE = join(
-  process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+  process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
   'comfyui-worker-images',
 );
 
@@ -146,7 +146,7 @@ function importFolder(image: string, folder: string): void {
 
 /** The npm that runs this script. */
 function npmFolder(): string {
-  const path = process.env['npm_execpath'];
+  const path = process.env.npm_execpath;
   if (path === undefined) throw new Error('Run this through npm: npm run test:images');
   const folder = resolve(dirname(path), '..');
   if (!readdirSync(folder).includes('package.json')) throw new Error(`${folder} is not npm`);

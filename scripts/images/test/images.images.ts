@@ -134,7 +134,9 @@ test('a container runs a job, survives the death of ComfyUI, and ends on SIGTERM
     () => container.output.split('Started.').length === 3,
   );
   const comfy = Number(readFileSync(join(container.root, 'tmp/comfyui.pid'), 'utf8'));
-  process.kill(container.processes().find(({ pid }) => pid === comfy)!.hostPid, 'SIGKILL');
+  const running = container.processes().find(({ pid }) => pid === comfy);
+  expect(running).toBeDefined();
+  if (running) process.kill(running.hostPid, 'SIGKILL');
   expect(await second).toMatchObject({ status: 'COMPLETED' });
   expect(container.output).toContain('ComfyUI is restarted');
 
