@@ -1,0 +1,22 @@
+/**
+ * Loaded into the worker before everything else (`--import`). Shifts the wall clock when the chaos run says so; the
+ * monotonic clock (`performance.now`) goes on undisturbed, as on a machine whose clock is set.
+ */
+let shiftMs = 0;
+const RealDate = Date;
+
+class ShiftedDate extends RealDate {
+  constructor(...parts: unknown[]) {
+    if (parts.length === 0) super(ShiftedDate.now());
+    else super(...(parts as [number]));
+  }
+
+  static override now(): number {
+    return RealDate.now() + shiftMs;
+  }
+}
+
+globalThis.Date = ShiftedDate as DateConstructor;
+process.on('message', (message: { readonly shiftMs: number }) => (shiftMs = message.shiftMs));
+// The channel must not keep a worker alive that has finished.
+process.channel?.unref();
