@@ -41,6 +41,9 @@ async function main(): Promise<number> {
       ? Math.floor(Math.random() * 1_000_000)
       : wholeNumber('--seed', values.seed);
   console.log(`seed ${seed}`);
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => interrupted.abort(new Error(`Ended by ${signal}`)));
   const startedAt = performance.now();
   const { story, comfyStarts } = await runChaos({
     seed,
@@ -49,6 +52,7 @@ async function main(): Promise<number> {
     heapMb: values.heap === undefined ? undefined : wholeNumber('--heap', values.heap),
     keepLog: values.log,
     say: (line) => console.log(line),
+    signal: interrupted.signal,
   });
   const seconds = (performance.now() - startedAt) / 1000;
   const breaches = judge(story);

@@ -20,6 +20,7 @@ export interface ChaosOptions {
   /** A copy of the worker's log. */
   readonly keepLog: string | undefined;
   readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
 /** Runs the jobs under the planned faults, stops everything, and returns what was seen. */
@@ -71,11 +72,12 @@ class ChaosRun {
 
   /** @returns why it was given up; empty when all jobs have ended. */
   async run(): Promise<string[]> {
-    const { jobs, say } = this.#options;
+    const { jobs, say, signal } = this.#options;
     let changedAt = performance.now();
     let saidAt = 0;
     let sampledAt = 0;
     while (this.#ended < jobs) {
+      signal.throwIfAborted();
       const before = this.#ended;
       this.#submitMore();
       this.#ended += this.deliveries.update();

@@ -1,0 +1,71 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { ERROR_KINDS } from '../../lib/errors.ts';
+import { startRig } from './rigs/test-rig.ts';
+
+/** Inputs of all kinds through the whole line: RunPod's stand-in, the worker, the embedded ComfyUI. */
+
+const json = fc.jsonValue({ maxDepth: 3 });
+const value = fc.oneof(
+  json,
+  fc.constantFrom<unknown>(['1', 0], ['9', 0], ['1'], 16, -1, 1e300, 'T', '../T', '%date%', '\0'),
+);
+const node = fc.record({
+  class_type: fc.oneof(
+    fc.constantFrom('EmptyImage', 'SaveImage', 'LoadImage', 'ProbeText', 'PreviewImage'),
+    fc.string(),
+  ),
+  inputs: fc.dictionary(
+    fc.constantFrom('width', 'height', 'batch_size', 'color', 'images', 'image', 'text', 'x'),
+    value,
+  ),
+});
+const working = fc.constant({
+  '1': { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 1 } },
+  '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'T' } },
+});
+const input = fc.record(
+  {
+    workflow: fc.oneof(working, fc.dictionary(fc.constantFrom('1', '2', '3'), node), json),
+    images: fc.oneof(fc.array(fc.record({ name: value, image: value })), json),
+    output: fc.oneof(
+      fc.record(
+        { nodes: json, convert: json, includeTemp: fc.boolean(), expect: json },
+        { requiredKeys: [] },
+      ),
+      json,
+    ),
+    overrides: fc.oneof(fc.dictionary(fc.string(), value), json),
+    strict: fc.boolean(),
+  },
+  { requiredKeys: ['workflow'] },
+);
+
+test('every input gets one valid result: an output, or an error in words, and the next job runs', async () => {
+  await using rig = await startRig();
+  let delivered = 0;
+  const ask = async (sent: unknown) => {
+    const { output, error } = await rig.run(sent);
+    if (error === undefined) {
+      expect(typeof output).toBe('object');
+      delivered++;
+    } else {
+      expect(typeof error).toBe('string');
+      expect(error).not.toBe('');
+      // What a defect is reported as.
+      expect(error).not.toMatch(/is not a function|of undefined|of null|call stack|error_type/);
+    }
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.oneof({ weight: 5, arbitrary: input }, json), async (sent) => {
+      // RunPod hands out no job without an input.
+      await ask(sent ?? {});
+    }),
+    { seed: 20261129, numRuns: 300 },
+  );
+  expect(delivered).toBeGreaterThan(20);
+  expect(ERROR_KINDS['worker.unexpected'].owner).toBe('worker');
+  expect(rig.lines.filter((line) => JSON.stringify(line).includes('worker.unexpected'))).toEqual(
+    [],
+  );
+});
