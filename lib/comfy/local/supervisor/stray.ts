@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../../clock.ts';
 import { WorkerError } from '../../../errors.ts';
 import type { Logger } from '../../../log.ts';
@@ -59,9 +59,12 @@ export async function endStray(
     await clock.sleep(LOOK_MS);
 }
 
+/** A killed process is a zombie while some of its threads still end, and until then they hold its port. */
 async function isThere(pid: number): Promise<boolean> {
   const stat = await statOf(pid);
-  return stat !== undefined && !/[ZX]/.test(stat.state);
+  if (stat === undefined) return false;
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  return !/[ZX]/.test(stat.state) || threads.length > 1;
 }
 
 const GONE_MS = 5000;
