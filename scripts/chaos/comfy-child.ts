@@ -73,7 +73,9 @@ const orders = connect(Number(control), '127.0.0.1');
 // Without the chaos run there is nobody to run for.
 orders.on('close', () => process.exit(1)).on('error', () => process.exit(1));
 orders.write(`${process.pid}\n`);
-createInterface(orders).on('line', (line) => obey(JSON.parse(line) as ComfyOrder));
+createInterface(orders)
+  .on('error', () => process.exit(1))
+  .on('line', (line) => obey(JSON.parse(line) as ComfyOrder));
 
 function obey(order: ComfyOrder): void {
   switch (order.do) {

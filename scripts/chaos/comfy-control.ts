@@ -59,7 +59,8 @@ export class ComfyControl implements AsyncDisposable {
 
   #open(socket: Socket): void {
     let pid = 0;
-    createInterface(socket).on('line', (line) => {
+    const lines = createInterface(socket).on('error', () => undefined);
+    lines.on('line', (line) => {
       pid = Number(line);
       this.pids.push(pid);
       this.#sockets.set(pid, socket);
