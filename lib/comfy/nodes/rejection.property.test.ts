@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { JsonText } from '../../json.ts';
 import { rejectionText } from './rejection.ts';
 
-const RUNS = { seed: 20261129, numRuns: 2000 };
+const RUNS = { seed: 20261129, numRuns: 500 };
 
-const json = fc.jsonValue({ maxDepth: 3 });
+const json = fc.jsonValue({ maxDepth: 2 });
 const problem = fc.record(
   {
     type: fc.oneof(

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseMessage } from './messages.ts';
 
-const RUNS = { seed: 20261129, numRuns: 3000 };
+const RUNS = { seed: 20261129, numRuns: 1000 };
 
 const TYPES = [
   'status',
@@ -16,7 +16,7 @@ const TYPES = [
   'execution_error',
   'execution_interrupted',
 ];
-const json = fc.jsonValue({ maxDepth: 3 });
+const json = fc.jsonValue({ maxDepth: 2 });
 const id = fc.oneof(fc.string(), fc.nat(), json);
 
 /** Messages of the right types with right and wrong fields. */
