@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { epochMs } from '../../lib/simulator/comfy/event-log.ts';
 
 const ENTRY = fileURLToPath(new URL('../../handler/index.ts', import.meta.url));
-const PRELOAD = new URL('clock-step.ts', import.meta.url).href;
+const PRELOAD = new URL('./clock-step.ts', import.meta.url).href;
 
 /** How a process of the worker ended. */
 export interface WorkerEnd {

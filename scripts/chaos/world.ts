@@ -130,7 +130,7 @@ const WORKER_SETTINGS = {
   CLEANUP: 'always',
 };
 
-const COMFY_CHILD = fileURLToPath(new URL('comfy-child.ts', import.meta.url));
+const COMFY_CHILD = fileURLToPath(new URL('./comfy-child.ts', import.meta.url));
 const DAY_MS = 86_400_000;
 
 function throughProxy({ env, url }: RunpodSimulator, port: number): Record<string, string> {
