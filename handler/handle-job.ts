@@ -7,6 +7,7 @@ import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts
 import { SpareBuffers } from '../lib/spare-buffers.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
+import type { DeadlyJobs } from './deadly-jobs.ts';
 import { deliver } from './delivery/deliver.ts';
 import { planDelivery } from './delivery/plan.ts';
 import type { ImageLimits } from './inputs/input-content.ts';
@@ -21,7 +22,7 @@ import { describeFiles } from './outputs/describe-files.ts';
 import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
 import { groupOutputs, withoutEmpty } from './outputs/group-outputs.ts';
 import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
-import { runWithReplay } from './replay.ts';
+import { runWithReplay, withAttempts, type Attempt } from './replay.ts';
 import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { describeRun, toFailure, toResult } from './result.ts';
@@ -52,8 +53,8 @@ export interface JobLineOptions {
   readonly workflowsDir?: string;
   /** Check workflows before ComfyUI gets them. */
   readonly preflight: boolean;
-  /** Run a job once more when ComfyUI died under it. */
-  readonly replays?: boolean;
+  /** Jobs that killed ComfyUI, which are refused. */
+  readonly deadlyJobs: DeadlyJobs;
   /** ComfyUI is the embedded simulation; results say so. */
   readonly simulated?: boolean;
   /** Called when a job's outputs are delivered. */
@@ -75,32 +76,24 @@ export function createJobHandler(options: JobLineOptions): Handler {
   const { comfy, cleanupMode: mode } = options;
   const jobFolders = new JobFolders({ comfy, leases, mode });
   const line = { ...options, leases, jobFolders, spare: new SpareBuffers(), promptsRun: 0 };
-  return (job, context) => {
-    const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
-    if (!options.replays) return handleJob(job, context, { line, timeoutMs });
-    const run = (restMs: number) => handleJob(job, context, { line, timeoutMs: restMs });
-    return runWithReplay(run, { health: comfy.health, ...context, timeoutMs });
-  };
+  return (job, context) => handleJob(job, context, line);
 }
 
 /**
  * Runs one job. Its only `catch` turns an error into a failed result.
  * @throws the reason of `context.signal` when the job was stopped; a stopped job has no result.
  */
-async function handleJob(
-  job: Job,
-  context: JobContext,
-  { line, timeoutMs }: { readonly line: JobLine; readonly timeoutMs: number },
-): Promise<JobResult> {
+async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<JobResult> {
   const { signal, log } = context;
+  const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
   await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs });
   try {
     const result = await runJob(job, { line, context, scope });
     job.release?.();
-    return result;
+    return withAttempts(result, scope, line.comfy);
   } catch (error) {
     if (signal.aborted) throw error;
-    return toFailure(error, log);
+    return withAttempts(toFailure(error, log), scope, line.comfy);
   }
 }
 
@@ -113,33 +106,32 @@ interface JobOnLine {
 
 /** The whole line: from the input of a job to its result. Each step takes the job's scope, and none knows the next. */
 async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<JobResult> {
-  const { comfy } = line;
-  const { signal } = scope;
+  const { comfy, deadlyJobs } = line;
+  const { jobId } = job;
   const input = parseInput(job.input);
   input.notes.forEach(scope.note);
+  await deadlyJobs.refuse(job.input);
   await using plan = await planDelivery({ job, input, note: scope.note }, line);
-  await comfy.waitUntilReady(signal);
-  scope.endPhase('ready');
 
-  const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal });
-  const choice = chooseOutputs(workflow, input.output);
-  await using jobFolder = line.jobFolders.open(scope);
-  const redirectedWorkflow = await jobFolder.redirectSaves(workflow);
-  const run = () =>
-    runWorkflow(redirectedWorkflow, { input, choice, jobFolder, line, context, scope });
-  const ran = await rerunIfCacheIsStale(run, { comfy, scope });
-  const { outcome, outputFiles, texts, artifacts, deliveryScope } = ran;
+  await using jobFolders = new AsyncDisposableStack();
+  const attemptRun = (attempt: Attempt) =>
+    runAttempt(input, { line, context, scope, attempt, jobFolders });
+  const ran = await runWithReplay(attemptRun, {
+    ...{ comfy, scope },
+    onDeadly: () => deadlyJobs.remember(job.input, jobId),
+  });
+  const { outcome, outputFiles, texts, artifacts, deliveryScope, choice, randomized } = ran;
   scope.problems.push(...ran.problems); // only now: of two runs, the problems of the first do not count
 
   const { convert, details: wantsDetails, expect, groupBy } = input.output;
-  const originals = await jobFolder.restore(artifacts);
+  const originals = await ran.jobFolder.restore(artifacts);
   const converted = await line.converter.convert(originals, convert, deliveryScope);
   if (convert) scope.endPhase('converted');
 
   const files = await deliver(converted, deliveryScope, { plan, besides: texts });
   const counts = { files: files.length, problems: scope.problems.length };
   scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
-  line.onTimings?.(job.jobId, scope.timings);
+  line.onTimings?.(jobId, scope.timings);
 
   const details = wantsDetails ? await describeFiles(files, { choice, ...deliveryScope }) : [];
   const outputs = groupOutputs(files, texts, { groupBy, details });
@@ -164,16 +156,40 @@ async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<Jo
   });
 }
 
-/** The middle of the line: from the input files of a job to its artifacts. May be run twice for one job. */
+/** From the moment ComfyUI is ready to the artifacts. Run again when ComfyUI dies meanwhile. */
+async function runAttempt(
+  input: JobInput,
+  steps: JobOnLine & {
+    readonly attempt: Attempt;
+    /** Keeps the files of each attempt until the job has ended. */
+    readonly jobFolders: AsyncDisposableStack;
+  },
+) {
+  const { line, scope, jobFolders } = steps;
+  const { comfy } = line;
+  const { signal } = scope;
+  await comfy.waitUntilReady(signal);
+  scope.endPhase('ready');
+  const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal });
+  const choice = chooseOutputs(workflow, input.output);
+  const jobFolder = jobFolders.use(line.jobFolders.open(scope));
+  const redirectedWorkflow = await jobFolder.redirectSaves(workflow);
+  const run = () => runWorkflow(redirectedWorkflow, { ...steps, input, choice, jobFolder });
+  const ran = await rerunIfCacheIsStale(run, { comfy, scope });
+  return { ...ran, choice, randomized, jobFolder };
+}
+
+/** The middle of the line: from the input files of a job to its artifacts. May be run twice for one attempt. */
 async function runWorkflow(
   workflow: JsonText,
   steps: JobOnLine & {
+    readonly attempt: Attempt;
     readonly input: JobInput;
     readonly choice: OutputChoice;
     readonly jobFolder: JobFolder;
   },
 ) {
-  const { input, choice, jobFolder, line, context, scope } = steps;
+  const { attempt, input, choice, jobFolder, line, context, scope } = steps;
   const { comfy } = line;
   const { signal, log } = scope;
   using staged = await stageInputs(input, workflow, { ...line, jobFolder, scope });
@@ -192,6 +208,7 @@ async function runWorkflow(
     context.releaseSlot();
   };
   const outputsSoFar = new Map<string, JsonText>();
+  attempt.wasSent = true;
   const prompt = comfy.runPrompt(
     {
       workflow: staged.workflow,

@@ -38,6 +38,8 @@ export class JobScope implements AsyncDisposable {
   readonly problems: string[] = [];
   /** Remarks on how the job was read. Listed in the result if the caller asks for details. */
   readonly notes: string[] = [];
+  /** How often the workflow was run, or at least begun. */
+  attempts = 1;
   readonly #timings: Partial<Record<Phase, number>> = {};
   readonly #stopped: AbortSignal;
   readonly #late = new AbortController();

@@ -1,51 +1,124 @@
-import type { BackendHealth } from '../lib/comfy/backend.ts';
-import { isReplayed } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import { isReplayed, isWorkerError, WorkerError } from '../lib/errors.ts';
 import type { JobResult } from '../lib/queues/queue.ts';
+import type { JobScope } from './job-scope.ts';
+
+/** One run of a job's workflow. */
+export interface Attempt {
+  /** Set when the workflow is sent to ComfyUI. */
+  wasSent: boolean;
+}
+
+/** The parts of a run that show whether the death of ComfyUI has cost something. */
+interface RunResult {
+  /** Why the prompt was given up; undefined when it ended. */
+  readonly cutShort?: unknown;
+  readonly outcome: { readonly ending: string; readonly problems: readonly string[] };
+  readonly outputFiles: readonly unknown[];
+  readonly artifacts: readonly unknown[];
+}
 
 interface ReplayOptions {
-  readonly health: BackendHealth;
-  readonly signal: AbortSignal;
-  readonly log: Logger;
-  /** For both attempts together, and for waiting between them. */
-  readonly timeoutMs: number;
+  readonly comfy: Pick<ComfyBackend, 'health' | 'checkHealth'>;
+  readonly scope: JobScope;
+  /** Called when each attempt ended with the death of ComfyUI. */
+  readonly onDeadly: () => Promise<void>;
 }
 
 /**
- * Runs a job, and once more when ComfyUI died under it. The second attempt begins when ComfyUI is up. If it fails without
- * files, the files of the first one are returned; files of two attempts are never mixed. When ComfyUI does not come back,
- * the result asks for a fresh worker.
+ * Runs a workflow, and once more when ComfyUI died under it. The next attempt begins when ComfyUI is up again.
+ *
+ * An attempt counts when its prompt may have begun. If ComfyUI died before that, while inputs were staged or while another
+ * prompt ran, this is not the job's failure: the attempt is repeated without counting, a few times.
+ *
+ * The files of an earlier attempt are returned only if the last one fails without files. They are never mixed.
+ * @throws the error of the last attempt; its details list the deaths.
  */
-export async function runWithReplay(
-  run: (timeoutMs: number) => Promise<JobResult>,
-  { health, signal, log, timeoutMs }: ReplayOptions,
-): Promise<JobResult> {
-  const startedAt = performance.now();
-  const { losses } = health;
-  const first = await run(timeoutMs);
-  if (first.error === undefined || !isReplayed(first.error.code)) return first;
-  const isComfyLost = health.losses > losses;
-  if (isComfyLost && (await health.untilUp(signal))) {
-    const restMs = timeoutMs - (performance.now() - startedAt);
-    if (restMs <= 0) return first;
-    log.warn({ code: first.error.code }, 'ComfyUI died; the job is run once more');
-    const second = await run(restMs);
-    const isEmpty = second.error !== undefined && !hasFiles(second);
-    const output = isEmpty && hasFiles(first) ? first.output : second.output;
-    const members = typeof output === 'object' ? output : {};
-    return askForHelp({ ...second, output: { ...members, attempts: 2 } }, health);
+export async function runWithReplay<T extends RunResult>(
+  run: (attempt: Attempt) => Promise<T>,
+  { comfy, scope, onDeadly }: ReplayOptions,
+): Promise<T> {
+  const { health } = comfy;
+  const deaths: string[] = [];
+  let kills = 0;
+  let earlier: T | undefined;
+  for (let notBegun = 0; ;) {
+    const { losses } = health;
+    const attempt: Attempt = { wasSent: false };
+    const { result, failure, hasEnded } = await settle(run(attempt));
+    if (!isWorkerError(failure) || !isReplayed(failure.code))
+      return conclude(result, failure, earlier);
+    await comfy.checkHealth(failure);
+    if (health.losses === losses) return conclude(result, failure, earlier);
+
+    const isCounted = attempt.wasSent && failure.code !== 'comfy.not_begun';
+    if (isCounted) deaths.push(`Attempt ${deaths.length + 1}: ${failure.message}`);
+    if (isCounted && !hasEnded) kills++;
+    const mayRunAgain = isCounted ? deaths.length < MAX_ATTEMPTS : ++notBegun <= MAX_NOT_BEGUN;
+    if (kills === MAX_ATTEMPTS) await onDeadly();
+    if (!mayRunAgain || !(await health.untilUp(scope.signal).catch(() => false)))
+      return conclude(result, withDeaths(failure, deaths), earlier);
+
+    if (result && result.artifacts.length > 0) earlier = result;
+    scope.attempts = deaths.length + 1;
+    const { code } = failure;
+    scope.log.warn({ code, attempt: scope.attempts }, 'ComfyUI died; the job is run again');
   }
-  return askForHelp(first, health);
 }
 
-function askForHelp(result: JobResult, health: BackendHealth): JobResult {
-  return result.error && health.isGivenUp ? { ...result, freshWorker: true } : result;
+/** `failure` is also set when the prompt has ended, but ComfyUI did not hand out all of its files. */
+async function settle<T extends RunResult>(running: Promise<T>) {
+  try {
+    const result = await running;
+    const { cutShort, artifacts, outputFiles } = result;
+    if (cutShort !== undefined) return { result, failure: cutShort, hasEnded: false };
+    const isComplete = artifacts.length >= outputFiles.length;
+    const failure = isComplete ? undefined : new WorkerError('comfy.request_failed', FILES_LOST);
+    return { result, failure, hasEnded: true };
+  } catch (failure) {
+    return { failure, hasEnded: false };
+  }
 }
 
-function hasFiles({ output }: JobResult): boolean {
-  if (typeof output !== 'object' || output === null) return false;
-  const groups: unknown[] = Object.values(output);
-  return groups.some(
-    (group) => Array.isArray(group) && group.some((one) => typeof one === 'object'),
-  );
+/** The result of the last attempt; or the files of an earlier one, with the failure of the last. */
+function conclude<T extends RunResult>(
+  last: T | undefined,
+  failure: unknown,
+  earlier: T | undefined,
+): T {
+  if (last && last.cutShort === undefined) {
+    const { outcome, artifacts } = last;
+    if (outcome.ending === 'succeeded' || artifacts.length > 0 || !earlier) return last;
+    const details = outcome.problems;
+    const failed = new WorkerError('comfy.execution_failed', 'Job processing failed', { details });
+    return { ...earlier, cutShort: failed };
+  }
+  const best = last && last.artifacts.length > 0 ? last : (earlier ?? last);
+  if (!best) throw failure;
+  return { ...best, cutShort: failure };
 }
+
+function withDeaths(failure: WorkerError, deaths: readonly string[]): WorkerError {
+  if (deaths.length < 2) return failure;
+  const details = [...(failure.details ?? []), ...deaths];
+  return new WorkerError(failure.code, failure.message, { cause: failure, details });
+}
+
+/** Adds the number of attempts if there was more than one. A failure asks for a fresh worker if ComfyUI does not come back. */
+export function withAttempts(
+  result: JobResult,
+  { attempts }: Pick<JobScope, 'attempts'>,
+  { health }: Pick<ComfyBackend, 'health'>,
+): JobResult {
+  const members = typeof result.output === 'object' ? result.output : {};
+  return {
+    ...result,
+    ...(attempts > 1 && { output: { ...members, attempts } }),
+    ...(result.error && health.isGivenUp && { freshWorker: true }),
+  };
+}
+
+const MAX_ATTEMPTS = 2;
+/** Not endless: ComfyUI may die for a reason that no prompt has to do with. */
+const MAX_NOT_BEGUN = 3;
+const FILES_LOST = 'ComfyUI died before all files of the prompt were fetched';

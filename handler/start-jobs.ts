@@ -8,6 +8,7 @@ import { invalidConfig, isSecret, VARIABLES, type Config } from '../lib/config.t
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
+import { DeadlyJobs } from './deadly-jobs.ts';
 import type { Arguments } from './flags.ts';
 import type { JobQueue } from '../lib/queues/queue.ts';
 import { startWorker, type Gate, type Worker } from '../lib/worker/worker.ts';
@@ -135,7 +136,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
     cleanupMode: config.CLEANUP,
     storeSettings: storeSettings(config),
     preflight: config.PREFLIGHT === 'auto',
-    replays: waitsForComfy,
+    deadlyJobs: new DeadlyJobs(config, { log }),
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
     ...(workerBucket ? { workerBucket } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),

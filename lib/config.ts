@@ -364,6 +364,13 @@ export const VARIABLES = {
     '`comfyui-worker-results` in the temporary folder',
   ),
 
+  DEADLY_JOB_TTL_S: variable(
+    'jobs',
+    integer(0),
+    3600,
+    'Seconds a job is refused after it has killed ComfyUI with each of its attempts. Noted in `RESULT_SPOOL_DIR`, so that the next worker on this disk refuses it as well; `doctor --forget-deadly-jobs` lifts it. 0: such jobs are not refused.',
+  ),
+
   COMFY_URL: variable('comfy', httpUrl, 'http://127.0.0.1:8188', 'URL of ComfyUI.'),
   COMFY_PID_FILE: variable(
     'comfy',
@@ -406,7 +413,7 @@ export const VARIABLES = {
     'comfy',
     integer(1),
     60,
-    'Seconds after which a ComfyUI started by `COMFY_COMMAND` is restarted, if it does not answer and its processes use no processor, read from no disk and send no message.',
+    'Seconds after which a ComfyUI started by `COMFY_COMMAND` is restarted, if it does not answer and its processes use no processor, read from no disk and send no message. Another ComfyUI may be silent for as long when its websocket was lost; then the job fails.',
   ),
   COMFY_MAX_RESTARTS: variable(
     'comfy',

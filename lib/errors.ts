@@ -139,6 +139,13 @@ export const ERROR_KINDS = {
       'The prompt is neither in the queue nor in the history: it was deleted, or ComfyUI restarted.',
     then: FAILS,
   },
+  'comfy.not_begun': {
+    owner: 'comfy',
+    retryable: true,
+    replay: true,
+    meaning: 'ComfyUI died while the prompt waited in its queue behind another prompt.',
+    then: 'The prompt is submitted again when ComfyUI is up. This does not count as an attempt; after a few times the job fails.',
+  },
   'comfy.interrupted': {
     owner: 'comfy',
     retryable: true,
@@ -190,6 +197,13 @@ export const ERROR_KINDS = {
     retryable: true,
     meaning: 'There are fewer files or texts than `output.expect` asks for.',
     then: 'The job fails. All outputs are returned beside the error.',
+  },
+  'job.deadly': {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'The same job killed ComfyUI with each of its attempts not long ago (`DEADLY_JOB_TTL_S`).',
+    then: 'The job fails with this text. ComfyUI does not get it.',
   },
   'job.timeout': {
     owner: 'caller',

@@ -5,6 +5,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { readConfig, type Config } from '../../lib/config.ts';
 import { createLog, type Logger } from '../../lib/log.ts';
 import { openWorkerBucket } from '../../lib/storage/s3/store.ts';
+import { DeadlyJobs } from '../deadly-jobs.ts';
 import type { Timings } from '../job-scope.ts';
 import { startLocalJobs } from './local-jobs.ts';
 
@@ -49,6 +50,7 @@ export function runCommand(
       await using jobs = await startLocalJobs({ config, log, simulate, onTimings });
       return { result: await jobs.queue.submit(job, { signal, onProgress }), ...phases };
     },
+    deadlyJobs: (config) => new DeadlyJobs(config),
     openWorkerBucket: async (config) =>
       openWorkerBucket(config, { clock: systemClock, log: await createCommandLog(config) }),
   });

@@ -138,8 +138,65 @@ test('a job that kills ComfyUI twice fails, and the next job runs', async () => 
   const { output, error } = await rig.posted(killer);
   expect(error).toMatch(/^ComfyUI died while it ran the prompt/);
   expect(output?.attempts).toBe(2);
+  expect(output?.details).toEqual([
+    expect.stringMatching(/^Attempt 1: ComfyUI died .*signal SIGKILL/),
+    expect.stringMatching(/^Attempt 2: ComfyUI died .*signal SIGKILL/),
+  ]);
   expect((await rig.posted(next)).output?.images).toHaveLength(1);
   expect(rig.place.starts()).toHaveLength(3);
+});
+
+test('a job that killed ComfyUI twice is refused when it is delivered again, another one is not', async () => {
+  await using rig = await startSupervised();
+  const workflow = through('ProbeKill', { marker: '' });
+  await rig.posted(rig.platform.submit({ workflow }));
+  const { error, output } = await rig.posted(rig.platform.submit({ workflow }));
+  expect(error).toMatch(/^This job killed ComfyUI .*doctor --forget-deadly-jobs/);
+  expect(output).toBeUndefined();
+  const marker = join(rig.place.folder, 'marker');
+  await rig.place.write('marker', '');
+  const other = rig.platform.submit({ workflow: through('ProbeKill', { marker }) });
+  expect((await rig.posted(other)).output?.images).toHaveLength(1);
+  expect(rig.place.starts()).toHaveLength(3);
+});
+
+test('a prompt that waited behind the one that killed ComfyUI is run again, without counting', async () => {
+  await using rig = await startSupervised({ JOB_PREFETCH: '1' });
+  const marker = join(rig.place.folder, 'marker');
+  const sleeper = { class_type: 'ProbeSleep', inputs: { image: ['1', 0], ms: 1500 } };
+  const killer = {
+    ...through('ProbeKill', { marker, image: ['4', 0] }),
+    '4': sleeper,
+  };
+  const first = rig.platform.submit({ workflow: killer });
+  const second = rig.platform.submit({ workflow: pictures({ color: 7 }) });
+  expect((await rig.posted(first)).output).toMatchObject({ attempts: 2 });
+  const { output } = await rig.posted(second);
+  expect(output?.images).toHaveLength(1);
+  expect(output?.attempts).toBeUndefined();
+});
+
+test('a job survives a node that holds up the whole of ComfyUI for longer than all timeouts', async () => {
+  const seconds = { COMFY_UNRESPONSIVE_S: '1', COMFY_PING_INTERVAL_S: '1', COMFY_POLL_INTERVAL_S: '1' };
+  await using rig = await startSupervised(seconds);
+  const workflow = through('ProbeSpin', { ms: 9000 });
+  const { output, error } = await rig.posted(rig.platform.submit({ workflow }));
+  expect(error).toBeUndefined();
+  expect(output?.images).toHaveLength(1);
+  expect(output?.attempts).toBeUndefined();
+  expect(rig.place.starts()).toHaveLength(1);
+});
+
+test('a job is run again when the port of ComfyUI refuses although its process lives', async () => {
+  await using rig = await startSupervised();
+  const jobId = rig.platform.submit({ workflow: through('ProbeSleep', { ms: 2000 }) });
+  await rig.logged('Inputs staged');
+  const [pid = 0] = rig.place.starts();
+  process.kill(pid, 'SIGUSR2');
+  const { output, error } = await rig.posted(jobId);
+  expect(error).toBeUndefined();
+  expect(output).toMatchObject({ attempts: 2, images: [{ type: 'base64' }] });
+  expect(isRunning(pid)).toBe(false);
 });
 
 test('the error of a node is not a reason to run the job again', async () => {

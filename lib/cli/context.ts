@@ -2,7 +2,7 @@ import type { Config } from '../config.ts';
 import type { JsonBody } from '../json-body.ts';
 import type { EncodedResult, Job } from '../queues/queue.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { BackendAbilities } from './doctor/check.ts';
+import type { BackendAbilities, DeadlyJobList } from './doctor/check.ts';
 
 /** The worker, as the commands use it. Nothing heavy is loaded before a method is called. */
 export interface CliContext {
@@ -17,6 +17,8 @@ export interface CliContext {
   comfy(options: ComfyOptions): Promise<number>;
   /** Runs one job in this process. When its signal aborts, the prompt is interrupted before this rejects with the reason. */
   runJob(job: Job, options: RunJobOptions): Promise<LocalRun>;
+  /** The jobs that are refused because they killed ComfyUI. */
+  deadlyJobs(config: Config): DeadlyJobList;
   /** The bucket of the `BUCKET_*` variables; undefined when results are returned inline. */
   openWorkerBucket(config: Config): Promise<Storage | undefined>;
 }

@@ -223,6 +223,22 @@ test('a wrong clock is found by the Date header of a server', async () => {
   });
 });
 
+test('jobs that killed ComfyUI are listed, until they are forgotten', async () => {
+  await using comfy = await startComfySimulator({ models: { checkpoints: ['a'] } });
+  await using cli = await startCliRig({ COMFY_URL: comfy.url });
+  await mkdir(join(cli.folder, 'spool'));
+  const job = { hash: 'h', jobId: 'job-1', killedAt: Date.now() };
+  const old = { ...job, jobId: 'job-0', killedAt: Date.now() - 3600_000 };
+  await writeFile(
+    join(cli.folder, 'spool', 'deadly-jobs.json'),
+    JSON.stringify({ version: 1, jobs: [old, job] }),
+  );
+  const { stdout } = await cli.run(['doctor']);
+  expect(stdout).toContain('1 jobs are refused because they killed ComfyUI: job-1 (');
+  const { stdout: after } = await cli.run(['doctor', '--forget-deadly-jobs']);
+  expect(after).toContain('no job is refused for killing ComfyUI');
+});
+
 test('RunPod and a bucket are optional', async () => {
   await using comfy = await startComfySimulator({ models: { checkpoints: ['a'] } });
   const { code, bad, findings } = await examine({ COMFY_URL: comfy.url });
@@ -242,6 +258,7 @@ async function surroundings(changes: Partial<Surroundings>): Promise<Surrounding
     volume: '',
     backend,
     openWorkerBucket,
+    deadlyJobs: { list: () => Promise.resolve([]), clear: () => Promise.resolve() },
     ...changes,
   });
 }

@@ -3,11 +3,19 @@ import { exitCode } from './conclude.ts';
 import type { CliContext } from './context.ts';
 import type { Check, Finding, Surroundings } from './doctor/check.ts';
 import { comfyCheck, modelsCheck } from './doctor/comfy.ts';
-import { clockCheck, nodeCheck, readSettings, spoolCheck, volumeCheck } from './doctor/machine.ts';
+import {
+  clockCheck,
+  deadlyJobsCheck,
+  nodeCheck,
+  readSettings,
+  spoolCheck,
+  volumeCheck,
+} from './doctor/machine.ts';
 import { bucketCheck, platformCheck } from './doctor/platform.ts';
 
 export interface DoctorOptions {
   readonly json?: true;
+  readonly forgetDeadlyJobs?: true;
 }
 
 const CHECKS: readonly Check[] = [
@@ -19,16 +27,23 @@ const CHECKS: readonly Check[] = [
   clockCheck,
   platformCheck,
   spoolCheck,
+  deadlyJobsCheck,
 ];
 
 /** Runs all checks at the same time and prints their findings to stdout. @returns the exit code: 1 when something is broken. */
-export async function doctor({ json }: DoctorOptions, context: CliContext): Promise<number> {
+export async function doctor(
+  { json, forgetDeadlyJobs }: DoctorOptions,
+  context: CliContext,
+): Promise<number> {
   const { config, findings: settings } = readSettings(context.environment);
+  const deadlyJobs = context.deadlyJobs(config);
+  if (forgetDeadlyJobs) await deadlyJobs.clear();
   const around: Surroundings = {
     config,
     nodeVersion: process.versions.node,
     volume: '/runpod-volume',
     backend: context.backend,
+    deadlyJobs,
     openWorkerBucket: () => context.openWorkerBucket(config),
   };
   const found = await Promise.all(CHECKS.map((check) => lookInTime(check, around)));

@@ -111,6 +111,7 @@ function addDoctor(program: Command, context: CliContext, onEnd: OnEnd): void {
     .command('doctor')
     .description('checks this machine and its settings, with advice for each problem')
     .option('--json', 'print the findings as JSON to stdout')
+    .option('--forget-deadly-jobs', 'let jobs that killed ComfyUI run again')
     .action(async (options: DoctorOptions) => {
       const { doctor } = await import('./doctor.ts');
       onEnd(await doctor(options, context));

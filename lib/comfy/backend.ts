@@ -20,6 +20,12 @@ export interface ComfyBackend extends AsyncDisposable {
    */
   waitUntilReady(signal: AbortSignal): Promise<void>;
 
+  /**
+   * Finds out whether ComfyUI is down, after something failed with `error`; afterwards {@link health} knows. Takes a few
+   * seconds at most, and does not reject.
+   */
+  checkHealth(error: unknown): Promise<void>;
+
   /** Whether ComfyUI answers right now. Does not reject. */
   isReachable(signal: AbortSignal): Promise<boolean>;
 
@@ -93,7 +99,7 @@ export interface BackendHealth {
   readonly status: 'up' | 'starting' | 'down';
   /** Milliseconds since the epoch when it went down. Undefined while it is up, and during its first start. */
   readonly downSince: number | undefined;
-  /** How often it has gone down. A prompt that ran meanwhile is lost. */
+  /** How often it has gone down, or was found restarted. A prompt that ran meanwhile is lost. */
   readonly losses: number;
   /** Whether it has been down for longer than it is waited for. */
   readonly isGivenUp: boolean;
@@ -180,6 +186,8 @@ export interface PromptObserver {
    * connection: then the outcome comes without it.
    */
   onDone?(): void;
+  /** The prompt has begun to run. Not called when the event was lost, and the prompt has ended since. */
+  onStarted?(): void;
   onProgress?(progress: Progress): void;
   /** ComfyUI sends previews only when it was started with a preview method. */
   onPreview?: ((preview: Preview) => void) | undefined;

@@ -23,6 +23,8 @@ export interface ComfySettings {
   readonly requestTimeoutMs: number;
   /** After this long without an event, queue and history are asked. */
   readonly pollIntervalMs: number;
+  /** A port that accepts but does not answer is waited for this long before the websocket is given up. */
+  readonly silentPortMs: number;
   /** Between two pings on the websocket. */
   readonly pingIntervalMs: number;
   /** A running prompt without events for this long is given up. */
@@ -48,6 +50,8 @@ export function comfySettings(config: Config): ComfySettings {
     },
     requestTimeoutMs: config.COMFY_REQUEST_TIMEOUT_S * 1000,
     pollIntervalMs: config.COMFY_POLL_INTERVAL_S * 1000,
+    // A supervisor sees more than this, and ends the wait itself.
+    silentPortMs: config.COMFY_COMMAND ? Infinity : config.COMFY_UNRESPONSIVE_S * 1000,
     pingIntervalMs: config.COMFY_PING_INTERVAL_S * 1000,
     silenceTimeoutMs: config.COMFY_SILENCE_TIMEOUT_S * 1000,
     unresponsiveMs: config.COMFY_UNRESPONSIVE_S * 1000,
@@ -91,6 +95,8 @@ export function supervisorSettings(config: Config): SupervisorSettings | undefin
 export const LIMITS = {
   /** One `GET /`. */
   probeMs: 5000,
+  /** A request that may be sent twice is checked for a half-open connection after this long without progress. */
+  stallMs: 5000,
   /** Opening the websocket, and opening a connection for a request. */
   connectMs: 10_000,
   /** A websocket without a frame for this long is checked with a ping before a prompt is submitted. */
@@ -116,7 +122,7 @@ export const LIMITS = {
   unansweredMs: 1000,
   /** Between two looks whether an external ComfyUI that is down answers again. */
   recoveryLookMs: 1000,
-  /** The supervisor notices a refused connection within this time. */
+  /** The supervisor notices the death of ComfyUI within this time. */
   lossNoticeMs: 3000,
   /** Minimum time between two looks at queue and history. */
   lookFloorMs: 50,

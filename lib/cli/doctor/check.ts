@@ -19,6 +19,12 @@ export interface BackendAbilities {
   readonly nodeProgress: boolean;
 }
 
+/** Jobs that are refused because they killed ComfyUI. */
+export interface DeadlyJobList {
+  list(): Promise<readonly { readonly jobId: string; readonly killedAt: number }[]>;
+  clear(): Promise<void>;
+}
+
 /** The things that checks examine. */
 export interface Surroundings {
   /** Read from the variables that are valid. */
@@ -27,6 +33,7 @@ export interface Surroundings {
   /** Where RunPod mounts a network volume. */
   readonly volume: string;
   readonly backend: BackendAbilities;
+  readonly deadlyJobs: DeadlyJobList;
   readonly openWorkerBucket: () => Promise<Storage | undefined>;
 }
 

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { readConfig, type Config } from '../../config.ts';
 import { describeError, errnoOf, isWorkerError } from '../../errors.ts';
+import { shownLines } from '../../shown-list.ts';
 import { ask } from '../requests.ts';
 import { Findings, type Check, type Finding } from './check.ts';
 
@@ -92,7 +93,7 @@ export const spoolCheck: Check = {
     const found = new Findings('Spool');
     try {
       await tryToWrite(folder);
-      const left = (await readdir(folder)).filter((name) => !name.startsWith(PROBE));
+      const left = (await readdir(folder)).filter((name) => name.endsWith('.result'));
       found.ok(
         `${folder} can be written${left.length > 0 ? `; ${left.length} results wait there` : ''}`,
       );
@@ -104,6 +105,23 @@ export const spoolCheck: Check = {
       );
     }
     return found.all;
+  },
+};
+
+/** Jobs that killed ComfyUI with each attempt and are refused for a while. */
+export const deadlyJobsCheck: Check = {
+  subject: 'Jobs',
+  look: async ({ deadlyJobs }) => {
+    const found = new Findings('Jobs');
+    const jobs = await deadlyJobs.list();
+    if (jobs.length === 0) return found.ok('no job is refused for killing ComfyUI').all;
+    const named = jobs.map(
+      ({ jobId, killedAt }) => `${jobId} (${new Date(killedAt).toISOString()})`,
+    );
+    return found.warning(
+      `${jobs.length} jobs are refused because they killed ComfyUI: ${shownLines(named).join(', ')}`,
+      'look at their workflows and images; doctor --forget-deadly-jobs lets them run again',
+    ).all;
   },
 };
 

@@ -36,16 +36,16 @@ export class ExternalWatch implements AsyncDisposable {
 
   /** Finds out whether ComfyUI is down after something failed. Takes at most `limits.quickPingMs`. */
   async onFailure(error: unknown): Promise<void> {
-    if (!isWorkerError(error)) return;
-    if (error.code === 'comfy.unreachable') this.#goDown(error);
-    else if (SUSPICIOUS.has(error.code)) {
-      const { clock, settings } = this.#parts;
-      const looking = this.#look().catch((reason: unknown) => {
-        if (isNotConnected(reason) || isWorkerError(reason, 'comfy.unreachable'))
-          this.#goDown(reason);
-      });
-      await settlesWithin(looking, { ms: settings.limits.quickPingMs, clock });
+    if (isWorkerError(error, 'comfy.unreachable')) {
+      this.#goDown(error);
+      return;
     }
+    const { clock, settings } = this.#parts;
+    const looking = this.#look().catch((reason: unknown) => {
+      if (isNotConnected(reason) || isWorkerError(reason, 'comfy.unreachable'))
+        this.#goDown(reason);
+    });
+    await settlesWithin(looking, { ms: settings.limits.quickPingMs, clock });
   }
 
   async #look(): Promise<void> {
@@ -77,11 +77,3 @@ export class ExternalWatch implements AsyncDisposable {
     }
   }
 }
-
-/** Errors that a ComfyUI causes by dying, among other reasons. */
-const SUSPICIOUS: ReadonlySet<string> = new Set([
-  'comfy.socket_failed',
-  'comfy.queue_failed',
-  'comfy.request_failed',
-  'comfy.prompt_lost',
-]);

@@ -12,7 +12,7 @@ import type { BackendHealth } from '../backend.ts';
  *    └── its process ended, its port refuses, it does not react ──► down ──── answers (external) ──► up
  * ```
  *
- * An external ComfyUI counts as up until a job finds it down.
+ * An external ComfyUI counts as up until it is found down.
  */
 export class ComfyHealth implements BackendHealth {
   readonly #clock: Clock;
@@ -23,6 +23,7 @@ export class ComfyHealth implements BackendHealth {
   #status: BackendHealth['status'] = 'up';
   #downSince: number | undefined;
   #losses = 0;
+  #lossReason = '';
 
   /** `downTimeoutMs`: a ComfyUI that is down for longer will not come back. Undefined: nobody waits for it. */
   constructor({
@@ -49,6 +50,11 @@ export class ComfyHealth implements BackendHealth {
 
   get losses(): number {
     return this.#losses;
+  }
+
+  /** Why it went down last; empty when it never did. */
+  get lossReason(): string {
+    return this.#lossReason;
   }
 
   get isGivenUp(): boolean {
@@ -101,8 +107,16 @@ export class ComfyHealth implements BackendHealth {
   down(reason: string): void {
     if (this.#status === 'down') return;
     if (this.#status === 'up') this.#losses++;
+    this.#lossReason = reason;
     this.#downSince ??= this.#clock.now();
     this.#become('down', { reason }, 'ComfyUI is down');
+  }
+
+  /** It is up, but was restarted in between: its prompts are lost. */
+  restarted(): void {
+    if (this.#status !== 'up') return;
+    this.#losses++;
+    this.#log.warn('ComfyUI was restarted');
   }
 
   get #restMs(): number {

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../../clock.ts';
-import { isError, isWorkerError, WorkerError } from '../../errors.ts';
+import { isError, isReplayed, isWorkerError, WorkerError } from '../../errors.ts';
 import type { FileContent } from '../../file-content.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
@@ -19,17 +19,18 @@ import { rejectionText } from '../nodes/rejection.ts';
 import { LingeringPrompts } from '../prompt/cancel-prompt.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
 import { settlesWithin } from '../../waiting.ts';
-import { isNotConnected } from '../transport/request-failure.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { ExternalWatch } from './external-watch.ts';
 import { ComfyHealth } from './health.ts';
+import { MortalPrompts } from './mortal-prompts.ts';
 import { expectProcess, unreachable, waitUntilReachable } from './readiness.ts';
 import type { ComfySettings } from '../settings.ts';
 import { SharedFolder } from './shared-folder.ts';
 import { storeInput } from './store-input.ts';
 import { withFailedImports } from './supervisor/failed-imports.ts';
 import type { ComfySupervisor } from './supervisor/supervisor.ts';
+import { knock } from './supervisor/vital-signs.ts';
 
 interface LocalComfyOptions {
   readonly log: Logger;
@@ -51,6 +52,7 @@ export class LocalComfy implements ComfyBackend {
   readonly #socket: ComfySocket;
   readonly #catalogue: NodeCatalogue;
   readonly #supervisor: ComfySupervisor | undefined;
+  readonly #prompts: MortalPrompts;
   /** Undefined with a supervisor. */
   readonly #watch: ExternalWatch | undefined;
   readonly #lingering: LingeringPrompts;
@@ -77,6 +79,7 @@ export class LocalComfy implements ComfyBackend {
     this.#catalogue = new NodeCatalogue({ client, settings, clock, log, socket });
     const { downTimeoutMs } = settings;
     this.health = supervisor?.health ?? new ComfyHealth({ clock, log, downTimeoutMs });
+    this.#prompts = new MortalPrompts(this.health);
     this.#supervisor = supervisor;
     this.#lingering = new LingeringPrompts(
       { client, settings, clock, log },
@@ -222,51 +225,34 @@ export class LocalComfy implements ComfyBackend {
   }
 
   async runPrompt(request: PromptRequest, options: PromptOptions): Promise<PromptOutcome> {
-    using life = this.#life(options.signal);
+    using prompt = this.#prompts.begin(options);
+    const { clientId } = this.#socket;
     try {
-      return await runPrompt(
-        request,
-        { ...options, signal: life.signal },
-        {
-          client: this.#client,
-          socket: this.#socket,
-          settings: this.#settings,
-          clock: this.#clock,
-          lingering: this.#lingering,
-        },
-      );
+      return await runPrompt(request, prompt, {
+        client: this.#client,
+        socket: this.#socket,
+        settings: this.#settings,
+        clock: this.#clock,
+        lingering: this.#lingering,
+      });
     } catch (error) {
-      if (!options.signal.aborted) {
-        await this.#watch?.onFailure(error);
-        if (this.#supervisor && isNotConnected(error)) await this.#untilNoticed();
-      }
-      throw await this.#explain(error);
+      options.signal.throwIfAborted();
+      // The prompt is gone together with the connection: ComfyUI was restarted before anybody could find it down.
+      if (isWorkerError(error, 'comfy.prompt_lost') && this.#socket.clientId !== clientId)
+        this.health.restarted();
+      await this.checkHealth(error);
+      // Clients match on the texts of failed connections, so those of an external ComfyUI stay.
+      const { reason } = prompt.signal as { readonly reason: unknown };
+      const isKnown = this.#supervisor !== undefined || isWorkerError(reason, 'comfy.not_begun');
+      throw prompt.signal.aborted && isKnown ? reason : await this.#explain(error);
     }
   }
 
-  /** A signal that is aborted with the caller's one, and when the supervisor finds ComfyUI dead. */
-  #life(signal: AbortSignal): Disposable & { readonly signal: AbortSignal } {
-    const lost = new AbortController();
-    const { health } = this;
-    const { losses } = health;
-    const stopListening = health.onChange(() => {
-      if (this.#supervisor && health.losses > losses) lost.abort(diedError());
-    });
-    const abort = () => lost.abort(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort);
-    return {
-      signal: lost.signal,
-      [Symbol.dispose]: () => {
-        stopListening();
-        signal.removeEventListener('abort', abort);
-      },
-    };
-  }
-
-  /** A request may find ComfyUI dead a moment before the supervisor does. */
-  async #untilNoticed(): Promise<void> {
-    if (this.health.status !== 'up') return;
+  async checkHealth(error: unknown): Promise<void> {
+    if (this.health.status !== 'up' || !isWorkerError(error) || !isReplayed(error.code)) return;
+    if (this.#watch) return this.#watch.onFailure(error);
+    // A request may find ComfyUI dead a moment before the supervisor does.
+    if ((await knock(this.#settings.url)) === 'open') return;
     const changed = Promise.withResolvers<undefined>();
     const stop = this.health.onChange(() => changed.resolve(undefined));
     const ms = this.#settings.limits.lossNoticeMs;
@@ -284,13 +270,6 @@ export class LocalComfy implements ComfyBackend {
     await this.#client.freeMemory(signal);
     return true;
   }
-}
-
-function diedError(): WorkerError {
-  return new WorkerError(
-    'comfy.prompt_lost',
-    'ComfyUI died while it ran the prompt, and is started again. A node may have crashed it, or the machine ran out of memory.',
-  );
 }
 
 /** A ComfyUI server has no authentication (`server.py`). It accepts a `prompt_id` from the client since 0.3.45. */

@@ -195,6 +195,7 @@ export class PromptWatch implements PromptListener {
   markStarted(): void {
     if (this.#state.phase.name !== 'queued') return;
     this.#change({ phase: { name: 'running', startedAt: this.#clock.now() } });
+    this.#notify((observer) => observer.onStarted?.());
   }
 
   /** Restarts the time of silence, because it is no bad sign while other prompts run or no events can come. */

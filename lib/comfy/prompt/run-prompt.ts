@@ -62,8 +62,7 @@ export async function runPrompt(
   } catch (error) {
     const hasEnded = 'endedAt' in watch.state.phase;
     // A rejected prompt never ran, and a lost one does not run any more.
-    const isGone =
-      isWorkerError(error, 'comfy.rejected') || isWorkerError(error, 'comfy.prompt_lost');
+    const isGone = isWorkerError(error) && GONE.has(error.code);
     if (!hasEnded && !isGone && !(await cancelPrompt(run.promptId, run)))
       run.lingering.add(run.promptId);
     throw signal.aborted ? signal.reason : error;
@@ -172,3 +171,10 @@ function promptLost(promptId: string): WorkerError {
       'somebody deleted it, or ComfyUI restarted while it waited or ran. Send the job again.',
   );
 }
+
+/** With these errors there is nothing to cancel in ComfyUI. */
+const GONE: ReadonlySet<string> = new Set([
+  'comfy.rejected',
+  'comfy.prompt_lost',
+  'comfy.not_begun',
+]);

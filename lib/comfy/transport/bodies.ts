@@ -20,8 +20,11 @@ export interface Form {
   readonly texts: readonly (readonly [field: string, text: string])[];
 }
 
-/** Headers and body of a request that sends `form`. The length is known, and the bytes of the file are not copied. */
-export function encodeForm({ file, texts }: Form) {
+/**
+ * Headers and body of a request that sends `form`. The length is known, and the bytes of the file are not copied.
+ * `onChunk` is called for each part that is taken.
+ */
+export function encodeForm({ file, texts }: Form, onChunk: () => void) {
   const boundary = `----form-${randomUUID()}`;
   const { content } = file;
   const type = file.mediaType.toLowerCase() || 'application/octet-stream';
@@ -36,14 +39,17 @@ export function encodeForm({ file, texts }: Form) {
       'content-type': `multipart/form-data; boundary=${boundary}`,
       'content-length': String(head.length + content.size + tail.length),
     },
-    body: toRequestBody(chunksOf(head, content, tail)),
+    body: toRequestBody(chunksOf([head, content, tail], onChunk)),
   };
 }
 
-async function* chunksOf(head: Buffer, content: FileContent, tail: Buffer) {
-  yield head;
-  yield* content.stream();
-  yield tail;
+async function* chunksOf(parts: readonly (Buffer | FileContent)[], onChunk: () => void) {
+  for (const part of parts) {
+    for await (const chunk of Buffer.isBuffer(part) ? [part] : part.stream()) {
+      onChunk();
+      yield chunk;
+    }
+  }
 }
 
 /** Only these characters of a name could end the header. Browsers escape them in the same way. */

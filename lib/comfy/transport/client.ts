@@ -9,8 +9,9 @@ import { JsonText, type JsonKind } from '../../json.ts';
 import type { ComfyFile, FetchFileOptions, InputToStore, StoredInput } from '../backend.ts';
 import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
+import { againWhenHalfOpen } from './half-open.ts';
 import { encodeForm, receiveBody, type Form } from './bodies.ts';
-import { connectionError, resendWhenBroken, statusError, withTimeout } from './request-failure.ts';
+import { connectionError, statusError, withTimeout } from './request-failure.ts';
 
 /** A response whose body was read to its end, whatever its status. */
 export interface Answer {
@@ -169,7 +170,6 @@ export class ComfyClient implements AsyncDisposable {
     const path = maskOf ? '/upload/mask' : '/upload/image';
     const request: Request = { method: 'POST', path, body: form, isIdempotent: true, signal };
     const answer = await this.#send(request);
-
     const stored = readJson(answer);
     const field = (key: string) => {
       const value = stored.get(key)?.value();
@@ -225,8 +225,8 @@ export class ComfyClient implements AsyncDisposable {
     read: (response: Dispatcher.ResponseData, url: string) => Promise<T>,
   ): Promise<T> {
     const url = this.urlOf(path);
-    const attempt = async () => {
-      const sent = toHttp(body);
+    const attempt = async (signal: AbortSignal | undefined, onProgress: () => void) => {
+      const sent = toHttp(body, onProgress);
       try {
         const response = await this.#pool.request({
           method,
@@ -241,13 +241,14 @@ export class ComfyClient implements AsyncDisposable {
         throw isWorkerError(error) ? error : connectionError(error, method, url);
       }
     };
-    if (!isIdempotent) return await attempt();
-    return await resendWhenBroken(attempt, { clock: this.#clock, signal });
+    if (!isIdempotent) return await attempt(signal, () => undefined);
+    const options = { clock: this.#clock, signal, stallMs: this.#limits.stallMs };
+    return await againWhenHalfOpen(attempt, { ...options, probe: (inTime) => this.probe(inTime) });
   }
 }
 
-function toHttp(body: string | Form | undefined) {
-  if (typeof body === 'object') return encodeForm(body);
+function toHttp(body: string | Form | undefined, onProgress: () => void) {
+  if (typeof body === 'object') return encodeForm(body, onProgress);
   return body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body };
 }
 

@@ -5,7 +5,7 @@ import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';
-import { describeConnectionError, resendWhenBroken } from './request-failure.ts';
+import { describeConnectionError, isTimeout, resendWhenBroken } from './request-failure.ts';
 
 /** Receives what the socket reports about one prompt. Called while the socket is read: it must be quick. */
 export interface PromptListener {
@@ -72,13 +72,21 @@ export class ComfySocket implements AsyncDisposable {
     return this.#lastMessageAt;
   }
 
+  get isConnected(): boolean {
+    return this.#live !== undefined;
+  }
+
   /** Whether a prompt is being followed. */
   get isBusy(): boolean {
     return this.#listeners.size > 0;
   }
 
-  /** Whether there is a connection and its peer is alive. */
+  /**
+   * Whether there is a connection and its peer is alive. While a prompt is followed, an open one counts as alive: a node may
+   * hold up ComfyUI's answers, and its regular pings find out.
+   */
   async isAlive(signal?: AbortSignal): Promise<boolean> {
+    if (this.isBusy) return this.isConnected;
     return (await this.#live?.verify(signal)) ?? false;
   }
 
@@ -136,9 +144,7 @@ export class ComfySocket implements AsyncDisposable {
     let lastError = this.#lossReason;
     for (let attempt = 1; attempt <= attempts; attempt++) {
       log.info({ attempt, reason: this.#lossReason }, 'Reconnecting to ComfyUI');
-      await client.probe(signal).catch((cause: unknown) => {
-        throw signal.aborted ? cause : unreachableError(cause);
-      });
+      await this.#untilAnswering(signal);
       try {
         const connection = await this.#connecting.run(signal);
         this.#reconnectedAt = clock.now();
@@ -153,6 +159,22 @@ export class ComfySocket implements AsyncDisposable {
       'comfy.socket_failed',
       `WebSocket communication error: Connection closed and failed to reconnect. Last error: ${lastError}`,
     );
+  }
+
+  /** A port that accepts but does not answer is no failure yet: a node may hold Python's global lock. */
+  async #untilAnswering(signal: AbortSignal): Promise<void> {
+    const { client, settings, clock } = this.#parts;
+    const startedAt = clock.now();
+    for (;;) {
+      try {
+        await client.probe(signal);
+        return;
+      } catch (cause) {
+        if (signal.aborted) throw cause;
+        const isPatient = clock.now() - startedAt < settings.silentPortMs;
+        if (!isTimeout(cause) || !isPatient) throw unreachableError(cause);
+      }
+    }
   }
 
   readonly #dispatch = (frame: Buffer, isBinary: boolean): void => {

@@ -44,7 +44,11 @@ export class ComfySupervisor implements AsyncDisposable {
   readonly #done: Promise<void>;
   #output: ComfyOutput | undefined;
   #restart = Promise.withResolvers<string>();
-  #activity: () => SocketActivity = () => ({ lastMessageAt: undefined, isBusy: false });
+  #activity: () => SocketActivity = () => ({
+    lastMessageAt: undefined,
+    isBusy: false,
+    isConnected: false,
+  });
 
   private constructor(options: SupervisorOptions) {
     const { comfy, clock, log } = options;

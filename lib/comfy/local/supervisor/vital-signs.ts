@@ -9,6 +9,8 @@ export interface SocketActivity {
   readonly lastMessageAt: number | undefined;
   /** Whether a prompt is being followed. */
   readonly isBusy: boolean;
+  /** Whether the websocket is open. */
+  readonly isConnected: boolean;
 }
 
 interface VitalSigns {
@@ -27,7 +29,8 @@ interface VitalSigns {
  *
  * A refused connection is proof. Silence is not: nodes and the HTTP server share Python's global lock, and loading a model
  * sends nothing. So use of the processor, reading from disks and messages on the websocket are signs of life, and an HTTP
- * answer too while no prompt runs. While one runs, nothing is asked here, because answering would itself use the processor.
+ * answer too while no prompt runs. While one runs, nothing is asked here, because answering would itself use the processor;
+ * unless the websocket is closed: then the port may refuse, too.
  */
 export async function untilDead(options: VitalSigns): Promise<string> {
   const { client, url, processId, clock, activity, unresponsiveMs, signal } = options;
@@ -41,10 +44,10 @@ export async function untilDead(options: VitalSigns): Promise<string> {
     );
   for (;;) {
     await clock.sleep(Math.min(LOOK_MS, unresponsiveMs / 4), signal);
-    const { lastMessageAt = 0, isBusy } = activity();
+    const { lastMessageAt = 0, isBusy, isConnected } = activity();
     aliveAt = Math.max(aliveAt, Math.min(lastMessageAt, clock.now()));
+    if ((!isBusy || !isConnected) && (await isRefused(url))) return 'its port refuses connections';
     if (!isBusy) {
-      if (await isRefused(url)) return 'its port refuses connections';
       question ??= ask().finally(() => (question = undefined));
     }
     const use = await measureUse(processId);

@@ -1,7 +1,8 @@
 /**
  * The embedded ComfyUI as a program, for tests that kill, stop and restart a real process:
  * `run-comfy.ts --port 1234 --folder /tmp/x`. It prints the lines of ComfyUI's start, and `boot.txt` of its folder if there
- * is one. `exit.txt` in its folder makes it exit at once with the code in it.
+ * is one. `exit.txt` in its folder makes it exit at once with the code in it. After SIGUSR2 its port refuses connections, but
+ * the process lives.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,10 +23,14 @@ const exitCode = maybeRead('exit.txt');
 if (exitCode !== undefined) process.exit(Number(exitCode));
 say('Python version: 3.12.3');
 say(maybeRead('boot.txt') ?? 'Import times for custom nodes:');
-await startComfySimulator({
+const comfy = await startComfySimulator({
   port: Number(port),
   folder: base,
   nodes: new Map([...PROBE_NODES, ...MISBEHAVING_NODES]),
+});
+process.on('SIGUSR2', () => {
+  setInterval(() => undefined, 1000);
+  void comfy[Symbol.asyncDispose]();
 });
 say(`Starting server\n\nTo see the GUI go to: http://127.0.0.1:${String(port)}`);
 
