@@ -44,9 +44,12 @@ async function play(script: readonly Script[]) {
   const comfy = { health, checkHealth: () => Promise.resolve() };
   const ended = await runWithReplay(run, {
     ...{ comfy, scope },
-    onDeadly: () => Promise.resolve(void deadly++),
+    onDeadly: () => {
+      deadly++;
+      return Promise.resolve();
+    },
   }).then(
-    ({ artifacts, cutShort }) => ({ files: artifacts, error: cutShort as WorkerError | undefined }),
+    ({ artifacts, cutShort }) => ({ files: artifacts, error: cutShort }),
     (error: unknown) => ({ files: [], error: error as WorkerError | undefined }),
   );
   return { ...ended, runs, attempts: scope.attempts, deadly };

@@ -137,7 +137,7 @@ export class ComfySocket implements AsyncDisposable {
   }
 
   async #reopen(signal: AbortSignal): Promise<Connection> {
-    const { client, settings, clock, log } = this.#parts;
+    const { settings, clock, log } = this.#parts;
     const { attempts, delayMs } = settings.reconnect;
     const dueMs = this.#reconnectedAt + delayMs - clock.now();
     await clock.sleep(Math.min(delayMs, Math.max(0, dueMs)), signal); // min: the clock may have been set back
