@@ -69,3 +69,26 @@ test('a timer longer than Node can count does not fire at once', async () => {
   cancel();
   expect(fired).toEqual([]);
 });
+
+test('setting the clock of the machine moves neither ages nor deadlines', async () => {
+  const realNow = Date.now;
+  const startedAt = systemClock.now();
+  try {
+    for (const hours of [25, -25, 1, -1]) {
+      Date.now = () => realNow() + hours * 3_600_000;
+      expect(systemClock.now() - startedAt).toBeLessThan(3_600_000);
+      expect(systemClock.now()).toBeGreaterThanOrEqual(startedAt);
+      expect(Math.abs(systemClock.wallTime() - realNow() - hours * 3_600_000)).toBeLessThan(60_000);
+      await systemClock.sleep(1);
+    }
+  } finally {
+    Date.now = realNow;
+  }
+});
+
+test('a manual clock that is set fires no timers', () => {
+  const clock = new ManualClock(1000);
+  clock.after(10, () => expect('it').toBe('not fired'));
+  clock.setBy(25 * 3_600_000);
+  expect([clock.now(), clock.wallTime(), clock.sleepers]).toEqual([1000, 90_001_000, 1]);
+});

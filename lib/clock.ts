@@ -1,7 +1,12 @@
 /** The source of time for everything that waits. Tests pass a clock that they move by hand. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /**
+   * Milliseconds since some moment, for ages and deadlines. Setting the machine's clock does not change it; a machine that
+   * wakes from a snapshot may have its clock set by a day.
+   */
   now(): number;
+  /** Milliseconds since the epoch by the machine's clock, which may be wrong or be set at any time. */
+  wallTime(): number;
   /** Calls `callback` once, `ms` from now, unless cancelled before. `callback` must not throw. */
   after(ms: number, callback: () => void): Cancel;
   /** Resolves after `ms`; rejects with the signal's reason when that comes first. */
@@ -12,7 +17,8 @@ export interface Clock {
 export type Cancel = () => void;
 
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => performance.now(),
+  wallTime: () => Date.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
     return () => clearTimeout(timer);
@@ -26,6 +32,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A clock for tests: it stands still until it is moved. */
 export class ManualClock implements Clock {
   #now: number;
+  #setBy = 0;
   readonly #timers = new Set<{ readonly until: number; readonly callback: () => void }>();
 
   constructor(now = Date.UTC(2026, 0, 1)) {
@@ -34,6 +41,15 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  wallTime(): number {
+    return this.#now + this.#setBy;
+  }
+
+  /** Sets the time of day forward, or back, without time passing. */
+  setBy(ms: number): void {
+    this.#setBy += ms;
   }
 
   /** Number of timers that wait for the clock to move. */

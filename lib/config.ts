@@ -342,7 +342,7 @@ export const VARIABLES = {
     'results',
     integer(1),
     600,
-    'Seconds during which posting a result is retried.',
+    'Seconds during which posting a result is retried. Later it stays on disk, and is tried again after the next result that the platform takes, and at the next start.',
   ),
   RESULT_BACKLOG: variable(
     'results',
@@ -360,7 +360,7 @@ export const VARIABLES = {
     'results',
     text,
     () => join(tmpdir(), 'comfyui-worker-results'),
-    'Folder for results that could not be posted yet. They are posted at the next start. Must be on a disk that no other worker uses.',
+    'Folder for results that could not be posted yet. They are posted after the next result that the platform takes, or at the next start. Must be on a disk that no other worker uses.',
     '`comfyui-worker-results` in the temporary folder',
   ),
 

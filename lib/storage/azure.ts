@@ -134,7 +134,7 @@ class AzureBlobs implements Storage {
     const { BlobSASPermissions } = await import('@azure/storage-blob');
     return await blob.generateSasUrl({
       permissions: BlobSASPermissions.from({ read: true }),
-      expiresOn: new Date(clock.now() + urlExpiresS * 1000),
+      expiresOn: new Date(clock.wallTime() + urlExpiresS * 1000),
     });
   }
 

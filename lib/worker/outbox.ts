@@ -21,6 +21,8 @@ interface OutboxOptions {
   readonly limit: ResultLimit;
   /** Called when a result has come or gone. */
   readonly onChange: () => void;
+  /** Called when the queue has taken a result. */
+  readonly onDelivered?: () => void;
 }
 
 /** A result on its way to the queue. */
@@ -29,19 +31,23 @@ interface Parcel {
   readonly result: EncodedResult;
   /** The job's own log. */
   readonly log: Logger;
-  /** The result was read from the spool; its file is removed when it is delivered. */
-  readonly isOnDisk?: boolean;
+  /**
+   * The result was read from the spool; its file is removed when it is delivered. A `late` one gets one attempt: others
+   * follow when the platform is well again.
+   */
+  readonly onDisk?: 'late' | 'wanted';
 }
 
 /**
- * `delivered`: the queue has the result. `refused`: it has a small failure instead. `kept`: the result is on disk for the
- * next start. `lost`: nobody wanted it, or it could not even be written to disk.
+ * `delivered`: the queue has the result. `refused`: it has a small failure instead. `kept`: the result is on disk and is
+ * posted later. `lost`: nobody wanted it, or the worker ended when it could be neither posted nor written to disk.
  */
 export type Fate = 'delivered' | 'refused' | 'kept' | 'lost';
 
 /**
  * Results that are being posted. Each is posted at once, beside the others, and retried until the queue has it. After a
- * first failure it is also on disk, so that it survives the worker.
+ * first failure it is also on disk, so that it survives the worker. When its time is up it stays there and leaves the
+ * outbox; a result that the disk does not take is retried until the worker ends.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -84,7 +90,9 @@ export class Outbox {
     this.#bytes += bytes;
     this.#options.onChange();
     try {
-      return await this.#postOrReplace(posting);
+      const fate = await this.#postOrReplace(posting);
+      if (fate === 'delivered' || fate === 'refused') this.#options.onDelivered?.();
+      return fate;
     } finally {
       this.#postings.delete(jobId);
       this.#bytes -= bytes;
@@ -101,9 +109,13 @@ export class Outbox {
     posting.abort();
   }
 
-  /** Waits for all results, but at most `graceMs`; undelivered results stay on disk. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Waits for all results, but at most `graceMs`; undelivered results stay on disk.
+   * @param lastPosts resolves when no more results come.
+   */
+  async close(graceMs: number, lastPosts: Promise<unknown>): Promise<void> {
     const isEmpty = async () => {
+      await lastPosts;
       while (this.#postings.size > 0) await this.#changed.notified();
     };
     const emptied = isEmpty();
@@ -138,7 +150,9 @@ export class Outbox {
       const fate = await this.#postOrReplace(posting);
       return fate === 'delivered' ? 'refused' : fate;
     }
-    log.error({ reason: describeError(error) }, 'The result could not be posted in time');
+    const reason = describeError(error);
+    if (posting.isLate) log.debug({ reason }, 'A result on disk could not be posted now');
+    else log.error({ reason }, 'The result could not be posted in time');
     return posting.keep();
   }
 
@@ -146,7 +160,7 @@ export class Outbox {
   async #tryToPost(posting: Posting): Promise<unknown> {
     const { queue, clock, timeoutMs } = this.#options;
     const { jobId, result, signal, log } = posting;
-    const giveUpAt = clock.now() + timeoutMs;
+    const giveUpAt = posting.isLate ? -Infinity : clock.now() + timeoutMs;
     const attempt = () =>
       this.#postSlots(() => queue.post(jobId, { kind: 'result', result }, { signal }));
     try {
@@ -157,11 +171,11 @@ export class Outbox {
         isTransient: (error) => isWorkerError(error, 'platform.post_failed'),
         retryAfterMs: (error) => (isWorkerError(error) ? error.retryAfterMs : undefined),
         onRetry: async ({ error, attempt, delayMs }) => {
-          if (clock.now() + delayMs > giveUpAt) throw error;
+          const isOnDisk = await posting.write();
+          if (isOnDisk && clock.now() + delayMs > giveUpAt) throw error;
           const level = attempt === 1 ? 'warn' : 'debug';
           const reason = describeError(error);
           log[level]({ reason, attempt, delayMs }, 'Posting the result failed; it is retried');
-          await posting.write();
         },
       });
       return undefined;
@@ -182,17 +196,19 @@ class Posting {
   /** The result is the failure that replaces a refused one. */
   isRefusal = false;
   isUnwanted = false;
+  readonly isLate: boolean;
   readonly #spool: Spool;
   readonly #controller = new AbortController();
   #onDisk: EncodedResult | undefined;
 
-  constructor({ jobId, result, log, isOnDisk = false }: Parcel, spool: Spool) {
+  constructor({ jobId, result, log, onDisk }: Parcel, spool: Spool) {
     this.jobId = jobId;
     this.log = log;
     this.signal = this.#controller.signal;
     this.result = result;
     this.#spool = spool;
-    if (isOnDisk) this.#onDisk = result;
+    this.isLate = onDisk === 'late';
+    if (onDisk) this.#onDisk = result;
   }
 
   abort(): void {
@@ -206,18 +222,23 @@ class Posting {
     this.isRefusal = true;
   }
 
-  /** Writes the result to disk, unless it is there. */
-  async write(): Promise<void> {
+  /** Writes the result to disk, unless it is there. False when the disk does not take it. */
+  async write(): Promise<boolean> {
     const { jobId, result } = this;
-    if (this.#onDisk === result) return;
-    if (await this.#spool.keep({ jobId, result })) this.#onDisk = result;
+    if (this.#onDisk === result) return true;
+    if (!(await this.#spool.keep({ jobId, result }))) return false;
+    this.#onDisk = result;
+    return true;
   }
 
   /** Leaves the result on disk. */
   async keep(): Promise<Fate> {
-    await this.write();
-    if (this.#onDisk !== this.result) return 'lost';
-    this.log.warn('The result is kept on disk and posted at the next start');
+    if (!(await this.write())) {
+      this.log.error('The result is lost: it could be neither posted nor written to disk');
+      return 'lost';
+    }
+    const text = 'The result is kept on disk; it is posted later, or at the next start';
+    this.log[this.isLate ? 'debug' : 'warn'](text);
     return 'kept';
   }
 

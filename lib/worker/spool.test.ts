@@ -35,7 +35,7 @@ test.each<[string, JobResult]>([
   await spool.keep({ jobId: 'job/1', result: written });
 
   const left = [];
-  for await (const one of spool.leftovers()) left.push(one);
+  for await (const one of spool.leftovers(() => [])) left.push(one);
   expect(left).toHaveLength(1);
   const { output, ...rest } = left[0]!.result;
   const { output: writtenOutput, ...writtenRest } = written;

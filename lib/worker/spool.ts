@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -17,12 +18,14 @@ export interface SpooledResult {
 /**
  * Undelivered results as files, one per job: a line of JSON with everything but the output, then the serialized output.
  * A file is written under another name and then renamed, so a killed worker leaves no half of one. Nothing here fails a
- * job: a disk that cannot be written or read is a warning.
+ * job: a disk that cannot be written or read is a warning. The files of older workers are read, those of newer ones stay.
  */
 export class Spool {
   readonly #dir: string;
   readonly #log: Logger;
   readonly #clock: Clock;
+  /** Files that were warned of; they stay, and are met again. */
+  readonly #warnedOf = new Set<string>();
 
   constructor({ dir, log, clock }: { dir: string; log: Logger; clock: Clock }) {
     this.#dir = dir;
@@ -34,7 +37,7 @@ export class Spool {
   async keep({ jobId, result }: SpooledResult): Promise<boolean> {
     const file = this.#fileOf(jobId);
     const { output, ...rest } = result;
-    const header = { version: 2, jobId, outputBytes: output?.bytes, ...rest };
+    const header = { version: VERSION, jobId, outputBytes: output?.bytes, ...rest };
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
       const content = [`${JSON.stringify(header)}\n`, ...(output?.chunks ?? [])];
@@ -43,7 +46,28 @@ export class Spool {
       return true;
     } catch (error) {
       this.#warn(error, 'An undelivered result could not be written to disk', file);
+      await this.#delete(`${file}.part`);
       return false;
+    }
+  }
+
+  has(jobId: string): boolean {
+    return existsSync(this.#fileOf(jobId));
+  }
+
+  /** The result of a job, if it is on disk and can be read. Synchronous: a job that was taken runs or is answered at once. */
+  find(jobId: string): SpooledResult | undefined {
+    const file = this.#fileOf(jobId);
+    if (!existsSync(file)) return undefined;
+    try {
+      return parseSpooled(readFileSync(file));
+    } catch (error) {
+      this.#warn(
+        error,
+        'The result of a job is on disk but cannot be read; the job runs again',
+        file,
+      );
+      return undefined;
     }
   }
 
@@ -51,8 +75,11 @@ export class Spool {
     await this.#delete(this.#fileOf(jobId));
   }
 
-  /** The results that an earlier worker left, each read when it is asked for. Old and broken files are removed. */
-  async *leftovers(): AsyncGenerator<SpooledResult> {
+  /**
+   * The results on disk, except those of jobs that are held; each is read when it is asked for. Very old and broken files
+   * are removed.
+   */
+  async *leftovers(heldJobIds: () => readonly string[]): AsyncGenerator<SpooledResult> {
     let names: string[] = [];
     try {
       names = await readdir(this.#dir);
@@ -62,7 +89,9 @@ export class Spool {
     }
     for (const name of names) {
       if (!name.endsWith(ENDING) && !name.endsWith(`${ENDING}.part`)) continue;
-      const result = await this.#read(join(this.#dir, name));
+      const file = join(this.#dir, name);
+      const isHeld = heldJobIds().some((jobId) => file.startsWith(this.#fileOf(jobId)));
+      const result = isHeld ? undefined : await this.#read(file);
       if (result) yield result;
     }
   }
@@ -70,18 +99,26 @@ export class Spool {
   async #read(file: string): Promise<SpooledResult | undefined> {
     try {
       const { mtimeMs } = await stat(file);
-      if (this.#clock.now() - mtimeMs > MAX_AGE_MS) {
-        this.#log.warn({ file }, 'An undelivered result is older than a day and is dropped');
-        await this.#delete(file);
-        return undefined;
-      }
-      return file.endsWith(ENDING) ? parseSpooled(await readFile(file)) : undefined;
+      const isOld = this.#clock.wallTime() - mtimeMs > MAX_AGE_MS;
+      if (isOld)
+        this.#log.warn({ file }, 'An undelivered result is older than eight days and is dropped');
+      if (isOld || !file.endsWith(ENDING)) await this.#delete(file);
+      else return parseSpooled(await readFile(file));
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      this.#warn(error, 'An undelivered result on disk cannot be read and is dropped', file);
-      await this.#delete(file);
-      return undefined;
+      if (errnoOf(error) !== 'ENOENT') await this.#giveUp(file, error);
     }
+    return undefined;
+  }
+
+  /** A broken file is removed. One that a newer worker wrote, or that cannot be read just now, stays. */
+  async #giveUp(file: string, error: unknown): Promise<void> {
+    const isBroken = error instanceof BrokenFile;
+    if (!this.#warnedOf.has(file)) {
+      const then = isBroken ? 'it is removed' : 'it stays there';
+      this.#warn(error, `An undelivered result on disk cannot be read; ${then}`, file);
+    }
+    if (isBroken) await this.#delete(file);
+    else this.#warnedOf.add(file);
   }
 
   async #delete(file: string): Promise<void> {
@@ -103,8 +140,11 @@ export class Spool {
 }
 
 const ENDING = '.result';
-/** After a day no platform still waits for the job. */
-const MAX_AGE_MS = 24 * 60 * 60 * 1000;
+/**
+ * RunPod deletes a job seven days after it was sent, at the latest. One day more, because files outlive processes, so their
+ * age has to be measured by the machine's clock, which may have been set meanwhile.
+ */
+const MAX_AGE_MS = 8 * 24 * 60 * 60 * 1000;
 
 const ErrorSchema = z.object({
   code: z.enum(Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]]),
@@ -112,9 +152,12 @@ const ErrorSchema = z.object({
   thrown: z.object({ type: z.string(), trace: z.string() }).optional(),
 });
 
+/** Version of the format. Raise it when an older worker would read the files wrong. */
+const VERSION = 2;
+
 /** `outputBytes` is absent when there is no output. */
 const HeaderSchema = z.object({
-  version: z.literal(2),
+  version: z.literal(VERSION),
   jobId: z.string(),
   outputBytes: z.int().optional(),
   error: ErrorSchema.optional(),
@@ -124,14 +167,38 @@ const HeaderSchema = z.object({
 /** Header of a file from before version 2. After it comes the JSON object that RunPod gets. */
 const OldHeaderSchema = z.object({ jobId: z.string(), bytes: z.int() });
 
+/** The content is no result, or not all of one. */
+class BrokenFile extends Error {}
+
+/** @throws BrokenFile, or an Error when a newer worker wrote the file. */
 function parseSpooled(content: Buffer): SpooledResult {
   const end = content.indexOf('\n');
-  const header: unknown = JSON.parse(content.toString('utf8', 0, end));
+  const header = headerOf(content.toString('utf8', 0, end));
+  const { version } = header;
+  if (typeof version === 'number' && version > VERSION)
+    throw new Error(`it has format ${version}; this worker reads up to format ${VERSION}`);
   const body = content.subarray(end + 1);
-  const isOld = typeof header === 'object' && header !== null && !('version' in header);
-  if (isOld) return readOldFormat(OldHeaderSchema.parse(header), body);
+  try {
+    return version === undefined
+      ? readOldFormat(OldHeaderSchema.parse(header), body)
+      : readFormat(HeaderSchema.parse(header), body);
+  } catch (cause) {
+    throw new BrokenFile(describeError(cause), { cause });
+  }
+}
 
-  const { jobId, outputBytes, error, freshWorker } = HeaderSchema.parse(header);
+function headerOf(line: string): Record<string, unknown> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(line));
+  } catch (cause) {
+    throw new BrokenFile(describeError(cause), { cause });
+  }
+}
+
+function readFormat(
+  { jobId, outputBytes, error, freshWorker }: z.infer<typeof HeaderSchema>,
+  body: Buffer,
+): SpooledResult {
   checkLength(body, outputBytes ?? 0);
   const thrown = error?.thrown && { thrown: error.thrown };
   const result = {

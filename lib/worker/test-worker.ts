@@ -175,6 +175,10 @@ export class InstantClock implements Clock {
     return this.#now;
   }
 
+  wallTime(): number {
+    return this.#now;
+  }
+
   after(ms: number, callback: () => void): Cancel {
     const turn = setImmediate(() => {
       this.pauses.push(ms);

@@ -71,7 +71,7 @@ test('results that cannot be posted while the worker ends stay on disk, with a w
   const line = await started.lines.first(({ level }) => level === 'WARN');
   expect(line).toMatchObject({
     requestId: jobId,
-    message: 'The result is kept on disk and posted at the next start',
+    message: 'The result is kept on disk; it is posted later, or at the next start',
   });
 });
 

@@ -6,6 +6,7 @@ import { jobLog, type Logger } from '../log.ts';
 import { toJobError, type Handler, type JobQueue, type Taken } from '../queues/queue.ts';
 import { Notifier, pause, settlesWithin } from '../waiting.ts';
 import { HeldJobs } from './held-jobs.ts';
+import { LateResults } from './late-results.ts';
 import { Outbox } from './outbox.ts';
 import { encodeResult, type ResultLimit } from './encode-result.ts';
 import { Spool } from './spool.ts';
@@ -54,7 +55,7 @@ interface PostingSettings {
   readonly drainMs?: number;
 }
 
-/** Starts to take and run jobs, and posts the results that an earlier worker left undelivered. */
+/** Starts to take and run jobs, and posts results that were left on disk. */
 export function startWorker(options: WorkerOptions): Worker {
   return new Worker(options);
 }
@@ -77,6 +78,7 @@ export class Worker implements AsyncDisposable {
   readonly #limit: ResultLimit;
   readonly #spool: Spool;
   readonly #outbox: Outbox;
+  readonly #late: LateResults;
   readonly #jobs: HeldJobs;
   readonly #changed = new Notifier();
   /** Aborted by `finish`: no more jobs are taken, delays are cut short. */
@@ -85,8 +87,6 @@ export class Worker implements AsyncDisposable {
   readonly #polling = new AbortController();
   /** Aborted when no job is held any more. */
   readonly #ended = new AbortController();
-  /** Ids of jobs taken before all old results on disk were looked at; undefined afterwards. */
-  #takenEarly: Set<string> | undefined = new Set();
 
   constructor(options: WorkerOptions) {
     const { queue, handler, log, posting, refreshWorker = false } = options;
@@ -101,8 +101,11 @@ export class Worker implements AsyncDisposable {
       this.#changed.notify();
       options.onJobsChange?.(this.jobIds);
     };
-    const outbox = new Outbox({ ...posting, queue, clock, spool: this.#spool, limit, onChange });
+    const spool = this.#spool;
+    const onDelivered = () => this.#late.lookSoon();
+    const outbox = new Outbox({ ...posting, queue, clock, spool, limit, onChange, onDelivered });
     this.#outbox = outbox;
+    this.#late = new LateResults({ spool, outbox, clock, log, heldJobIds: () => this.jobIds });
     this.#jobs = new HeldJobs({
       shared: { queue, handler, outbox, clock, log, progressIntervalMs, limit, refreshWorker },
       slots: refreshWorker ? 1 : options.slots,
@@ -150,7 +153,7 @@ export class Worker implements AsyncDisposable {
 
   async #live(): Promise<void> {
     const watchingStops = this.#watchStops();
-    const postingLeftovers = this.#postLeftovers();
+    this.#late.lookSoon();
     const finishCalled = once(this.#finishing.signal, 'abort');
     const taking = this.#takeJobs();
     await Promise.race([taking, finishCalled]);
@@ -159,10 +162,10 @@ export class Worker implements AsyncDisposable {
     this.#polling.abort();
     await taking;
     while (this.#jobs.areWorking) await this.#changed.notified();
-    await this.#outbox.close(this.#options.posting.drainMs ?? DRAIN_MS);
+    await this.#outbox.close(this.#options.posting.drainMs ?? DRAIN_MS, this.#late.end());
     while (this.#jobs.jobIds.length > 0) await this.#changed.notified();
     this.#ended.abort();
-    await Promise.all([watchingStops, postingLeftovers]);
+    await watchingStops;
     this.#log.info('The worker has ended');
   }
 
@@ -187,6 +190,7 @@ export class Worker implements AsyncDisposable {
       try {
         const taken = await this.#options.queue.take({ limit, busy, signal });
         failed.reset();
+        this.#late.lookSoon();
         const newJobs = taken.filter((one) => this.#accept(one));
         const wasLongPoll = this.#clock.now() - startedAt >= LONG_POLL_MS;
         if (newJobs.length > 0 || wasLongPoll) empty.reset();
@@ -238,33 +242,18 @@ export class Worker implements AsyncDisposable {
       this.#log.warn({ requestId: job.jobId }, 'A job came that is already held; it runs once');
       return false;
     }
-    this.#takenEarly?.add(job.jobId);
+    const finished = this.#spool.find(job.jobId);
+    if (finished) {
+      const log = jobLog(this.#log, job);
+      log.warn(
+        'A job came whose result is on disk; that is posted, and the job does not run again',
+      );
+      const posted = this.#outbox.post({ ...finished, log, onDisk: 'wanted' });
+      void posted.then(() => this.#options.queue.jobEnded?.(job.jobId));
+      return false;
+    }
     this.#jobs.add(job);
     return true;
-  }
-
-  /**
-   * Posts the results that an earlier worker left on disk, one by one. A job with one is not run again. If the job was
-   * taken before its old result is found, the job runs and the old result is dropped: posted later, it would contradict
-   * the new one.
-   */
-  async #postLeftovers(): Promise<void> {
-    for await (const { jobId, result } of this.#spool.leftovers()) {
-      while (this.#outbox.isFull() && !this.#finishing.signal.aborted)
-        await this.#changed.notified();
-      if (this.#finishing.signal.aborted) return;
-      const log = jobLog(this.#log, { jobId });
-      // A new result of this job is being posted; its file has the same name and must stay.
-      if (this.#outbox.has(jobId)) continue;
-      if (this.#isHeld(jobId) || this.#takenEarly?.has(jobId)) {
-        await this.#spool.remove(jobId);
-        log.info('A result of an earlier worker is dropped: its job runs again');
-      } else {
-        log.info('A result of an earlier worker is posted');
-        void this.#outbox.post({ jobId, result, log, isOnDisk: true });
-      }
-    }
-    this.#takenEarly = undefined;
   }
 
   async #watchStops(): Promise<void> {
@@ -272,7 +261,9 @@ export class Worker implements AsyncDisposable {
     try {
       for await (const jobIds of this.#options.queue.stops?.(signal) ?? []) {
         for (const jobId of jobIds) {
-          if (!this.#jobs.stop(jobId, 'the platform cancelled it')) this.#outbox.drop(jobId);
+          if (this.#jobs.stop(jobId, 'the platform cancelled it')) continue;
+          if (this.#outbox.has(jobId)) this.#outbox.drop(jobId);
+          else await this.#spool.remove(jobId);
         }
       }
     } catch (error) {

@@ -46,17 +46,6 @@ test('polls that are answered at once without ids begin a second apart', async (
   expect(pauses.slice(0, 3)).toEqual([1000, 1000, 1000]);
 });
 
-test('a clock that is set back does not stop the polls', async () => {
-  class FallingClock extends InstantClock {
-    #now = 0;
-    override now = () => (this.#now -= 3_600_000);
-  }
-  await using sim = await startRunpodSimulator();
-  sim.faults.next('job-stop', { status: 204 }, 3);
-  const { pauses } = await listen(sim, { polls: 3, clock: new FallingClock() });
-  expect(Math.max(...pauses)).toBe(1000);
-});
-
 test('ids are passed on; other values and unreadable answers are ignored', async () => {
   await using sim = await startRunpodSimulator();
   for (const text of ['<html>', '[]', '{"jobsToStop":"j0"}', '{"jobsToStop":["j1",7,null,"j2"]}']) {

@@ -27,7 +27,7 @@ export async function* watchStops(options: StopChannelOptions): AsyncGenerator<r
     const startedAt = clock.now();
     const { jobIds, intervalMs } = await pollStops(options, backoff);
     if (jobIds.length > 0) yield jobIds;
-    const spentMs = Math.max(0, clock.now() - startedAt); // negative when the clock was set back
+    const spentMs = clock.now() - startedAt;
     await clock.sleep(Math.max(0, intervalMs - spentMs), signal);
   }
 }

@@ -65,7 +65,7 @@ class Container {
 
   answer(request: StoreRequest): StoreAnswer {
     const { method, path, query, headers } = request;
-    if (!isAuthorized(request, this.#account, this.#clock.now()))
+    if (!isAuthorized(request, this.#account, this.#clock.wallTime()))
       return refusal(403, 'AuthenticationFailed');
     if (!path.startsWith(this.#root)) return refusal(404, 'ContainerNotFound');
     const name = decodeURIComponent(path.slice(this.#root.length));

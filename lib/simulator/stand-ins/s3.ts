@@ -86,14 +86,14 @@ class Store {
 
   answer(request: StoreRequest): StoreAnswer {
     const answered = this.#answerOrRefuse(request);
-    const date = new Date(this.#clock.now()).toUTCString();
+    const date = new Date(this.#clock.wallTime()).toUTCString();
     return { ...answered, headers: { ...answered.headers, date } };
   }
 
   #answerOrRefuse(request: StoreRequest): StoreAnswer {
     try {
       const { accessKeyId, secretAccessKey } = this;
-      const verifier = { region: this.#region, nowMs: this.#clock.now() };
+      const verifier = { region: this.#region, nowMs: this.#clock.wallTime() };
       verifySignature(
         { ...request, query: request.rawQuery },
         { ...verifier, accessKeyId, secretAccessKey },

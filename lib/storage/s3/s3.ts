@@ -41,7 +41,7 @@ export class S3Storage implements Storage {
 
   async put(file: StoredFile, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.wallTime();
     const bucket = this.#settings.bucket ?? monthBucket(now);
     const sha256 = await contentHash(file.content, signal);
     const key = objectKey(this.#settings.keyTemplate, { ...file, sha256 }, now);
@@ -78,7 +78,7 @@ export class S3Storage implements Storage {
       },
       {
         expiresIn: this.#settings.urlExpiresS,
-        signingDate: new Date(this.#options.clock.now() + client.config.systemClockOffset),
+        signingDate: new Date(this.#options.clock.wallTime() + client.config.systemClockOffset),
         unhoistableHeaders: onlyHost,
         unsignableHeaders: onlyHost,
       },
