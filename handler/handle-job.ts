@@ -13,6 +13,7 @@ import { planDelivery } from './delivery/plan.ts';
 import type { ImageLimits } from './inputs/input-content.ts';
 import { InputLeases } from './inputs/input-leases.ts';
 import { stageInputs } from './inputs/stage-inputs.ts';
+import type { FileLedger } from './job-folder/file-ledger.ts';
 import { JobFolders, type JobFolder } from './job-folder/job-folder.ts';
 import { JobScope, timeoutOf, type Timings } from './job-scope.ts';
 import { chooseOutputs, collectOutputs, type OutputChoice } from './outputs/collect-outputs.ts';
@@ -49,6 +50,8 @@ export interface JobLineOptions {
   readonly imageLimits: ImageLimits;
   /** Whether a job's files are removed from ComfyUI's disk. */
   readonly cleanupMode: Config['CLEANUP'];
+  /** What jobs have on disk, for the worker after a killed one. */
+  readonly ledger: FileLedger;
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string;
   /** Check workflows before ComfyUI gets them. */
@@ -73,8 +76,8 @@ interface JobLine extends JobLineOptions {
 /** The handler that runs ComfyUI workflows. */
 export function createJobHandler(options: JobLineOptions): Handler {
   const leases = new InputLeases();
-  const { comfy, cleanupMode: mode } = options;
-  const jobFolders = new JobFolders({ comfy, leases, mode });
+  const { comfy, ledger, cleanupMode: mode } = options;
+  const jobFolders = new JobFolders({ comfy, leases, ledger, mode });
   const line = { ...options, leases, jobFolders, spare: new SpareBuffers(), promptsRun: 0 };
   return (job, context) => handleJob(job, context, line);
 }
@@ -86,7 +89,8 @@ export function createJobHandler(options: JobLineOptions): Handler {
 async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<JobResult> {
   const { signal, log } = context;
   const timeoutMs = timeoutOf(job, line.jobTimeoutMs);
-  await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs });
+  const { ledger } = line;
+  await using scope = new JobScope({ jobId: job.jobId, signal, log, timeoutMs, ledger });
   try {
     const result = await runJob(job, { line, context, scope });
     job.release?.();

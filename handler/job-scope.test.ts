@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { systemClock } from '../lib/clock.ts';
 import { openTestScope } from './test/rigs/test-scope.ts';
 
 test('a job without files creates no scratch folder', async () => {
@@ -30,4 +31,20 @@ test('all files of a job share one scratch folder, which is removed when the job
   for (const path of paths) await writeFile(path, 'bytes');
   await scope[Symbol.asyncDispose]();
   expect([...folders].filter((folder) => existsSync(folder))).toEqual([]);
+});
+
+test('of many notes fifty are kept, and a count of the others', async () => {
+  await using scope = openTestScope();
+  for (let number = 0; number < 100_000; number++) scope.note(`note ${number}`);
+  scope.note('note 0');
+  expect(scope.notes).toHaveLength(51);
+  expect(scope.notes.at(-1)).toBe('... and 99950 more');
+});
+
+test('stores have to be done ten seconds before the job gives up', async () => {
+  await using scope = openTestScope();
+  const before = systemClock.now();
+  const { storeUntil } = scope.startDelivery();
+  expect(storeUntil - before).toBeGreaterThanOrEqual(3_600_000 + 20_000 - 1000);
+  expect(storeUntil - systemClock.now()).toBeLessThanOrEqual(3_600_000 + 20_000);
 });

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import { describeError, WorkerError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Job } from '../lib/queues/queue.ts';
+import { MAX_LINES, shownLines } from '../lib/shown-list.ts';
+import type { FileLedger, LedgerPage } from './job-folder/file-ledger.ts';
 
 /** The phases of a job, in the order they happen. */
 export type Phase = 'ready' | 'staged' | 'executed' | 'fetched' | 'converted' | 'delivered';
@@ -20,6 +22,8 @@ export interface JobScopeOptions {
   readonly log: Logger;
   /** When the job fails with `job.timeout`. */
   readonly timeoutMs: number;
+  /** Names the scratch folder for the next worker, should this one be killed. */
+  readonly ledger?: Pick<FileLedger, 'openPage'>;
 }
 
 /** The part of a job's scope that steps after the prompt use. Its signal is that of {@link JobScope.startDelivery}. */
@@ -27,6 +31,11 @@ export type DeliveryScope = Pick<
   JobScope,
   'jobId' | 'log' | 'signal' | 'problems' | 'newScratchPath'
 >;
+
+export interface StoreDeadline {
+  /** When stores have to be done, by `systemClock`: files that they did not take by then may still fit into the result. */
+  readonly storeUntil: number;
+}
 
 /** Shared by all steps of one job. Disposing it removes the job's scratch folder. */
 export class JobScope implements AsyncDisposable {
@@ -36,20 +45,22 @@ export class JobScope implements AsyncDisposable {
   readonly signal: AbortSignal;
   /** Problems that do not fail the job, in the order they happened. Each step adds its own. */
   readonly problems: string[] = [];
-  /** Remarks on how the job was read. Listed in the result if the caller asks for details. */
-  readonly notes: string[] = [];
   /** How often the workflow was run, or at least begun. */
   attempts = 1;
+  readonly #notes: string[] = [];
+  #noteCount = 0;
   readonly #timings: Partial<Record<Phase, number>> = {};
   readonly #stopped: AbortSignal;
   readonly #late = new AbortController();
   readonly #timers = new DisposableStack();
   readonly #endsAt: number;
+  readonly #scratchPage: LedgerPage | undefined;
   #phaseStartedAt = performance.now();
   #scratchFolder: Promise<string> | undefined;
   #isOver = false;
 
-  constructor({ jobId, signal, log, timeoutMs }: JobScopeOptions) {
+  constructor({ jobId, signal, log, timeoutMs, ledger }: JobScopeOptions) {
+    this.#scratchPage = ledger?.openPage('files');
     this.jobId = jobId;
     this.log = log;
     this.#stopped = signal;
@@ -69,24 +80,32 @@ export class JobScope implements AsyncDisposable {
    * of this scope aborts when the job is stopped, or {@link DELIVERY_GRACE_MS} after the later of two moments: this call,
    * and the end of the job's time.
    */
-  startDelivery(): DeliveryScope {
+  startDelivery(): DeliveryScope & StoreDeadline {
     const { jobId, log, problems, newScratchPath } = this;
     const tooLate = new AbortController();
     const now = systemClock.now();
     const ms = Math.max(now, this.#endsAt) - now + DELIVERY_GRACE_MS;
     this.#timers.defer(systemClock.after(ms, () => tooLate.abort(this.timeout)));
     const signal = AbortSignal.any([this.#stopped, tooLate.signal]);
-    return { jobId, log, problems, newScratchPath, signal };
+    const storeUntil = now + ms - INLINE_MS;
+    return { jobId, log, problems, newScratchPath, signal, storeUntil };
   }
 
   get timings(): Timings {
     return this.#timings;
   }
 
+  /** Remarks on how the job was read, and how many more there were. Listed in the result if the caller asks for details. */
+  get notes(): readonly string[] {
+    return shownLines(this.#notes, this.#noteCount);
+  }
+
   /** Adds to {@link notes}, each text once, and to the log. */
   readonly note = (text: string): void => {
-    if (this.notes.includes(text)) return;
-    this.notes.push(text);
+    if (this.#notes.includes(text)) return;
+    this.#noteCount++;
+    if (this.#notes.length === MAX_LINES) return;
+    this.#notes.push(text);
     this.log.info({ note: text }, 'A note on the job');
   };
 
@@ -109,9 +128,16 @@ export class JobScope implements AsyncDisposable {
    */
   readonly newScratchPath = async (): Promise<string> => {
     if (this.#isOver) throw new TypeError('The job is over and its scratch folder is removed');
-    this.#scratchFolder ??= mkdtemp(join(tmpdir(), 'comfyui-worker-job-'));
+    this.#scratchFolder ??= this.#newScratchFolder();
     return join(await this.#scratchFolder, randomUUID());
   };
+
+  async #newScratchFolder(): Promise<string> {
+    const [root, path] = [tmpdir(), `comfyui-worker-job-${randomUUID()}`];
+    await this.#scratchPage?.add([{ root, path, isOwn: true }]);
+    await mkdir(join(root, path), { mode: 0o700 });
+    return join(root, path);
+  }
 
   /** Does not throw: the job's result stands whether or not its files can be removed. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,6 +147,7 @@ export class JobScope implements AsyncDisposable {
     if (path === undefined) return;
     try {
       await rm(path, { recursive: true, force: true, maxRetries: 3 });
+      await this.#scratchPage?.close();
     } catch (error) {
       const reason = describeError(error);
       this.log.warn({ reason, path }, 'The scratch folder of a job could not be removed');
@@ -130,6 +157,8 @@ export class JobScope implements AsyncDisposable {
 
 /** Time to fetch and deliver the files of a job that was cut short. */
 const DELIVERY_GRACE_MS = 30_000;
+/** The end of that time, in which no store is waited for. */
+const INLINE_MS = 10_000;
 
 /** The worker's own limit or `policy.executionTimeout` (milliseconds) of the job, whichever is shorter. */
 export function timeoutOf({ source }: Pick<Job, 'source'>, limitMs: number): number {

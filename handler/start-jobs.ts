@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { BackendHealth, ComfyBackend } from '../lib/comfy/backend.ts';
 import { isLocalUrl } from '../lib/comfy/local/readiness.ts';
 import { LocalComfy } from '../lib/comfy/local/local-comfy.ts';
@@ -18,6 +20,7 @@ import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/input-content.ts';
+import { FileLedger } from './job-folder/file-ledger.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -134,6 +137,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
     cleanupMode: config.CLEANUP,
+    ledger: parts.use(new FileLedger({ folder: join(tmpdir(), 'comfyui-worker-files'), log })),
     storeSettings: storeSettings(config),
     preflight: config.PREFLIGHT === 'auto',
     deadlyJobs: new DeadlyJobs(config, { log }),

@@ -109,3 +109,28 @@ test('on a terminal a line can be read by people', async () => {
   expect(fields).toBe('    images: 2');
   expect(second).toMatch(/WARN: Slow$/);
 });
+
+/** As a job id, and as the id of a batch. */
+const FORGERY = 'j1\n[12:00:00.000] INFO: forged\r\u2028\u001b[2K\u009b1A';
+
+test.each(['json', 'pretty'] as const)(
+  'a job id with line breaks and other control characters begins no line of a %s log',
+  async (format) => {
+    const { log, text } = await recordedLog({ format });
+    const jobs = jobLog(log, { jobId: FORGERY, batchId: FORGERY });
+    jobs.info('Started.');
+    jobs.warn({ reason: `Job ${FORGERY} was stopped` }, 'Job failed');
+    jobs.error({ err: new Error(`Job ${FORGERY} was stopped`) }, 'The handler threw');
+    const lines = stripVTControlCharacters(text()).split('\n');
+    const forged = lines.filter((line) => line.startsWith('[12:00:00.000] INFO: forged'));
+    expect(forged).toEqual([]);
+    const own = lines.filter((line) => /^(\{|\[\d)/.test(line));
+    expect(own).toHaveLength(3);
+  },
+);
+
+test('the further lines of a readable message are indented', async () => {
+  const { log, text } = await recordedLog({ format: 'pretty' });
+  log.info('Two problems:\nfirst\nsecond');
+  expect(stripVTControlCharacters(text())).toMatch(/Two problems:\n {4}first\n {4}second\n$/);
+});

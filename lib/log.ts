@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
+import type { PrettyOptions } from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -44,7 +45,7 @@ export async function createLog({ level, format, destination }: LogOptions): Pro
       levelKey: 'level',
       translateTime: 'HH:MM:ss.l',
       ignore: 'requestId',
-      messageFormat: READABLE,
+      messageFormat: readable,
       sync: true,
       ...(destination ? { destination } : {}),
     }),
@@ -62,7 +63,25 @@ export function jobLog(
   );
 }
 
-const READABLE = '{if requestId}{requestId} | {end}{message}';
+/**
+ * Job ids and messages may hold anything that a caller sent. Only the log itself begins a line: the further lines of a
+ * message are indented, and other control characters are shown as escapes.
+ */
+const readable: NonNullable<PrettyOptions['messageFormat']> = ({ requestId, message }) => {
+  const text = typeof message === 'string' ? message : '';
+  const shown = text.split(/\r?\n/).map(escapeControls).join('\n    ');
+  return typeof requestId === 'string' ? `${escapeControls(requestId)} | ${shown}` : shown;
+};
+
+/** Also line breaks of Unicode, and characters that change the direction of writing. */
+const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+function escapeControls(text: string): string {
+  return text.replace(CONTROLS, (found) => {
+    const code = found.charCodeAt(0).toString(16).padStart(4, '0');
+    return found === '\t' ? found : `\\u${code}`;
+  });
+}
 
 const SECRET_NAMES = [
   'authorization',

@@ -1,10 +1,11 @@
+import { systemClock } from '../../lib/clock.ts';
 import { WorkerError } from '../../lib/errors.ts';
 import { toBlob } from '../../lib/file-content.ts';
 import { Base64, measureJson } from '../../lib/json-body.ts';
 import { safeName } from '../../lib/storage/key.ts';
-import type { Destination, StoredFile } from '../../lib/storage/storage.ts';
+import type { Destination, Stored, StoredFile } from '../../lib/storage/storage.ts';
 import { STORES } from '../../lib/storage/stores.ts';
-import type { DeliveryScope } from '../job-scope.ts';
+import type { DeliveryScope, StoreDeadline } from '../job-scope.ts';
 import type { Artifact, DeliveredFile } from '../outputs/artifact.ts';
 import type { DeliveryPlan } from './plan.ts';
 
@@ -16,9 +17,10 @@ import type { DeliveryPlan } from './plan.ts';
  */
 export async function deliver(
   artifacts: readonly Artifact[],
-  { jobId, signal, problems }: Pick<DeliveryScope, 'jobId' | 'signal' | 'problems'>,
+  scope: Pick<DeliveryScope, 'jobId' | 'signal' | 'problems'> & StoreDeadline,
   { plan, besides }: { readonly plan: DeliveryPlan; readonly besides?: unknown },
 ): Promise<readonly DeliveredFile[]> {
+  const { jobId, problems, storeUntil } = scope;
   const { destinations, inline, maxResultBytes } = plan;
   const budget = new InlineBudget(maxResultBytes, artifacts, besides);
   if (inline === 'always' || (inline === 'if it fits' && budget.fits(artifacts))) {
@@ -29,9 +31,11 @@ export async function deliver(
   if (destinations.length === 0) throw budget.tooLarge(artifacts, NO_STORE);
 
   const outcomes = await toOutcomes(artifacts, jobId);
-  for (const destination of destinations) {
+  for (const [at, destination] of destinations.entries()) {
     const pending = outcomes.filter(({ delivered }) => !delivered);
-    if (pending.length > 0) await storeAll(pending, destination, { signal, budget });
+    // Each store gets an equal part of the time that is left.
+    const ms = (storeUntil - systemClock.now()) / (destinations.length - at);
+    if (pending.length > 0) await storeAll(pending, destination, { ...scope, ms, budget });
   }
   for (const outcome of outcomes) problems.push(...problemsOf(outcome, budget));
   return outcomes.flatMap(({ delivered }) => delivered ?? []);
@@ -65,11 +69,14 @@ async function toOutcomes(artifacts: readonly Artifact[], jobId: string): Promis
 async function storeAll(
   outcomes: readonly Outcome[],
   destination: Destination,
-  { signal, budget }: { readonly signal: AbortSignal; readonly budget: InlineBudget },
+  {
+    budget,
+    ...time
+  }: { readonly signal: AbortSignal; readonly ms: number; readonly budget: InlineBudget },
 ): Promise<void> {
   const { name, itemType } = destination;
   const files = outcomes.map(({ file }) => file);
-  const stored = await destination.store(files, signal);
+  const stored = await storeInTime(files, destination, time);
   for (const [at, outcome] of outcomes.entries()) {
     const { artifact, problems } = outcome;
     const one = stored[at] ?? { problem: 'the store gave no answer for it' };
@@ -79,6 +86,25 @@ async function storeAll(
       const inline = await budget.maybeTake(artifact);
       if (inline) outcome.delivered = inline;
     }
+  }
+}
+
+/** A store that does not answer must not use up the time of the others, and of the result. */
+async function storeInTime(
+  files: readonly StoredFile[],
+  destination: Destination,
+  { signal, ms }: { readonly signal: AbortSignal; readonly ms: number },
+): Promise<readonly Stored[]> {
+  const late = new AbortController();
+  const cancel = systemClock.after(ms, () => late.abort());
+  try {
+    return await destination.store(files, AbortSignal.any([signal, late.signal]));
+  } catch (error) {
+    if (signal.aborted || !late.signal.aborted) throw error;
+    const seconds = Math.max(1, Math.round(ms / 1000));
+    return files.map(() => ({ problem: `the store did not take it within ${seconds} s` }));
+  } finally {
+    cancel();
   }
 }
 

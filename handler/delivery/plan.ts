@@ -5,6 +5,7 @@ import type { Destination, Storage, Store, StoreSettings } from '../../lib/stora
 import { STORES } from '../../lib/storage/stores.ts';
 import { isMeantDestination } from '../request/empty-options.ts';
 import { describeIssue, type JobInput } from '../request/job-input.ts';
+import { shownLines } from '../../lib/shown-list.ts';
 
 /** The parts of a job that say where its files go. */
 export interface DeliveryRequest {
@@ -110,5 +111,5 @@ function s3ConfigBeside({ job, note }: DeliveryRequest): JobInput['s3Config'] {
   const parsed = s3Store.schema.safeParse(sent);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `s3Config${describeIssue(issue)}`);
-  throw new WorkerError('input.invalid', problems.join('\n'));
+  throw new WorkerError('input.invalid', shownLines(problems).join('\n'));
 }

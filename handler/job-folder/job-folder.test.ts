@@ -1,13 +1,16 @@
 import { expect, test } from '@jest/globals';
 import { LOCAL_CAPABILITIES } from '../../lib/comfy/local/local-comfy.ts';
+import { silentLog } from '../../lib/comfy/test-comfy.ts';
 import { InputLeases } from '../inputs/input-leases.ts';
+import { FileLedger } from './file-ledger.ts';
 import { JobFolders } from './job-folder.ts';
 
 const openFolders = () => {
   const root = () => Promise.resolve(undefined);
   const capabilities = { ...LOCAL_CAPABILITIES, pathPrefix: '' };
   const comfy = { capabilities, inputFolder: root, outputFolder: root, describeNodes: root };
-  return new JobFolders({ comfy, mode: 'auto', leases: new InputLeases() });
+  const ledger = new FileLedger({ folder: '/nonexistent', log: silentLog });
+  return new JobFolders({ comfy, mode: 'auto', ledger, leases: new InputLeases() });
 };
 
 test('the first run of a job has the same folder on every worker, and each later run has its own', () => {

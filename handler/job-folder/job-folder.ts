@@ -13,6 +13,7 @@ import {
 import type { InputLeases } from '../inputs/input-leases.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { Artifact } from '../outputs/artifact.ts';
+import type { FileLedger, LedgerPage } from './file-ledger.ts';
 import { isOnNetworkVolume, OwnInputs, removeWithin } from './removal.ts';
 
 interface FolderOptions {
@@ -22,6 +23,8 @@ interface FolderOptions {
   >;
   /** `auto` removes a job's files where that is possible and safe, `always` fails the job where it is not. */
   readonly mode: Config['CLEANUP'];
+  /** Names the files for the next worker, should this one be killed. */
+  readonly ledger: FileLedger;
 }
 
 /**
@@ -80,9 +83,13 @@ export class JobFolder implements AsyncDisposable {
   /** ComfyUI's output folder; set when the job saves into its own folder there. */
   #outputRoot: string | undefined;
   readonly #inputNames = new Set<string>();
+  readonly #folderPage: LedgerPage;
+  readonly #inputsPage: LedgerPage;
 
   constructor(options: JobFolderOptions) {
     this.#options = options;
+    this.#folderPage = options.ledger.openPage('folder');
+    this.#inputsPage = options.ledger.openPage('files');
   }
 
   /**
@@ -97,17 +104,22 @@ export class JobFolder implements AsyncDisposable {
     const infos = await comfy.describeNodes(classTypes, { signal: scope.signal });
     const redirected = infos ? withJobPrefix(workflow, folder, infos) : workflow;
     if (redirected === workflow) return workflow;
-    this.#outputRoot = await this.#removableRoot('output');
-    return this.#outputRoot === undefined ? workflow : redirected;
+    const root = await this.#removableRoot('output');
+    if (root === undefined) return workflow;
+    this.#outputRoot = root;
+    await this.#folderPage.add([{ root, path: folder, isOwn: true }]);
+    return redirected;
   }
 
   /** To be called with the names of input files before they are stored, while their lease is held. */
   async noteInputs(names: readonly string[]): Promise<void> {
-    const { mode, ownInputs } = this.#options;
+    const { mode, ownInputs, ledger } = this.#options;
     if (mode === 'never' || names.length === 0) return;
     const root = await this.#removableRoot('input');
     if (root === undefined) return;
+    await ledger.swept; // a file that a killed worker left would look like one that was there before
     await ownInputs.noteNew(root, names);
+    await this.#inputsPage.add(names.map((path) => ({ root, path, isOwn: ownInputs.has(path) })));
     for (const name of names) this.#inputNames.add(name);
   }
 
@@ -147,6 +159,7 @@ export class JobFolder implements AsyncDisposable {
     if (this.#outputRoot !== undefined)
       await removeWithin(this.#outputRoot, folder).catch((error: unknown) => warn(folder, error));
     await ownInputs.remove(this.#inputNames, warn);
+    await Promise.all([this.#folderPage.close(), this.#inputsPage.close()]);
   }
 
   /** ComfyUI's folder, if files may be removed there. */

@@ -33,6 +33,10 @@ export class OwnInputs {
     }
   }
 
+  has(name: string): boolean {
+    return this.#roots.has(name);
+  }
+
   /**
    * Removes those of `names` that this worker stored. A file that another job writes or reads stays until a later call.
    * A file that cannot be removed is reported once and then kept.

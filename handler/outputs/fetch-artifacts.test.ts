@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import { JsonText } from '../../lib/json.ts';
 import { openComfy } from '../../lib/comfy/test-comfy.ts';
 import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
+import { mountFullDisk } from '../../lib/worker/test-full-disk.ts';
 import { ArtifactFetcher } from './fetch-artifacts.ts';
 import { openTestScope } from '../test/rigs/test-scope.ts';
 
@@ -18,7 +19,7 @@ async function startSetup() {
   const simulator = parts.use(await startComfySimulator({ speed: Infinity }));
   const comfy = parts.use(openComfy(simulator.url));
   const scope = parts.use(openTestScope());
-  const start = () => new ArtifactFetcher({ comfy, transfers: 2, scope });
+  const start = (jobs = scope) => new ArtifactFetcher({ comfy, transfers: 2, scope: jobs });
   const keep = async (filename: string, bytes: Buffer) => {
     const form = new FormData();
     form.append('image', new File([bytes], filename));
@@ -76,4 +77,24 @@ test('disposing aborts the downloads that are still running', async () => {
   await fetcher[Symbol.asyncDispose]();
   expect(await readdir(setup.folder.path)).toEqual([]);
   await expect(fetcher.fetchAll([large], NEVER)).rejects.toMatchObject({ name: 'AbortError' });
+});
+
+test('on a full disk large files go to memory', async () => {
+  await using disk = await mountFullDisk();
+  if (!disk) return;
+  const { TMPDIR } = process.env;
+  await using setup = await startSetup();
+  const large = await setup.keep('large.mp4', LARGE);
+  await disk.makeSpace(); // for the folder; the file does not fit
+  process.env.TMPDIR = disk.folder;
+  try {
+    await using scope = openTestScope();
+    await using fetcher = setup.start(scope);
+    const { artifacts, problems } = await fetcher.fetchAll([large], NEVER);
+    expect(problems).toEqual([]);
+    expect(LARGE.equals(Buffer.from(await artifacts[0]!.content.bytes()))).toBe(true);
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  }
 });

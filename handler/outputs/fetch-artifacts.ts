@@ -2,7 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import type { ComfyBackend, Preview } from '../../lib/comfy/backend.ts';
-import { describeError } from '../../lib/errors.ts';
+import { describeError, errnoOf, isError } from '../../lib/errors.ts';
 import { MemoryFile, type FileContent } from '../../lib/file-content.ts';
 import type { JsonText } from '../../lib/json.ts';
 import { HEAD_BYTES, maybeMediaTypeOf, mediaTypeOf } from '../../lib/media-type.ts';
@@ -71,8 +71,13 @@ export class ArtifactFetcher implements AsyncDisposable {
       await writeFile(path, bytes);
       return await openAsBlob(path);
     };
-    const kept = inMemory ? Promise.resolve(new MemoryFile(new Uint8Array(bytes))) : onDisk();
-    kept.catch((error: unknown) => scope.log.warn({ err: error, filename }, 'An image was lost'));
+    const inBytes = () => new MemoryFile(new Uint8Array(bytes));
+    const stayInMemory = (error: unknown) => {
+      const reason = describeError(error);
+      scope.log.warn({ reason, filename }, 'An image stays in memory: the disk does not take it');
+      return inBytes();
+    };
+    const kept = inMemory ? Promise.resolve(inBytes()) : onDisk().catch(stayInMemory);
     this.#downloads.set(fileKey(file), kept);
   }
 
@@ -111,10 +116,11 @@ export class ArtifactFetcher implements AsyncDisposable {
       const memoryBytes =
         this.#bytesInMemory < MAX_JOB_BYTES_IN_MEMORY ? MAX_FILE_BYTES_IN_MEMORY : 0;
       const { newScratchPath: newPath } = scope;
-      const content = await comfy.fetchFile(file, {
-        signal: this.#stopped.signal,
-        newPath,
-        memoryBytes,
+      const fetching = { signal: this.#stopped.signal, newPath, memoryBytes };
+      const content = await comfy.fetchFile(file, fetching).catch((error: unknown) => {
+        if (!isDiskFull(error)) throw error;
+        scope.log.warn({ filename: file.filename }, 'The disk is full; the file goes to memory');
+        return comfy.fetchFile(file, { ...fetching, memoryBytes: MAX_BYTES_WITHOUT_DISK });
       });
       if (content.size <= memoryBytes) this.#bytesInMemory += content.size;
       return content;
@@ -130,8 +136,15 @@ export class ArtifactFetcher implements AsyncDisposable {
 
 /** Larger files go to the scratch folder. */
 const MAX_FILE_BYTES_IN_MEMORY = 8 * 1024 * 1024;
+/** The largest file that goes to memory when the disk is full. */
+const MAX_BYTES_WITHOUT_DISK = 256 * 1024 * 1024;
 /** When a job holds this much in memory, all further files go to the scratch folder. */
 const MAX_JOB_BYTES_IN_MEMORY = 64 * 1024 * 1024;
+
+function isDiskFull(error: unknown): boolean {
+  const causes = [error, isError(error) ? error.cause : undefined];
+  return causes.some((one) => ['ENOSPC', 'EDQUOT', 'EROFS'].includes(errnoOf(one) ?? ''));
+}
 
 /**
  * The media type of a file. The bytes decide when they are an image, a video or a sound. Otherwise the name decides, and

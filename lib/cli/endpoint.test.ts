@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { parseEndpoint } from './endpoint.ts';
+import { startEndlessServer } from '../http/test-endless.ts';
+import { openEndpoint, parseEndpoint } from './endpoint.ts';
 
 test.each([
   ['abc123', { endpointId: 'abc123', isRunpod: true }],
@@ -35,3 +36,11 @@ test.each(['', 'a b', 'ftp://h/v2/x', 'http://h/other/path', '127.0.0.1:8000'])(
     expect(() => parseEndpoint(text)).toThrow(/Expected --endpoint/);
   },
 );
+
+test.each([200, 500])('an answer of %i without an end is cut off', async (status) => {
+  await using server = await startEndlessServer({ status });
+  const address = { baseUrl: `${server.url}/v2`, endpointId: 'x', isRunpod: false };
+  const endpoint = await openEndpoint(address, '', { maxBytes: 1_000_000 });
+  await expect(endpoint.status('j1')).rejects.toThrow('cannot be used');
+  expect(server.mostBytes).toBeLessThan(20_000_000);
+});

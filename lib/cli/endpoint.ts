@@ -1,6 +1,7 @@
 import type { EndpointInputPayload } from 'runpod-sdk';
 import { z } from 'zod';
 import { isError, WorkerError } from '../errors.ts';
+import { limitedResponse, type AnswerLimit } from '../http/answer-limit.ts';
 import { under } from '../http/base-url.ts';
 import { shortReason } from '../http/failure.ts';
 import type { JsonText } from '../json.ts';
@@ -80,12 +81,14 @@ export interface Endpoint {
 export async function openEndpoint(
   { baseUrl, endpointId }: EndpointAddress,
   apiKey: string,
+  limit: AnswerLimit = JOB_VIEW,
 ): Promise<Endpoint> {
   const createSdk = await loadSdk();
   const sdk = createSdk(apiKey, ...(baseUrl === undefined ? [] : [{ baseUrl }]));
   const endpoint = sdk.endpoint(endpointId);
   if (!endpoint) throw new WorkerError('usage.invalid', `${endpointId} is not an endpoint's id`);
   const place = `${sdk.baseUrl}/${endpointId}`;
+  limitAnswersBelow(place, limit);
   return {
     run: (job, { waitMs }) => {
       const request = toRequest(job);
@@ -108,6 +111,16 @@ async function loadSdk() {
   } finally {
     Object.defineProperty(console, 'log', log);
   }
+}
+
+/** The SDK calls the global `fetch` and reads answers of any size. Those of its endpoints get a limit. */
+function limitAnswersBelow(place: string, limit: AnswerLimit): void {
+  const plainFetch = globalThis.fetch;
+  globalThis.fetch = async (input, init) => {
+    const response = await plainFetch(input, init);
+    const url = input instanceof Request ? input.url : input.toString();
+    return url.startsWith(`${place}/`) ? limitedResponse(response, limit) : response;
+  };
 }
 
 /** The SDK limits the time until the headers arrive; this limits the whole request. */
@@ -200,5 +213,7 @@ function hasRoundedInteger(json: JsonText): boolean {
 
 const LOCKED_OUT: ReadonlySet<number> = new Set([401, 403, 404]);
 const RUN_LIMIT_BYTES = 10_000_000;
+/** RunPod's results have at most 20 MB; a local endpoint may return more. */
+const JOB_VIEW = { maxBytes: 256 * 1024 * 1024 };
 const ANSWER_MS = 15_000;
 const UPLOAD_MS = 120_000;

@@ -3,6 +3,7 @@ import { join, parse } from 'node:path';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { describeError, errnoOf, WorkerError } from '../errors.ts';
+import { limitedResponse } from '../http/answer-limit.ts';
 import { redactUrl } from '../http/redact.ts';
 import { retry, RETRY_POLICIES } from '../http/retry.ts';
 import { valueOf } from '../json-body.ts';
@@ -101,7 +102,8 @@ function decode({ data }: ResultImage): Buffer {
 }
 
 function fetchBytes(url: string, signal: AbortSignal): Promise<Buffer> {
-  const isTransient = (error: unknown) => !(error instanceof Refused);
+  const isTransient = (error: unknown) =>
+    !(error instanceof Refused) && errnoOf(error) !== 'EANSWER';
   const policy = RETRY_POLICIES.fetchResult;
   return retry(() => fetchOnce(url, signal), { policy, clock: systemClock, signal, isTransient });
 }
@@ -112,7 +114,7 @@ class Refused extends Error {}
 async function fetchOnce(url: string, signal: AbortSignal): Promise<Buffer> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
   const response = await fetch(url, { signal: inTime, headers: { 'user-agent': USER_AGENT } });
-  if (response.ok) return Buffer.from(await response.arrayBuffer());
+  if (response.ok) return Buffer.from(await limitedResponse(response, FILE).arrayBuffer());
   await response.body?.cancel();
   const { status, statusText } = response;
   const text = `[GET] ${redactUrl(url)}: ${status} ${statusText}`;
@@ -156,5 +158,7 @@ function safeName(filename: string): string {
 }
 
 const FETCH_TIMEOUT_MS = 300_000;
+/** A file is in memory before it is saved. */
+const FILE = { maxBytes: 1024 * 1024 * 1024 };
 const MOST_NUMBERS = 10_000;
 const MOST_CHARACTERS = 200;

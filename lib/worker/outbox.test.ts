@@ -7,6 +7,7 @@ import { JsonText } from '../json.ts';
 import { startRunpodSimulator, type RunpodSimulator } from '../simulator/stand-ins/runpod.ts';
 import type { Job } from '../queues/queue.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
+import { mountFullDisk } from './test-full-disk.ts';
 import { Gate, InstantClock, TestWorker } from './test-worker.ts';
 
 const echo = (job: Job) => job.input.value();
@@ -358,4 +359,59 @@ test('a result that neither the platform nor the disk takes is posted until it a
   expect((await sim.result(sim.submit('hi'))).body).toEqual({ output: 'hi' });
   await started.lines.first((line) => line.message === 'Finished.');
   expect(started.messages('WARN')).toContain('An undelivered result could not be written to disk');
+});
+
+test('on a full disk results stay in memory with a warning, and all arrive when the platform is well again', async () => {
+  await using disk = await mountFullDisk();
+  if (!disk) return;
+  await using sim = await startRunpodSimulator();
+  const clock = new InstantClock();
+  sim.faults.whenever(({ route }) =>
+    route === 'job-done' && clock.now() < 600_000 ? { status: 503 } : undefined,
+  );
+  const spoolDir = join(disk.folder, 'results');
+  await mkdir(spoolDir).catch(() => undefined);
+  await using started = await TestWorker.start(sim.env, {
+    handler: () => 'x'.repeat(200_000),
+    clock,
+    slots: 3,
+    posting: { timeoutMs: 60_000, spoolDir },
+  });
+  const jobIds = [sim.submit(1), sim.submit(2), sim.submit(3)];
+  for (const jobId of jobIds) {
+    await started.lines.first((line) => line.message === 'Finished.' && line.requestId === jobId);
+    expect(sim.job(jobId)?.output).toHaveLength(200_000);
+  }
+  expect(started.messages('WARN')).toContain('An undelivered result could not be written to disk');
+  expect(await filesIn(spoolDir)).toEqual([]);
+});
+
+test('setting the clock of the machine by a day neither drops a result on disk nor ends its attempts', async () => {
+  await using sim = await startRunpodSimulator();
+  let isWell = false;
+  sim.faults.whenever(({ route }) =>
+    route === 'job-done' && !isWell ? { status: 503 } : undefined,
+  );
+  await using first = await TestWorker.start(sim.env, { handler: echo });
+  const realNow = Date.now;
+  try {
+    const jobId = sim.submit('hi');
+    await sim.until(() => sim.posts.length >= 1);
+    for (const hours of [25, -25]) {
+      Date.now = () => realNow() + hours * 3_600_000;
+      const posts = sim.posts.length;
+      await sim.until(() => sim.posts.length > posts);
+    }
+    expect(first.worker.jobIds).toEqual([jobId]);
+    first.worker.kill();
+    await first.worker.done;
+    Date.now = () => realNow() + 25 * 3_600_000;
+    isWell = true;
+    const { spoolDir } = first;
+    await using _ = await TestWorker.start(sim.env, { handler: echo, posting: { spoolDir } });
+    expect((await sim.result(jobId)).body).toEqual({ output: 'hi' });
+    await nothingIn(spoolDir);
+  } finally {
+    Date.now = realNow;
+  }
 });

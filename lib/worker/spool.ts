@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { describeError, ERROR_KINDS, errnoOf, type ErrorCode } from '../errors.ts';
+import { piecesOf, type JsonBody } from '../json-body.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { toJobError, type EncodedResult } from '../queues/queue.ts';
@@ -40,8 +41,7 @@ export class Spool {
     const header = { version: VERSION, jobId, outputBytes: output?.bytes, ...rest };
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      const content = [`${JSON.stringify(header)}\n`, ...(output?.chunks ?? [])];
-      await writeFile(`${file}.part`, content, { mode: 0o600 });
+      await writeFile(`${file}.part`, contentOf(header, output), { mode: 0o600 });
       await rename(`${file}.part`, file);
       return true;
     } catch (error) {
@@ -151,6 +151,11 @@ const ErrorSchema = z.object({
   message: z.string(),
   thrown: z.object({ type: z.string(), trace: z.string() }).optional(),
 });
+
+function* contentOf(header: object, output: JsonBody | undefined): Generator<string | Buffer> {
+  yield `${JSON.stringify(header)}\n`;
+  if (output) yield* piecesOf(output);
+}
 
 /** Version of the format. Raise it when an older worker would read the files wrong. */
 const VERSION = 2;

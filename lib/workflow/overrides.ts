@@ -161,7 +161,7 @@ function findInput(nodes: readonly GraphNode[], target: string): FoundInput | un
     const value = node?.inputs?.get(inputName);
     if (node && value) return { node, inputName, value };
     if (node) {
-      const names = [...(node.inputs?.keys() ?? [])].join(', ') || 'none';
+      const names = shownLines([...(node.inputs?.keys() ?? [])]).join(', ') || 'none';
       const problem = `Node ${nodeLabel(node)} has no input ${JSON.stringify(inputName)}; it has: ${names}`;
       return { problem };
     }

@@ -52,7 +52,8 @@ function handOver(
 ) {
   const named = { nodeId: '1', key: 'gifs', filename: 'v.mp4', subfolder: '', type: 'output' };
   const artifact: Artifact = { ...named, mediaType: 'video/mp4', content };
-  return deliver([artifact], { ...job, signal: new AbortController().signal }, { plan });
+  const scope = { ...job, signal: new AbortController().signal, storeUntil: Infinity };
+  return deliver([artifact], scope, { plan });
 }
 
 function watchMemory() {

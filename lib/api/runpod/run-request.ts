@@ -3,6 +3,7 @@ import { describeError, WorkerError } from '../../errors.ts';
 import { isLoopback, isPrivateAddress } from '../../http/public-address.ts';
 import { JsonText } from '../../json.ts';
 import type { ApiSettings } from '../server/settings.ts';
+import { shownLines } from '../../shown-list.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -140,7 +141,7 @@ function parseOptions(source: JsonText): z.infer<typeof OptionsSchema> {
   });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw badRequest(`The request is not understood: ${problems.join('; ')}`);
+  throw badRequest(`The request is not understood: ${shownLines(problems).join('; ')}`);
 }
 
 function withoutUnset(value: unknown): unknown {

@@ -3,6 +3,7 @@ import { lazyBody, measureJson, piecesOf, type JsonBody } from '../../json-body.
 import type { JsonText } from '../../json.ts';
 import { VERSION } from '../../version.ts';
 import type { JobError, JobUpdate, Taken } from '../queue.ts';
+import { shownLines } from '../../shown-list.ts';
 
 /** The worker as RunPod's clients see it in the report of a handler that threw. */
 export interface WorkerIdentity {
@@ -20,7 +21,7 @@ export function parseJob(source: JsonText): Taken {
     const keys = source.kind === 'object' ? source.entries().map(([name]) => name) : [];
     const shape =
       source.kind === 'object'
-        ? `an object with the keys ${keys.join(', ') || '(none)'}`
+        ? `an object with the keys ${shownLines(keys).join(', ') || '(none)'}`
         : `a value of kind ${source.kind}`;
     return { kind: 'broken', problem: `Expected a job with an id, got ${shape}` };
   }

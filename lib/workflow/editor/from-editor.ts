@@ -12,6 +12,7 @@ import { savedValues, type WidgetValues } from './saved-values.ts';
 import { createEnter, unfold, type PlacedNode } from './subgraphs.ts';
 import { namesFiles, replaceText } from './text-replacements.ts';
 import { BROADCASTS, isVirtual } from './virtual-nodes.ts';
+import { shownLines } from '../../shown-list.ts';
 
 /**
  * Conversion of a workflow from the editor's format to the API format. The real editor decides what is right: for the same
@@ -175,7 +176,7 @@ function unknownClasses(
   const unknown = placed.filter(({ node }) => !infos.has(node.type));
   const byType = Map.groupBy(unknown, ({ node }) => node.type);
   return [...byType].map(([type, nodes]) => {
-    const ids = nodes.map(({ nodeId }) => nodeId).join(', ');
+    const ids = shownLines(nodes.map(({ nodeId }) => nodeId)).join(', ');
     const label = nodes.length === 1 ? `Node ${ids}` : `Nodes ${ids}`;
     if (groupName(type) !== undefined)
       return `${label}: "${type}" is a group node, and its definition is missing; convert it to a subgraph, or choose Ungroup`;

@@ -8,6 +8,7 @@ import {
   workflowNames,
   type WorkflowFile,
 } from './workflow-folder.ts';
+import { shownLines } from '../../shown-list.ts';
 
 export interface WorkflowRequest {
   readonly name: string;
@@ -37,7 +38,7 @@ export async function openWorkflow(
 ): Promise<JsonText> {
   const file = await findWorkflowFile(folder, name);
   if (!file) {
-    const known = (await workflowNames(folder)).join(', ') || 'none';
+    const known = shownLines(await workflowNames(folder)).join(', ') || 'none';
     throw new WorkerError(
       'workflow.name_unknown',
       `There is no workflow called ${JSON.stringify(name)} on this worker; there are: ${known}`,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { describeError, WorkerError } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { brokenWorkflow, type WorkflowFile } from './workflow-folder.ts';
+import { shownLines } from '../../shown-list.ts';
 
 /**
  * The exports of a workflow module. `input` is a zod schema of its params. `workflow` makes a workflow from them, in either
@@ -42,7 +43,7 @@ export async function importWorkflow({
   const problems = parsed.error.issues.map(
     ({ path: [key], message }) => `export ${String(key)} ${message}`,
   );
-  throw brokenWorkflow(name, problems.join(', '));
+  throw brokenWorkflow(name, shownLines(problems).join(', '));
 }
 
 /**
@@ -80,7 +81,9 @@ async function parseParams(name: string, schema: z.ZodType, params: unknown): Pr
   );
   throw new WorkerError(
     'workflow.params_invalid',
-    `Workflow ${JSON.stringify(name)} cannot use these params:\n${problems.map((one) => `• ${one}`).join('\n')}`,
+    `Workflow ${JSON.stringify(name)} cannot use these params:\n${shownLines(problems)
+      .map((one) => `• ${one}`)
+      .join('\n')}`,
     { details: problems },
   );
 }
