@@ -26,10 +26,14 @@ export class LateResults {
     this.#options = options;
   }
 
-  /** To be called when the platform has answered. Looks for late results, at most once in ten seconds. */
-  lookSoon(): void {
-    const isDue = this.#options.clock.now() >= this.#nextLookAt;
-    if (isDue && !this.#isOver) void this.#look();
+  /** To be called when the platform has taken a result: it may take others as well. */
+  resultDelivered(): void {
+    if (!this.#isOver) void this.#look();
+  }
+
+  /** To be called when the platform has answered anything. Leads to a look at most once in ten seconds. */
+  platformAnswered(): void {
+    if (this.#options.clock.now() >= this.#nextLookAt) this.resultDelivered();
   }
 
   /** The last attempts. Resolves when each late result is posted, or stays on disk. */

@@ -102,7 +102,7 @@ export class Worker implements AsyncDisposable {
       options.onJobsChange?.(this.jobIds);
     };
     const spool = this.#spool;
-    const onDelivered = () => this.#late.lookSoon();
+    const onDelivered = () => this.#late.resultDelivered();
     const outbox = new Outbox({ ...posting, queue, clock, spool, limit, onChange, onDelivered });
     this.#outbox = outbox;
     this.#late = new LateResults({ spool, outbox, clock, log, heldJobIds: () => this.jobIds });
@@ -153,7 +153,7 @@ export class Worker implements AsyncDisposable {
 
   async #live(): Promise<void> {
     const watchingStops = this.#watchStops();
-    this.#late.lookSoon();
+    this.#late.platformAnswered();
     const finishCalled = once(this.#finishing.signal, 'abort');
     const taking = this.#takeJobs();
     await Promise.race([taking, finishCalled]);
@@ -190,7 +190,7 @@ export class Worker implements AsyncDisposable {
       try {
         const taken = await this.#options.queue.take({ limit, busy, signal });
         failed.reset();
-        this.#late.lookSoon();
+        this.#late.platformAnswered();
         const newJobs = taken.filter((one) => this.#accept(one));
         const wasLongPoll = this.#clock.now() - startedAt >= LONG_POLL_MS;
         if (newJobs.length > 0 || wasLongPoll) empty.reset();
