@@ -278,3 +278,18 @@ test('every model gets a manifest with exactly its files', () => {
   }
   expect(JSON.parse(read(join(folder, 'base.yaml')))).toEqual({ models: { before_start: [] } });
 });
+
+test('the table of images in the documentation agrees with the data', () => {
+  const page = read('docs/deployment.md');
+  for (const { name, files, vram_gb, disk_gb, needs_token } of models()) {
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? '';
+    const cells = row.split('|').map((cell) => cell.trim());
+    const names = files.map(({ filename }) => `\`${filename}\``).join(', ');
+    expect(cells.slice(2, 6)).toEqual([
+      names,
+      `${vram_gb} GB`,
+      `${disk_gb} GB`,
+      needs_token ? 'yes' : 'no',
+    ]);
+  }
+});
