@@ -7,7 +7,7 @@ import type { SmallDisk } from './small-disk.ts';
 import type { WorkerLives } from './worker-lives.ts';
 
 /** Everything that faults act on. */
-export interface FaultTargets {
+interface FaultTargets {
   readonly worker: WorkerLives;
   readonly comfy: ComfyControl;
   readonly platform: RunpodSimulator;
@@ -18,7 +18,7 @@ export interface FaultTargets {
   /** Undefined where none can be made. */
   readonly disk: SmallDisk | undefined;
   /** Cancels a job that a worker has, or that waits; false when there is none. */
-  cancelJob(status: 'IN_PROGRESS' | 'IN_QUEUE'): boolean;
+  readonly cancelJob: (status: 'IN_PROGRESS' | 'IN_QUEUE') => boolean;
 }
 
 interface Fault {

@@ -19,7 +19,7 @@ export interface ChaosReport {
   readonly breaches: readonly string[];
 }
 
-export interface FaultFigures {
+interface FaultFigures {
   readonly kind: string;
   readonly count: number;
   /** From the fault to the end of the next job that started after it, in milliseconds. */
