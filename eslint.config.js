@@ -3,10 +3,11 @@ import tseslint from 'typescript-eslint';
 /** The folders of `lib`, and which other folders each may import. The files directly in `lib` are for everyone. */
 const FOLDERS = {
   api: ['http', 'queues'],
-  cli: ['download', 'http', 'queues', 'storage', 'workflow'],
+  cli: ['download', 'http', 'models', 'queues', 'storage', 'workflow'],
   comfy: ['http'],
   download: ['http'],
   http: [],
+  models: ['download', 'http', 'workflow'],
   queues: ['http'],
   simulator: [],
   storage: ['http'],

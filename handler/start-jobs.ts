@@ -99,9 +99,12 @@ function waitingSettings(config: Config): ComfySettings {
 
 /** Custom nodes must not see keys that only the worker uses. */
 function withoutOwnKeys(environment: Environment): Environment {
-  const entries = Object.entries(environment);
-  return Object.fromEntries(entries.filter(([name]) => !(name in VARIABLES && isSecret(name))));
+  const isOwn = (name: string) => name in VARIABLES && isSecret(name) && !SHARED.has(name);
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isOwn(name)));
 }
+
+/** Node packs download models with these, too. */
+const SHARED: ReadonlySet<string> = new Set(['HF_TOKEN', 'CIVITAI_TOKEN']);
 
 /**
  * Lets the worker finish its jobs. With a ComfyUI of its own it has to end within `SHUTDOWN_GRACE_S`: jobs that still run

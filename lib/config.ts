@@ -18,7 +18,16 @@ interface Variable<T> {
 }
 
 export type Group =
-  'platform' | 'jobs' | 'inputs' | 'outputs' | 'results' | 'comfy' | 'bucket' | 'api' | 'log';
+  | 'platform'
+  | 'jobs'
+  | 'inputs'
+  | 'models'
+  | 'outputs'
+  | 'results'
+  | 'comfy'
+  | 'bucket'
+  | 'api'
+  | 'log';
 
 const text = z.string();
 const url = z
@@ -46,6 +55,18 @@ const hostList = z
   .string()
   .transform((value) => value.split(',').map((host) => host.trim().toLowerCase()))
   .pipe(z.array(z.string().regex(/^[^\s/@]+:\d+$/, 'must be host:port, separated by commas')));
+
+/** A list in JSON, whose items are checked by the part that uses them. */
+const jsonList = z
+  .string()
+  .transform((value): unknown => {
+    try {
+      return JSON.parse(value);
+    } catch {
+      return undefined;
+    }
+  })
+  .pipe(z.array(z.unknown(), 'must be a list in JSON'));
 
 /** A command line, as words. */
 const commandLine = z.string().transform((value, context): readonly string[] => {
@@ -273,6 +294,52 @@ export const VARIABLES = {
     optional(text),
     none,
     'Folder of workflows that jobs call by name: `name.json`, or a module `name.ts`, `name.mts`, `name.js` or `name.mjs` that returns one.',
+  ),
+
+  HF_TOKEN: variable(
+    'models',
+    optional(text),
+    none,
+    'Token of Hugging Face, for models that are gated or private. Sent to `HF_ENDPOINT` only.',
+  ),
+  HF_ENDPOINT: variable(
+    'models',
+    httpUrl,
+    'https://huggingface.co',
+    'URL of the hub, for mirrors.',
+  ),
+  CIVITAI_TOKEN: variable(
+    'models',
+    optional(text),
+    none,
+    'API key of Civitai. Sent to `CIVITAI_ENDPOINT` only.',
+  ),
+  CIVITAI_ENDPOINT: variable('models', httpUrl, 'https://civitai.com', 'URL of Civitai.'),
+  MODEL_CREDENTIALS: variable(
+    'models',
+    jsonList,
+    [],
+    'Credentials for models at other sites, as JSON: a list of `{"url_pattern", "auth"}` as in `input.credentials` of a job. The type `s3` is for `s3://` URLs.',
+    '-',
+  ),
+  MODEL_CONNECTIONS: variable(
+    'models',
+    integer(1, 64),
+    16,
+    'Connections to one host at the same time for downloads of models. A host that answers 429 or 503 gets half as many.',
+  ),
+  MODELS_DIR: variable(
+    'models',
+    optional(text),
+    none,
+    'Folder with the model folders (`checkpoints`, `loras`, ...) for the commands `models` and `manifest`.',
+    '`models` in the folder of ComfyUI (`/comfyui/models`)',
+  ),
+  MANIFEST_FILE: variable(
+    'models',
+    text,
+    'manifest.yaml',
+    'The manifest of models and node packs. Its lock file is beside it.',
   ),
 
   CONVERT_SIDE_BY_SIDE: variable(
@@ -703,7 +770,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 
 /** Whether the value of this variable must not be shown. */
 export function isSecret(name: string): boolean {
-  return /KEY|SECRET|TOKEN/.test(name);
+  return /KEY|SECRET|TOKEN|CREDENTIALS/.test(name);
 }
 
 /** One error for all problems of the configuration. */

@@ -88,6 +88,39 @@ export const ERROR_KINDS = {
     meaning: 'A download failed, also after retries.',
     then: 'A line in the `details` of `input.upload_failed`.',
   },
+  'model.refused': {
+    owner: 'operator',
+    retryable: false,
+    meaning:
+      'A model cannot be had from its URL: the site refuses it (gated, no such file, login needed), or sends something else than the manifest promises. Another attempt would not help.',
+    then: 'The command or the job fails. No file is left under the name of the model.',
+  },
+  'model.download_failed': {
+    owner: 'operator',
+    retryable: true,
+    meaning: 'The download of a model failed, also after retries.',
+    then: 'The command or the job fails. The parts that have arrived are kept, and the next attempt resumes.',
+  },
+  'model.not_stored': {
+    owner: 'operator',
+    retryable: false,
+    meaning: 'A model could not be written: the disk is full, or the folder is not writable.',
+    then: 'The command or the job fails.',
+  },
+  'manifest.invalid': {
+    owner: 'operator',
+    retryable: false,
+    meaning:
+      'A manifest, its lock file, or a source to make one from cannot be read; the message names each wrong field.',
+    then: 'The command ends with exit code 2.',
+  },
+  'manifest.step_failed': {
+    owner: 'operator',
+    retryable: true,
+    meaning:
+      'A program that `manifest apply` ran (apt-get, pip, git) failed; the message has its last lines.',
+    then: 'The command ends with exit code 1.',
+  },
   'comfy.unreachable': {
     owner: 'comfy',
     retryable: true,

@@ -10,6 +10,7 @@ import { ERROR_KINDS, isReplayed, type ErrorCode } from '../lib/errors.ts';
 const GROUPS: Record<Group, string> = {
   jobs: 'Jobs',
   inputs: 'Inputs',
+  models: 'Models',
   outputs: 'Outputs',
   results: 'Results',
   comfy: 'ComfyUI',

@@ -113,6 +113,7 @@ const ENDINGS: Partial<Record<ErrorCode, Ending>> = {
   'usage.invalid': 'usage',
   'workflow.input_unknown': 'usage',
   'config.invalid': 'usage',
+  'manifest.invalid': 'usage',
   'storage.misconfigured': 'usage',
   'comfy.unreachable': 'unreachable',
   'endpoint.unreachable': 'unreachable',

@@ -4,6 +4,8 @@ import { VERSION } from '../version.ts';
 import { describeExitCodes, endingFor, exitCode } from './conclude.ts';
 import type { CliContext, ComfyOptions, ServeOptions } from './context.ts';
 import type { DoctorOptions } from './doctor.ts';
+import type { ApplyOptions, InitOptions } from './manifest.ts';
+import type { ModelsOptions, PruneOptions, PullOptions } from './models.ts';
 import type { RunOptions } from './run.ts';
 import type { SubmitOptions } from './submit.ts';
 
@@ -38,6 +40,8 @@ function createProgram(context: CliContext, onEnd: OnEnd): Command {
   addSubmit(program, context, onEnd);
   addComfy(program, context, onEnd);
   addDoctor(program, context, onEnd);
+  addModels(program, context, onEnd);
+  addManifest(program, context, onEnd);
   return program;
 }
 
@@ -116,6 +120,80 @@ function addDoctor(program: Command, context: CliContext, onEnd: OnEnd): void {
       const { doctor } = await import('./doctor.ts');
       onEnd(await doctor(options, context));
     });
+}
+
+function addModels(program: Command, context: CliContext, onEnd: OnEnd): void {
+  const models = program.command('models').description('the model files of ComfyUI');
+  addPlaces(models.command('pull'))
+    .description('fetch one model, or without a URL all of the manifest')
+    .argument('[url]', 'at Hugging Face, Civitai, Azure, any web server, or s3://bucket/key')
+    .option('--folder <name>', 'the model folder, for example checkpoints')
+    .option('--filename <name>', 'instead of the last part of the URL')
+    .option('--revision <ref>', 'commit, branch or tag at Hugging Face')
+    .option('--sha256 <hex>', 'refuse other bytes')
+    .action(async (url: string | undefined, options: PullOptions) => {
+      onEnd(await (await import('./models.ts')).pullModels(url, options, context));
+    });
+  addPlaces(models.command('list'))
+    .description('the models that are there, and those of the manifest that are missing')
+    .action(async (options: ModelsOptions) => {
+      onEnd(await (await import('./models.ts')).listModels(options, context));
+    });
+  addPlaces(models.command('verify'))
+    .description('check size and SHA-256 of all models of the manifest')
+    .action(async (options: ModelsOptions) => {
+      onEnd(await (await import('./models.ts')).verifyModels(options, context));
+    });
+  addPlaces(models.command('prune'))
+    .description('remove what broken-off downloads have left')
+    .option('--unlisted', 'also remove models that the manifest does not name')
+    .option('--dry-run', 'only say what would be removed')
+    .action(async (options: PruneOptions) => {
+      onEnd(await (await import('./models.ts')).pruneModels(options, context));
+    });
+}
+
+function addManifest(program: Command, context: CliContext, onEnd: OnEnd): void {
+  const manifest = program
+    .command('manifest')
+    .description('a file that names models, node packs and packages of an installation');
+  addPlaces(manifest.command('init'))
+    .description('write a manifest')
+    .argument(
+      '<from>',
+      'folder of a ComfyUI, snapshot of ComfyUI-Manager, or workflow of the editor',
+    )
+    .option('--force', 'overwrite a manifest that is there')
+    .option('--offline', 'do not ask Hugging Face and Civitai for revisions and hashes')
+    .action(async (from: string, options: InitOptions) => {
+      onEnd(await (await import('./manifest.ts')).initManifest(from, options, context));
+    });
+  addPlaces(manifest.command('lock'))
+    .description('ask the sites for revisions, sizes and hashes, and write the lock file')
+    .action(async (options: ModelsOptions) => {
+      onEnd(await (await import('./manifest.ts')).lock(options, context));
+    });
+  addPlaces(manifest.command('apply'))
+    .description('install packages and node packs, and fetch models')
+    .addOption(
+      new Option('--phase <name>', 'only this part').choices([
+        'software',
+        'before-start',
+        'after-start',
+      ]),
+    )
+    .option('--comfy <folder>', 'the folder of ComfyUI', '/comfyui')
+    .option('--python <path>', 'its interpreter (that of VIRTUAL_ENV, else python3)')
+    .action(async (options: ApplyOptions) => {
+      onEnd(await (await import('./manifest.ts')).applyManifest(options, context));
+    });
+}
+
+function addPlaces(command: Command): Command {
+  return command
+    .option('--manifest <file>', 'the manifest (MANIFEST_FILE, or manifest.yaml)')
+    .option('--models <folder>', "ComfyUI's folder of models (MODELS_DIR, or /comfyui/models)")
+    .option('--quiet', 'print problems only');
 }
 
 function addJobOptions(command: Command): Command {

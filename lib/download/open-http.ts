@@ -6,10 +6,12 @@ import { USER_AGENT } from '../version.ts';
 import { authFor, authorize, type Credential } from './credentials.ts';
 import { disconnected, failed, refused } from './download-error.ts';
 
-/** The part of a file that a server sends: all of it, or everything after the first `offset` bytes. */
+/** The part of a file that a server sends: all of it, or the bytes from `offset` on. */
 export interface FilePart {
   readonly body: Readable;
   readonly offset: number;
+  /** The server answered the request for a part of the file (206). */
+  readonly isPartial: boolean;
   /** Bytes of the whole file, if the server says. */
   readonly total?: number | undefined;
   /** Strong ETag of the file. Without one the download cannot be resumed. */
@@ -19,10 +21,24 @@ export interface FilePart {
   readonly filename?: string | undefined;
 }
 
-/** The bytes that are already here: the first `offset` bytes of the file with this ETag. */
+/** The bytes to send: those from `offset` on, of the file with this ETag. Without an ETag and `end`: the whole file. */
 export interface Resume {
   readonly offset: number;
   readonly etag: string | undefined;
+  /** The first byte that is not wanted; by default all are wanted. */
+  readonly end?: number;
+}
+
+type Headers = Dispatcher.ResponseData['headers'];
+
+/** Peculiarities of a site that files are downloaded from. */
+export interface SiteRules {
+  /** Further headers for a request. */
+  readonly headers?: (url: URL) => Readonly<Record<string, string>>;
+  /** Sees each redirect before it is followed, and may refuse it by throwing. */
+  readonly onRedirect?: (headers: Headers, from: URL, to: URL) => void;
+  /** The meaning of an answer with an error status, which is then final; undefined if there is no more to say than the status. */
+  readonly explain?: (statusCode: number, headers: Headers, url: URL) => string | undefined;
 }
 
 interface HttpOptions {
@@ -32,6 +48,7 @@ interface HttpOptions {
   /** Silence in milliseconds after which the attempt is given up. */
   readonly idleTimeoutMs: number;
   readonly signal: AbortSignal;
+  readonly rules?: SiteRules;
 }
 
 /**
@@ -56,12 +73,15 @@ export async function openHttp(
     }
     const target = maybeRedirect(answer, url);
     if (!target) {
+      const explained = options.rules?.explain?.(statusCode, answer.headers, url);
       const { reason, isTransient, retryAfterMs } = await answerFailure(answer);
+      if (explained !== undefined) throw refused(url, `${reason}: ${explained}`);
       if (statusCode === 401 || statusCode === 403)
         throw refused(url, `${reason}; what lets us in goes into input.credentials`);
       throw isTransient ? failed(url, reason, { retryAfterMs }) : refused(url, reason);
     }
     discard(answer.body);
+    options.rules?.onRedirect?.(answer.headers, url, target);
     url = target;
   }
   throw refused(start, `it redirects more than ${MAX_REDIRECTS} times`);
@@ -69,8 +89,8 @@ export async function openHttp(
 
 async function request(
   url: URL,
-  { offset, etag }: Resume,
-  { agent, credentials, idleTimeoutMs, signal }: HttpOptions,
+  { offset, etag, end }: Resume,
+  { agent, credentials, idleTimeoutMs, signal, rules }: HttpOptions,
 ): Promise<Dispatcher.ResponseData> {
   const authorized = authorize(url, authFor(url, credentials));
   try {
@@ -82,7 +102,11 @@ async function request(
         'user-agent': USER_AGENT,
         accept: '*/*',
         'accept-encoding': 'identity',
-        ...(etag === undefined ? {} : { range: `bytes=${offset}-`, 'if-range': etag }),
+        ...(etag === undefined && end === undefined
+          ? {}
+          : { range: `bytes=${offset}-${end === undefined ? '' : end - 1}` }),
+        ...(etag === undefined ? {} : { 'if-range': etag }),
+        ...rules?.headers?.(url),
         ...authorized.headers,
       },
       headersTimeout: idleTimeoutMs,
@@ -110,7 +134,7 @@ function maybeRedirect(
 }
 
 /** Closes the connection instead of reading the body to its end. */
-function discard(body: Readable): void {
+export function discard(body: Readable): void {
   body.on('error', () => undefined).destroy();
 }
 
@@ -125,7 +149,8 @@ function toFilePart({ statusCode, headers, body }: Dispatcher.ResponseData, url:
     filename: notEmpty(filenameIn(headerOf(headers, 'content-disposition') ?? '')),
   };
   const encoding = headerOf(headers, 'content-encoding')?.toLowerCase() ?? 'identity';
-  if (encoding !== 'identity') return { ...about, offset: 0, body: decoded(body, encoding, url) };
+  if (encoding !== 'identity')
+    return { ...about, offset: 0, isPartial: false, body: decoded(body, encoding, url) };
 
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(headers, 'content-range') ?? '');
   const isPartial = statusCode === 206;
@@ -135,6 +160,7 @@ function toFilePart({ statusCode, headers, body }: Dispatcher.ResponseData, url:
   return {
     ...about,
     body,
+    isPartial,
     offset: isPartial ? Number(range?.[1]) : 0,
     total: total !== undefined && /^\d+$/.test(total) ? Number(total) : undefined,
     // A weak ETag says that two files mean the same, not that their bytes are equal.
@@ -172,7 +198,7 @@ function filenameIn(disposition: string): string | undefined {
   }
 }
 
-function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
+export function headerOf(headers: Headers, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;
 }

@@ -27,6 +27,8 @@ export const RETRY_POLICIES = {
   upload: { retries: 3, firstMs: 500, maxMs: 4000, jitter: true },
   /** A download failed without progress. The configuration sets the number of retries. */
   download: { retries: 4, firstMs: 500, maxMs: 10_000, jitter: true },
+  /** A connection of a model's download failed without progress. Models are large, and sites rest for a while. */
+  modelDownload: { retries: 8, firstMs: 500, maxMs: 20_000, jitter: true },
   /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
   comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
   /** A prompt that has ended is not in ComfyUI's history yet. */

@@ -80,8 +80,8 @@ class Shelf {
     const served = this.#files.get(decodeURIComponent(pathname));
     if (!served) response.writeHead(404).end();
     else if ('redirect' in served) {
-      const { to, status = 302 } = served.redirect;
-      response.writeHead(status, { location: to, 'content-length': 0 }).end();
+      const { to, status = 302, headers: more } = served.redirect;
+      response.writeHead(status, { ...more, location: to, 'content-length': 0 }).end();
     } else await this.#send(served, request, response);
   }
 
@@ -115,6 +115,7 @@ interface Redirect {
   readonly to: string;
   /** Default 302. */
   readonly status?: 301 | 302 | 303 | 307 | 308;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Whether a request shows the credentials the file needs. */

@@ -97,9 +97,10 @@ function planAnswer(
     ...(canRange ? { 'accept-ranges': 'bytes' } : {}),
     ...(etag === undefined ? {} : { etag }),
   };
-  const start =
-    canRange && isSameVersion(requestHeaders, etag) ? maybeStart(requestHeaders.range) : undefined;
-  if (start === undefined) return { status: 200, headers, start: 0, end: size };
+  const range =
+    canRange && isSameVersion(requestHeaders, etag) ? maybeRange(requestHeaders.range) : undefined;
+  if (!range) return { status: 200, headers, start: 0, end: size };
+  const { start } = range;
   if (start >= size) {
     return {
       status: 416,
@@ -108,8 +109,9 @@ function planAnswer(
       end: 0,
     };
   }
-  const part = { ...headers, 'content-range': `bytes ${start}-${size - 1}/${size}` };
-  return { status: 206, headers: part, start, end: size };
+  const end = Math.min(size, range.end);
+  const part = { ...headers, 'content-range': `bytes ${start}-${end - 1}/${size}` };
+  return { status: 206, headers: part, start, end };
 }
 
 const typeOf = ({ mediaType }: ServedFile) => mediaType ?? 'application/octet-stream';
@@ -118,10 +120,11 @@ const typeOf = ({ mediaType }: ServedFile) => mediaType ?? 'application/octet-st
 const isSameVersion = (requestHeaders: IncomingHttpHeaders, etag: string | undefined) =>
   requestHeaders['if-range'] === undefined || requestHeaders['if-range'] === etag;
 
-/** Only ranges of the form `bytes=5-` are supported, the form used to resume a download. */
-function maybeStart(range: string | undefined): number | undefined {
-  const [, start] = /^bytes=(\d+)-$/.exec(range ?? '') ?? [];
-  return start === undefined ? undefined : Number(start);
+/** One range, `bytes=5-` or `bytes=5-9`. */
+function maybeRange(range: string | undefined) {
+  const [, start, last = ''] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? [];
+  if (start === undefined) return undefined;
+  return { start: Number(start), end: last === '' ? Infinity : Number(last) + 1 };
 }
 
 async function sendBody(

@@ -1,0 +1,185 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { safetensors } from '../models/test-models.ts';
+import { startFileServer } from '../simulator/stand-ins/files.ts';
+import { startCliRig } from './test-cli.ts';
+
+const MODEL = safetensors(3 * 1024 * 1024);
+const SHA256 = createHash('sha256').update(MODEL).digest('hex');
+const COMMIT = '0123456789'.repeat(4);
+
+/** A hub with one model, behind a redirect. */
+async function startHub() {
+  const headers = { 'x-repo-commit': COMMIT, 'x-linked-etag': `"${SHA256}"` };
+  const redirect = { to: '/blob', headers };
+  return await startFileServer({
+    files: {
+      '/blob': { content: MODEL },
+      '/me/repo/resolve/main/a.safetensors': { redirect },
+      [`/me/repo/resolve/${COMMIT}/a.safetensors`]: { redirect },
+    },
+  });
+}
+
+test('a manifest is locked, pulled, listed and verified', async () => {
+  await using hub = await startHub();
+  await using cli = await startCliRig({ HF_ENDPOINT: hub.url });
+  const manifest = join(cli.folder, 'manifest.yaml');
+  const models = join(cli.folder, 'models');
+  const url = `${hub.url}/me/repo/resolve/main/a.safetensors`;
+  const places = ['--manifest', manifest, '--models', models];
+  await writeFile(manifest, `models:\n  before_start:\n    - {url: "${url}", folder: loras}\n`);
+
+  expect(await cli.runHere(['manifest', 'lock', ...places])).toMatchObject({ code: 0 });
+  const locked = await readFile(join(cli.folder, 'manifest.lock.yaml'), 'utf8');
+  expect(locked).toContain(`commit: "${COMMIT}"`);
+  expect(locked).toContain(SHA256);
+
+  expect((await cli.runHere(['models', 'list', ...places])).stdout).toContain('missing');
+  expect(await cli.runHere(['models', 'verify', ...places])).toMatchObject({ code: 1 });
+  const pulled = await cli.runHere(['models', 'pull', ...places]);
+  expect(pulled).toMatchObject({ code: 0 });
+  expect(pulled.stderr).toContain('fetched   loras/a.safetensors');
+  expect(hub.requests.at(-2)?.path).toBe(`/me/repo/resolve/${COMMIT}/a.safetensors`);
+  expect((await cli.runHere(['models', 'list', ...places])).stdout).toMatch(/manifest +loras\/a/);
+  expect(await cli.runHere(['models', 'verify', ...places])).toMatchObject({ code: 0 });
+
+  await writeFile(join(models, 'loras/a.safetensors'), Buffer.alloc(MODEL.length));
+  const broken = await cli.runHere(['models', 'verify', ...places]);
+  expect([broken.code, broken.stderr]).toEqual([1, expect.stringContaining('its SHA-256 is')]);
+});
+
+test('one model is pulled into its folder; another that fails gives exit code 1', async () => {
+  await using hub = await startHub();
+  await using cli = await startCliRig();
+  const pull = (path: string) =>
+    cli.runHere(['models', 'pull', hub.url + path, '--folder', 'vae', '--models', cli.folder]);
+  expect(await pull('/me/repo/resolve/main/a.safetensors')).toMatchObject({ code: 0 });
+  expect(await readdir(join(cli.folder, 'vae'))).toEqual(['a.safetensors']);
+  expect(await pull('/missing.safetensors')).toMatchObject({ code: 1 });
+  expect(await cli.runHere(['models', 'pull', hub.url, '--folder', '../x'])).toMatchObject({
+    code: 2,
+  });
+});
+
+test('prune removes leftovers, and only with --unlisted other models', async () => {
+  await using cli = await startCliRig();
+  const manifest = join(cli.folder, 'manifest.yaml');
+  await writeFile(manifest, 'models: {before_start: [], after_start: []}');
+  const models = join(cli.folder, 'models');
+  await mkdir(join(models, 'vae'), { recursive: true });
+  for (const name of ['a.ckpt', 'b.ckpt.part', 'b.ckpt.part.journal', 'notes.txt'])
+    await writeFile(join(models, 'vae', name), 'x');
+  const prune = (...more: string[]) =>
+    cli.runHere(['models', 'prune', '--manifest', manifest, '--models', models, ...more]);
+  await prune('--dry-run');
+  expect(await readdir(join(models, 'vae'))).toHaveLength(4);
+  await prune();
+  expect(await readdir(join(models, 'vae'))).toEqual(['a.ckpt', 'notes.txt']);
+  await prune('--unlisted');
+  expect(await readdir(join(models, 'vae'))).toEqual(['notes.txt']);
+});
+
+test('a manifest is made from a workflow of the editor, with revision and hash of the hub', async () => {
+  await using hub = await startHub();
+  await using cli = await startCliRig({ HF_ENDPOINT: hub.url });
+  const url = `${hub.url}/me/repo/resolve/main/a.safetensors`;
+  const model = { name: 'a.safetensors', url, directory: 'checkpoints' };
+  const node = { id: 1, type: 'CheckpointLoaderSimple', properties: { models: [model] } };
+  const workflow = join(cli.folder, 'workflow.json');
+  await writeFile(workflow, JSON.stringify({ nodes: [node], links: [] }));
+  const manifest = join(cli.folder, 'm.yaml');
+  const init = ['manifest', 'init', workflow, '--manifest', manifest];
+  expect(await cli.runHere(init)).toMatchObject({ code: 0 });
+  const text = await readFile(manifest, 'utf8');
+  for (const part of [COMMIT, SHA256, 'folder: checkpoints', 'filename: a.safetensors'])
+    expect(text).toContain(part);
+  expect(await cli.runHere(init)).toMatchObject({ code: 2 }); // it is not overwritten
+});
+
+test('node packs of an installed ComfyUI are taken over with their commits, and installed again', async () => {
+  await using cli = await startCliRig({ VIRTUAL_ENV: '/nonexistent' });
+  const origin = join(cli.folder, 'origin', 'Some-Pack');
+  await mkdir(origin, { recursive: true });
+  const git = (cwd: string, ...words: string[]) =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...words], {
+      cwd,
+    }).toString();
+  git(origin, 'init', '--quiet');
+  await writeFile(join(origin, '__init__.py'), 'NODE_CLASS_MAPPINGS = {}');
+  git(origin, 'add', '.');
+  git(origin, 'commit', '--quiet', '-m', 'one');
+  const head = git(origin, 'rev-parse', 'HEAD').trim();
+  const comfy = join(cli.folder, 'ComfyUI');
+  await mkdir(join(comfy, 'custom_nodes'), { recursive: true });
+  git(join(comfy, 'custom_nodes'), 'clone', '--quiet', `file://${origin}`, 'Some-Pack');
+
+  const manifest = join(cli.folder, 'm.yaml');
+  expect(await cli.runHere(['manifest', 'init', comfy, '--manifest', manifest])).toMatchObject({
+    code: 0,
+  });
+  expect(await readFile(manifest, 'utf8')).toContain(head);
+
+  const other = join(cli.folder, 'other');
+  await mkdir(join(other, 'custom_nodes'), { recursive: true });
+  const applied = await cli.runHere([
+    'manifest',
+    'apply',
+    '--manifest',
+    manifest,
+    '--comfy',
+    other,
+  ]);
+  expect(applied).toMatchObject({ code: 0 });
+  expect(await readdir(join(other, 'custom_nodes'))).toEqual(['Some-Pack']);
+  expect(await readdir(join(other, 'custom_nodes/Some-Pack'))).toContain('__init__.py');
+});
+
+test('a manifest with mistakes is refused with all of them', async () => {
+  await using cli = await startCliRig();
+  const manifest = join(cli.folder, 'm.yaml');
+  await writeFile(
+    manifest,
+    'pip: ["--evil"]\nmodles: {}\nmodels: {before_start: [{url: nope, folder: ../up}], after_start: []}\n',
+  );
+  const { code, stderr } = await cli.runHere(['models', 'pull', '--manifest', manifest]);
+  expect(code).toBe(2);
+  for (const part of ['pip[0]', 'modles', 'models.before_start[0].url', 'before_start[0].folder'])
+    expect(stderr).toContain(part);
+});
+
+test('a pull that is killed at any moment is continued: the hash is right, and little is fetched twice', async () => {
+  const model = safetensors(24 * 1024 * 1024);
+  const slow = { kind: 'slow', bytesPerSecond: 2_000_000 } as const;
+  await using server = await startFileServer({
+    files: { '/m.safetensors': { content: model, fault: slow } },
+  });
+  await using cli = await startCliRig({ MODEL_CONNECTIONS: '4' });
+  const sha256 = createHash('sha256').update(model).digest('hex');
+  const args = ['models', 'pull', `${server.url}/m.safetensors`, '--folder', 'vae'];
+  const pull = () => cli.start([...args, '--sha256', sha256, '--models', cli.folder]);
+  const kills = 3;
+  for (let kill = 0; kill < kills; kill++) {
+    const before = server.requests.length;
+    const running = pull();
+    while (server.requests.length < before + 3) await new Promise((next) => setTimeout(next, 20));
+    await new Promise((next) => setTimeout(next, Math.random() * 800));
+    await running.end();
+  }
+  const last = server.requests.length;
+  expect(await pull().finished).toMatchObject({ code: 0 });
+  expect(
+    createHash('sha256')
+      .update(await readFile(join(cli.folder, 'vae/m.safetensors')))
+      .digest('hex'),
+  ).toBe(sha256);
+  const fetched = server.requests.slice(last).map(({ headers }) => {
+    const [, start, end] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '') ?? [];
+    return Number(end) - Number(start) + 1;
+  });
+  const bytes = fetched.reduce((sum, one) => sum + one, 0);
+  expect(bytes).toBeLessThan(model.length); // the killed ones have not worked for nothing
+});

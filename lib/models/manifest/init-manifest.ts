@@ -1,0 +1,162 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { z } from 'zod';
+import { JsonText } from '../../json.ts';
+import { recognise } from '../../workflow/recognise.ts';
+import { sha256OfFile } from '../fetch/prefix-hash.ts';
+import { runProgram } from './run-program.ts';
+import {
+  invalidManifest,
+  ManifestSchema,
+  type Manifest,
+  type ModelEntry,
+  type NodePack,
+} from './schema.ts';
+
+/** A manifest made from something that exists, and what could not be taken over. */
+export interface Draft {
+  readonly manifest: Manifest;
+  readonly problems: readonly string[];
+}
+
+/**
+ * Makes a manifest from an installed ComfyUI (a folder), a snapshot of ComfyUI-Manager, or a workflow (JSON files).
+ * @throws WorkerError `manifest.invalid` if it is none of these
+ */
+export async function draftManifest(path: string, signal: AbortSignal): Promise<Draft> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) throw invalidManifest(path, ['there is no such file or folder']);
+  if (found.isDirectory()) return await fromFolder(path, signal);
+  const json = JsonText.maybeParse(await readFile(path, 'utf8'));
+  if (!json) throw invalidManifest(path, ['it is not JSON']);
+  const snapshot = SnapshotSchema.safeParse(json.value());
+  if (snapshot.success) return fromSnapshot(snapshot.data);
+  return fromWorkflow(json, path);
+}
+
+/** A snapshot of ComfyUI-Manager (`glob/manager_core.py`, `get_current_snapshot`); ComfyUI Desktop writes the same. */
+const SnapshotSchema = z
+  .object({
+    git_custom_nodes: z
+      .record(z.string(), z.object({ hash: z.string(), disabled: z.boolean().optional() }))
+      .optional(),
+    cnr_custom_nodes: z.record(z.string(), z.string()).optional(),
+    pips: z.record(z.string(), z.string()).optional(),
+  })
+  .refine((one) => one.git_custom_nodes !== undefined || one.cnr_custom_nodes !== undefined);
+
+function fromSnapshot({
+  git_custom_nodes,
+  cnr_custom_nodes,
+}: z.infer<typeof SnapshotSchema>): Draft {
+  const git = Object.entries(git_custom_nodes ?? {})
+    .filter(([, { disabled }]) => disabled !== true)
+    .map(([url, { hash }]) => ({ url, ref: hash }));
+  const packages = Object.entries(cnr_custom_nodes ?? {}).map(([name, version]) => ({
+    name,
+    version,
+  }));
+  const manifest = ManifestSchema.parse({ custom_nodes: [...git, ...packages] });
+  return { manifest, problems: [] };
+}
+
+/** Models that a workflow of the editor lists itself (`properties.models` of its nodes). */
+function fromWorkflow(json: JsonText, path: string): Draft {
+  const found = recognise(json);
+  if (found.kind === 'other' || found.kind === 'name')
+    throw invalidManifest(path, [
+      `it is ${found.what}; expected a workflow or a snapshot of ComfyUI-Manager`,
+    ]);
+  const models = modelsInWorkflow(found.kind === 'editor' ? found.workflow : json);
+  const manifest = ManifestSchema.parse({ models: { before_start: models, after_start: [] } });
+  const problems =
+    models.length > 0
+      ? []
+      : [
+          'the workflow does not say where its models come from: only files that the editor saves do',
+        ];
+  return { manifest, problems };
+}
+
+const MAX_MODELS = 500;
+
+/** The models that the nodes of an editor file name with a URL, in its subgraphs as well; each once. */
+export function modelsInWorkflow(workflow: JsonText): ModelEntry[] {
+  const models = new Map<string, ModelEntry>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null || models.size >= MAX_MODELS) return;
+    const listed = ListedModelsSchema.safeParse(value);
+    for (const model of listed.data?.models ?? [])
+      models.set(`${model.folder}/${model.filename}`, model);
+    Object.values(value).forEach(visit);
+  };
+  visit(workflow.value());
+  return [...models.values()];
+}
+
+/** `{"models": [{"name", "url", "directory", "hash"}]}`, as in `properties` of a node (`zModelFile` in the editor). */
+const ListedModelsSchema = z.object({
+  models: z.array(
+    z
+      .object({
+        name: z.string().regex(/^[^/\\]+$/),
+        url: z.url({ protocol: /^https?$/ }),
+        directory: z.string().regex(/^[\w.-]+(?:\/[\w.-]+)*$/),
+        hash: z.string().optional(),
+        hash_type: z.string().optional(),
+      })
+      .transform(({ name, url, directory, hash, hash_type: type }): ModelEntry => {
+        const isSha256 = /^sha256$/i.test(type ?? '') && /^[0-9a-f]{64}$/i.test(hash ?? '');
+        const sha256 = isSha256 ? { sha256: hash?.toLowerCase() } : {};
+        return { url, folder: directory, filename: name, ...sha256 } as ModelEntry;
+      }),
+  ),
+});
+
+/** Node packs of an installed ComfyUI with their commits, and its models. Files do not say where they came from. */
+async function fromFolder(folder: string, signal: AbortSignal): Promise<Draft> {
+  const problems: string[] = [];
+  const packs: NodePack[] = [];
+  const entries = await readdir(join(folder, 'custom_nodes'), { withFileTypes: true }).catch(
+    () => [],
+  );
+  for (const entry of entries) {
+    if (!entry.isDirectory() || /^(?:[._]|.*\.disabled$)/.test(entry.name)) continue;
+    const at = join(folder, 'custom_nodes', entry.name);
+    const git = (words: readonly string[]) =>
+      runProgram(['git', '-C', at, ...words], { signal, onLine: () => undefined });
+    try {
+      // Without its own repository git would answer for the one around it.
+      await stat(join(at, '.git'));
+      const url = (await git(['remote', 'get-url', 'origin'])).trim();
+      packs.push({ url, ref: (await git(['rev-parse', 'HEAD'])).trim() });
+    } catch {
+      signal.throwIfAborted();
+      problems.push(
+        `custom_nodes/${entry.name} is no git repository with an origin; add it by hand`,
+      );
+    }
+  }
+  const models = await modelFiles(join(folder, 'models'));
+  for (const { path, size } of models) {
+    const sha256 = await sha256OfFile(join(folder, 'models', path), size);
+    problems.push(`models/${path} has no URL (size ${size}, SHA-256 ${sha256}); add it by hand`);
+  }
+  return { manifest: ManifestSchema.parse({ custom_nodes: packs }), problems };
+}
+
+/** All model files below a folder, with their bytes; paths are relative to it and sorted. */
+export async function modelFiles(folder: string): Promise<{ path: string; size: number }[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => MODEL_FILE.test(entry.name) && !entry.isDirectory());
+  const found = await Promise.all(
+    files.map(async (entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const { size } = await stat(path).catch(() => ({ size: 0 }));
+      return { path: relative(folder, path), size };
+    }),
+  );
+  return found.filter(({ size }) => size > 0).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+const MODEL_FILE = /\.(?:safetensors|sft|ckpt|pt2?|pth|bin|gguf|onnx|pkl)$/i;
