@@ -1,10 +1,11 @@
-import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, Progress, PromptOutcome } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
 import { JsonText, objectText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import { SpareBuffers } from '../lib/spare-buffers.ts';
+import type { ModelCache } from '../lib/models/cache/model-cache.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
 import type { DeadlyJobs } from './deadly-jobs.ts';
@@ -48,6 +49,8 @@ export interface JobLineOptions {
   readonly converter: Converter;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
+  /** Set if loaders of models may have URLs (`DYNAMIC_MODELS`). */
+  readonly modelCache?: ModelCache | undefined;
   /** Whether a job's files are removed from ComfyUI's disk. */
   readonly cleanupMode: Config['CLEANUP'];
   /** What jobs have on disk, for the worker after a killed one. */
@@ -196,7 +199,8 @@ async function runWorkflow(
   const { attempt, input, choice, jobFolder, line, context, scope } = steps;
   const { comfy } = line;
   const { signal, log } = scope;
-  using staged = await stageInputs(input, workflow, { ...line, jobFolder, scope });
+  const onProgress = (progress: Progress) => context.progress(progress);
+  using staged = await stageInputs(input, workflow, { ...line, jobFolder, onProgress, scope });
   log.info({ files: staged.count, ms: scope.endPhase('staged') }, 'Inputs staged');
   const { missingFiles } = staged;
   if (line.preflight)

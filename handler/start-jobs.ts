@@ -9,6 +9,8 @@ import { systemClock } from '../lib/clock.ts';
 import { invalidConfig, isSecret, VARIABLES, type Config } from '../lib/config.ts';
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
+import { ModelCache } from '../lib/models/cache/model-cache.ts';
+import { fetcherSettings, ModelFetcher } from '../lib/models/fetch/model-fetcher.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
 import { DeadlyJobs } from './deadly-jobs.ts';
 import type { Arguments } from './flags.ts';
@@ -139,6 +141,11 @@ export function startJobs(options: JobsOptions): RunningJobs {
     converter: new Converter(converterSettings(config)),
     downloader: parts.use(new Downloader(downloadSettings(config))),
     imageLimits: imageLimits(config),
+    modelCache: config.DYNAMIC_MODELS
+      ? new ModelCache(parts.use(new ModelFetcher(fetcherSettings(config, 'caller'))), {
+          maxBytes: config.MODEL_CACHE_MAX_GB * 1e9,
+        })
+      : undefined,
     cleanupMode: config.CLEANUP,
     ledger: parts.use(new FileLedger({ folder: join(tmpdir(), 'comfyui-worker-files'), log })),
     storeSettings: storeSettings(config),

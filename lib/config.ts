@@ -335,6 +335,18 @@ export const VARIABLES = {
     'Folder with the model folders (`checkpoints`, `loras`, ...) for the commands `models` and `manifest`.',
     '`models` in the folder of ComfyUI (`/comfyui/models`)',
   ),
+  DYNAMIC_MODELS: variable(
+    'models',
+    flag,
+    false,
+    'Let jobs name models by URL: a URL at a loader is fetched into the folder the loader reads. Only from public addresses and `DOWNLOAD_ALLOW_PRIVATE`. The tokens above are used for such URLs, too. ComfyUI has to see the same disk.',
+  ),
+  MODEL_CACHE_MAX_GB: variable(
+    'models',
+    integer(1),
+    100,
+    'Gigabytes that models fetched by `DYNAMIC_MODELS` may take. Above it, those used longest ago are removed.',
+  ),
   MANIFEST_FILE: variable(
     'models',
     text,

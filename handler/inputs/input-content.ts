@@ -45,7 +45,10 @@ export function decodeContent(
  * alphabet. Anything else is an error that names the position: skipping a stray character would give a broken file.
  * @throws RangeError with a text for people.
  */
-export function decodeBase64(sent: string | LongString, spare = new SpareBuffers()): Buffer<ArrayBuffer> {
+export function decodeBase64(
+  sent: string | LongString,
+  spare = new SpareBuffers(),
+): Buffer<ArrayBuffer> {
   if (typeof sent !== 'string')
     return maybeDecode(sent.bytes, spare) ?? decodeBase64(sent.toString());
   const start = sent.indexOf(',') + 1; // like the Python worker: everything before the first comma is dropped

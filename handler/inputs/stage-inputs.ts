@@ -1,17 +1,19 @@
 import { openAsBlob } from 'node:fs';
 import { join, posix } from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
-import type { ComfyBackend } from '../../lib/comfy/backend.ts';
+import type { ComfyBackend, Progress } from '../../lib/comfy/backend.ts';
 import type { Downloader } from '../../lib/download/downloader.ts';
 import { describeError, errnoOf, isError, WorkerError } from '../../lib/errors.ts';
 import { MemoryFile } from '../../lib/file-content.ts';
 import type { JsonText } from '../../lib/json.ts';
+import type { ModelCache } from '../../lib/models/cache/model-cache.ts';
 import type { SpareBuffers } from '../../lib/spare-buffers.ts';
 import type { JobScope } from '../job-scope.ts';
 import type { JobInput } from '../request/job-input.ts';
 import type { ImageLimits } from './input-content.ts';
 import type { InputLeases, InputUse } from './input-leases.ts';
 import { findLinks, replaceLink } from './input-links.ts';
+import { fetchLinkedModels } from './model-links.ts';
 import { followStoredNames, matchNames, type MatchedNames } from './match-names.ts';
 import {
   loadInputs,
@@ -23,7 +25,13 @@ import {
 } from './load-inputs.ts';
 
 export interface StagingOptions {
-  readonly comfy: Pick<ComfyBackend, 'storeInput' | 'inputFolder' | 'describeNodes' | 'hasFile'>;
+  readonly comfy: Pick<
+    ComfyBackend,
+    'storeInput' | 'inputFolder' | 'describeNodes' | 'hasFile' | 'modelFolders'
+  >;
+  /** With it, loaders of models may have URLs. */
+  readonly modelCache?: ModelCache | undefined;
+  readonly onProgress: (progress: Progress) => void;
   readonly leases: InputLeases;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
@@ -55,11 +63,15 @@ export interface StagedInputs extends Disposable {
  */
 export async function stageInputs(
   input: Pick<JobInput, 'images' | 'files' | 'credentials' | 'strict'>,
-  workflow: JsonText,
+  sent: JsonText,
   options: StagingOptions,
 ): Promise<StagedInputs> {
-  const { comfy, leases, jobFolder, scope } = options;
+  const { comfy, leases, jobFolder, modelCache: cache, onProgress, scope } = options;
   const { signal } = scope;
+  using held = new DisposableStack();
+  const models =
+    cache && held.use(await fetchLinkedModels(sent, { comfy, cache, signal, onProgress }));
+  const workflow = models?.workflow ?? sent;
   const limit = pLimit(options.transfers);
   const links = await findLinks(workflow, comfy, signal);
   const requests = [
@@ -73,8 +85,11 @@ export async function stageInputs(
 
   const linked = await replaceLinks(workflow, inputs, { comfy, signal });
   const loaded = inputs.filter((one) => 'content' in one);
-  const sent = loaded.map(({ label, path, link }) => ({ path, label: link ? undefined : label }));
-  let matched = await matchNames(linked, sent, { comfy, scope });
+  const sentFiles = loaded.map(({ label, path, link }) => ({
+    path,
+    label: link ? undefined : label,
+  }));
+  let matched = await matchNames(linked, sentFiles, { comfy, scope });
   const use = useOf(inputs, matched.workflow);
   noteUnused(loaded, use, scope);
   const lease = await leases.acquire(use, signal);
@@ -94,9 +109,13 @@ export async function stageInputs(
     }
     // Until the lease was there, another job may have been storing the file that was missing.
     if (matched.missingFiles.size > 0)
-      matched = await matchNames(matched.workflow, sent, { comfy, scope });
+      matched = await matchNames(matched.workflow, sentFiles, { comfy, scope });
     const { missingFiles, loaders } = matched;
-    const releaseLease = () => lease.release();
+    const kept = held.move();
+    const releaseLease = () => {
+      lease.release();
+      kept.dispose();
+    };
     return {
       workflow: followStoredNames(matched.workflow, loaders, storedPaths),
       missingFiles,

@@ -177,7 +177,11 @@ test('a prompt that waited behind the one that killed ComfyUI is run again, with
 });
 
 test('a job survives a node that holds up the whole of ComfyUI for longer than all timeouts', async () => {
-  const seconds = { COMFY_UNRESPONSIVE_S: '1', COMFY_PING_INTERVAL_S: '1', COMFY_POLL_INTERVAL_S: '1' };
+  const seconds = {
+    COMFY_UNRESPONSIVE_S: '1',
+    COMFY_PING_INTERVAL_S: '1',
+    COMFY_POLL_INTERVAL_S: '1',
+  };
   await using rig = await startSupervised(seconds);
   const workflow = through('ProbeSpin', { ms: 9000 });
   const { output, error } = await rig.posted(rig.platform.submit({ workflow }));

@@ -44,6 +44,9 @@ export interface ComfyBackend extends AsyncDisposable {
   /** Absolute path of ComfyUI's output folder on this machine; undefined when this machine does not see that disk. */
   outputFolder(signal: AbortSignal): Promise<string | undefined>;
 
+  /** Paths of the model folders (`checkpoints`, `loras`, ...) by name; empty when ComfyUI does not tell. */
+  modelFolders(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
+
   /** Whether ComfyUI has this file. */
   hasFile(file: ComfyFile, signal: AbortSignal): Promise<boolean>;
 

@@ -166,6 +166,15 @@ export class LocalComfy implements ComfyBackend {
     return this.#outputFolder.path(signal);
   }
 
+  async modelFolders(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+    const folders = await this.#client.getInfo('/internal/folder_paths', signal);
+    return new Map(
+      folders
+        .entries()
+        .map(([name, paths]) => [name, paths.items().flatMap((path) => path.asString() ?? [])]),
+    );
+  }
+
   hasFile(file: ComfyFile, signal: AbortSignal): Promise<boolean> {
     return this.#client.hasFile(file, signal);
   }

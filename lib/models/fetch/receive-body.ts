@@ -70,6 +70,6 @@ function every(ms: number, callback: () => void): Disposable {
 }
 
 /** Bytes written at once. A killed process loses less than this per connection. */
-const WRITE_BYTES = 1024 * 1024;
+const WRITE_BYTES = 256 * 1024;
 /** An attempt that brings this much is not counted as a retry; one that brings less in the idle time is given up. */
 export const LEAST_BYTES = 64 * 1024;
