@@ -1,4 +1,4 @@
-import type { ComfyBackend, Progress, PromptOutcome } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
 import { describeError, isWorkerError } from '../lib/errors.ts';
@@ -199,14 +199,11 @@ async function runWorkflow(
   const { attempt, input, choice, jobFolder, line, context, scope } = steps;
   const { comfy } = line;
   const { signal, log } = scope;
-  const onProgress = (progress: Progress) => context.progress(progress);
-  using staged = await stageInputs(input, workflow, { ...line, jobFolder, onProgress, scope });
+  using staged = await stageInputs(input, workflow, { ...line, ...{ jobFolder, context, scope } });
   log.info({ files: staged.count, ms: scope.endPhase('staged') }, 'Inputs staged');
-  const { missingFiles } = staged;
   if (line.preflight)
     await checkWorkflow(staged.workflow, {
-      ...{ comfy, signal, missingFiles },
-      strict: input.strict,
+      ...{ comfy, signal, missingFiles: staged.missingFiles, strict: input.strict },
       simulated: line.simulated ?? false,
     });
 

@@ -31,7 +31,7 @@ export interface StagingOptions {
   >;
   /** With it, loaders of models may have URLs. */
   readonly modelCache?: ModelCache | undefined;
-  readonly onProgress: (progress: Progress) => void;
+  readonly context: { progress(progress: Progress): void };
   readonly leases: InputLeases;
   readonly downloader: Downloader;
   readonly imageLimits: ImageLimits;
@@ -66,9 +66,10 @@ export async function stageInputs(
   sent: JsonText,
   options: StagingOptions,
 ): Promise<StagedInputs> {
-  const { comfy, leases, jobFolder, modelCache: cache, onProgress, scope } = options;
+  const { comfy, leases, jobFolder, modelCache: cache, context, scope } = options;
   const { signal } = scope;
   using held = new DisposableStack();
+  const onProgress = (progress: Progress) => context.progress(progress);
   const models =
     cache && held.use(await fetchLinkedModels(sent, { comfy, cache, signal, onProgress }));
   const workflow = models?.workflow ?? sent;

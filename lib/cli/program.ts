@@ -4,8 +4,8 @@ import { VERSION } from '../version.ts';
 import { describeExitCodes, endingFor, exitCode } from './conclude.ts';
 import type { CliContext, ComfyOptions, ServeOptions } from './context.ts';
 import type { DoctorOptions } from './doctor.ts';
-import type { ApplyOptions, InitOptions } from './manifest.ts';
-import type { ModelsOptions, PruneOptions, PullOptions } from './models.ts';
+import type { ApplyOptions, InitOptions } from './models/manifest.ts';
+import type { ModelsOptions, PruneOptions, PullOptions } from './models/models.ts';
 import type { RunOptions } from './run.ts';
 import type { SubmitOptions } from './submit.ts';
 
@@ -132,24 +132,24 @@ function addModels(program: Command, context: CliContext, onEnd: OnEnd): void {
     .option('--revision <ref>', 'commit, branch or tag at Hugging Face')
     .option('--sha256 <hex>', 'refuse other bytes')
     .action(async (url: string | undefined, options: PullOptions) => {
-      onEnd(await (await import('./models.ts')).pullModels(url, options, context));
+      onEnd(await (await import('./models/models.ts')).pullModels(url, options, context));
     });
   addPlaces(models.command('list'))
     .description('the models that are there, and those of the manifest that are missing')
     .action(async (options: ModelsOptions) => {
-      onEnd(await (await import('./models.ts')).listModels(options, context));
+      onEnd(await (await import('./models/models.ts')).listModels(options, context));
     });
   addPlaces(models.command('verify'))
     .description('check size and SHA-256 of all models of the manifest')
     .action(async (options: ModelsOptions) => {
-      onEnd(await (await import('./models.ts')).verifyModels(options, context));
+      onEnd(await (await import('./models/models.ts')).verifyModels(options, context));
     });
   addPlaces(models.command('prune'))
     .description('remove what broken-off downloads have left')
     .option('--unlisted', 'also remove models that the manifest does not name')
     .option('--dry-run', 'only say what would be removed')
     .action(async (options: PruneOptions) => {
-      onEnd(await (await import('./models.ts')).pruneModels(options, context));
+      onEnd(await (await import('./models/models.ts')).pruneModels(options, context));
     });
 }
 
@@ -166,12 +166,12 @@ function addManifest(program: Command, context: CliContext, onEnd: OnEnd): void 
     .option('--force', 'overwrite a manifest that is there')
     .option('--offline', 'do not ask Hugging Face and Civitai for revisions and hashes')
     .action(async (from: string, options: InitOptions) => {
-      onEnd(await (await import('./manifest.ts')).initManifest(from, options, context));
+      onEnd(await (await import('./models/manifest.ts')).initManifest(from, options, context));
     });
   addPlaces(manifest.command('lock'))
     .description('ask the sites for revisions, sizes and hashes, and write the lock file')
     .action(async (options: ModelsOptions) => {
-      onEnd(await (await import('./manifest.ts')).lock(options, context));
+      onEnd(await (await import('./models/manifest.ts')).lock(options, context));
     });
   addPlaces(manifest.command('apply'))
     .description('install packages and node packs, and fetch models')
@@ -185,7 +185,7 @@ function addManifest(program: Command, context: CliContext, onEnd: OnEnd): void 
     .option('--comfy <folder>', 'the folder of ComfyUI', '/comfyui')
     .option('--python <path>', 'its interpreter (that of VIRTUAL_ENV, else python3)')
     .action(async (options: ApplyOptions) => {
-      onEnd(await (await import('./manifest.ts')).applyManifest(options, context));
+      onEnd(await (await import('./models/manifest.ts')).applyManifest(options, context));
     });
 }
 

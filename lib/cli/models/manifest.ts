@@ -1,19 +1,19 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Agent } from 'undici';
-import { describeError, WorkerError } from '../errors.ts';
-import { fetcherSettings, ModelFetcher } from '../models/fetch/model-fetcher.ts';
-import { lockManifest, withFacts } from '../models/manifest/ask-site.ts';
-import { draftManifest } from '../models/manifest/init-manifest.ts';
-import { installSoftware } from '../models/manifest/install-software.ts';
-import { lockPath, readManifest, writeYaml } from '../models/manifest/read-manifest.ts';
-import type { Manifest, ModelEntry } from '../models/manifest/schema.ts';
-import { cancellable } from './cancellable.ts';
-import { exitCode } from './conclude.ts';
-import type { CliContext } from './context.ts';
+import { describeError, WorkerError } from '../../errors.ts';
+import { fetcherSettings, ModelFetcher } from '../../models/fetch/model-fetcher.ts';
+import { lockManifest, withFacts } from '../../models/manifest/ask-site.ts';
+import { draftManifest } from '../../models/manifest/init-manifest.ts';
+import { installSoftware } from '../../models/manifest/install-software.ts';
+import { lockPath, readManifest, writeYaml } from '../../models/manifest/read-manifest.ts';
+import type { Manifest, ModelEntry } from '../../models/manifest/schema.ts';
+import { cancellable } from '../cancellable.ts';
+import { exitCode } from '../conclude.ts';
+import type { CliContext } from '../context.ts';
 import { fetchModels } from './fetch-models.ts';
 import { A_WEEK_S, placesOf, type ModelsOptions } from './models.ts';
-import { Screen } from './screen.ts';
+import { Screen } from '../screen.ts';
 
 export type Phase = 'software' | 'before-start' | 'after-start';
 

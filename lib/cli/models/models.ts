@@ -1,17 +1,17 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readConfig, type Config } from '../config.ts';
-import { WorkerError } from '../errors.ts';
-import { fetcherSettings, ModelFetcher } from '../models/fetch/model-fetcher.ts';
-import { sha256OfFile } from '../models/fetch/prefix-hash.ts';
-import { modelFiles } from '../models/manifest/init-manifest.ts';
-import { maybeManifest, modelsOf, readManifest } from '../models/manifest/read-manifest.ts';
-import { ManifestSchema, type ModelEntry } from '../models/manifest/schema.ts';
-import { cancellable } from './cancellable.ts';
-import { exitCode } from './conclude.ts';
-import type { CliContext } from './context.ts';
+import { readConfig, type Config } from '../../config.ts';
+import { WorkerError } from '../../errors.ts';
+import { fetcherSettings, ModelFetcher } from '../../models/fetch/model-fetcher.ts';
+import { sha256OfFile } from '../../models/fetch/prefix-hash.ts';
+import { modelFiles } from '../../models/manifest/init-manifest.ts';
+import { maybeManifest, modelsOf, readManifest } from '../../models/manifest/read-manifest.ts';
+import { ManifestSchema, type ModelEntry } from '../../models/manifest/schema.ts';
+import { cancellable } from '../cancellable.ts';
+import { exitCode } from '../conclude.ts';
+import type { CliContext } from '../context.ts';
 import { fetchModels, gigabytes, modelPath } from './fetch-models.ts';
-import { Screen } from './screen.ts';
+import { Screen } from '../screen.ts';
 
 /** Options of all `models` commands. */
 export interface ModelsOptions {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { describeError } from '../errors.ts';
-import type { ModelFetcher, ModelProgress } from '../models/fetch/model-fetcher.ts';
-import { filenameOf, type ModelEntry } from '../models/manifest/schema.ts';
-import type { Screen } from './screen.ts';
+import { describeError } from '../../errors.ts';
+import type { ModelFetcher, ModelProgress } from '../../models/fetch/model-fetcher.ts';
+import { filenameOf, type ModelEntry } from '../../models/manifest/schema.ts';
+import type { Screen } from '../screen.ts';
 
 /** The path of a model in ComfyUI's folder of models. */
 export function modelPath(modelsFolder: string, model: ModelEntry): string {
