@@ -3,10 +3,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
-import { describeError, WorkerError } from '../lib/errors.ts';
+import { describeError, WorkerError, MAX_LINES, shownLines } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Job } from '../lib/queues/queue.ts';
-import { MAX_LINES, shownLines } from '../lib/shown-list.ts';
 import type { FileLedger, LedgerPage } from './job-folder/file-ledger.ts';
 
 /** The phases of a job, in the order they happen. */

@@ -1,9 +1,8 @@
 import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
-import { describeError, isWorkerError, type ErrorCode } from '../lib/errors.ts';
+import { describeError, isWorkerError, type ErrorCode, shownLines } from '../lib/errors.ts';
 import { withoutPaths } from '../lib/http/redact.ts';
 import type { Logger } from '../lib/log.ts';
 import { toJobError, type JobError, type JobResult } from '../lib/queues/queue.ts';
-import { shownLines } from '../lib/shown-list.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Timings } from './job-scope.ts';
 import { describeMissing, withoutEmpty, type Outputs } from './outputs/group-outputs.ts';

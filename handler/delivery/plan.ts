@@ -1,11 +1,10 @@
-import { WorkerError } from '../../lib/errors.ts';
+import { WorkerError, shownLines } from '../../lib/errors.ts';
 import type { Job } from '../../lib/queues/queue.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import type { Destination, Storage, Store, StoreSettings } from '../../lib/storage/storage.ts';
 import { STORES } from '../../lib/storage/stores.ts';
 import { isMeantDestination } from '../request/empty-options.ts';
 import { describeIssue, type JobInput } from '../request/job-input.ts';
-import { shownLines } from '../../lib/shown-list.ts';
 
 /** The parts of a job that say where its files go. */
 export interface DeliveryRequest {

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { CredentialsSchema, type Credential } from '../../lib/download/credentials.ts';
-import { WorkerError } from '../../lib/errors.ts';
+import { WorkerError, shownLines } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
-import { shownLines } from '../../lib/shown-list.ts';
 import { formatOf, recognise } from '../../lib/workflow/recognise.ts';
 import { s3Store } from '../../lib/storage/s3/store.ts';
 import { withoutEmptyOptions } from './empty-options.ts';

@@ -1,6 +1,5 @@
-import { shownLines } from '../shown-list.ts';
 import { randomBytes } from 'node:crypto';
-import { isError, WorkerError } from '../errors.ts';
+import { isError, WorkerError, shownLines } from '../errors.ts';
 import type { JsonText } from '../json.ts';
 import { maybeLink, nodeLabel, readGraph, type GraphNode } from './graph.ts';
 import { readNodeInfo, type NodeInfos } from './node-info.ts';

@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { describeError, WorkerError } from '../../errors.ts';
+import { describeError, WorkerError, shownLines } from '../../errors.ts';
 import { isLoopback, isPrivateAddress } from '../../http/public-address.ts';
 import { JsonText } from '../../json.ts';
 import type { ApiSettings } from '../server/settings.ts';
-import { shownLines } from '../../shown-list.ts';
 
 const DAY_MS = 86_400_000;
 

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readConfig, type Config } from '../../config.ts';
-import { describeError, errnoOf, isWorkerError } from '../../errors.ts';
-import { shownLines } from '../../shown-list.ts';
+import { describeError, errnoOf, isWorkerError, shownLines } from '../../errors.ts';
 import { ask } from '../requests.ts';
 import { Findings, type Check, type Finding } from './check.ts';
 

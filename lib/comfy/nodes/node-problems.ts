@@ -1,7 +1,7 @@
 import { choicesOf, listChoices } from '../../choices.ts';
 import { withoutPaths } from '../../http/redact.ts';
 import type { JsonText } from '../../json.ts';
-import { MAX_LINES, shownLines } from '../../shown-list.ts';
+import { MAX_LINES, shownLines } from '../../errors.ts';
 import { shown } from './node-failure.ts';
 
 export interface ProblemContext {

@@ -1,6 +1,6 @@
 import { choicesOf } from '../../choices.ts';
 import { JsonText } from '../../json.ts';
-import { shownLines } from '../../shown-list.ts';
+import { shownLines } from '../../errors.ts';
 import { shown } from './node-failure.ts';
 import { nodeProblems, type ProblemContext } from './node-problems.ts';
 

@@ -3,7 +3,7 @@ import { lazyBody, measureJson, piecesOf, type JsonBody } from '../../json-body.
 import type { JsonText } from '../../json.ts';
 import { VERSION } from '../../version.ts';
 import type { JobError, JobUpdate, Taken } from '../queue.ts';
-import { shownLines } from '../../shown-list.ts';
+import { shownLines } from '../../errors.ts';
 
 /** The worker as RunPod's clients see it in the report of a handler that threw. */
 export interface WorkerIdentity {

@@ -12,7 +12,7 @@ import { savedValues, type WidgetValues } from './saved-values.ts';
 import { createEnter, unfold, type PlacedNode } from './subgraphs.ts';
 import { namesFiles, replaceText } from './text-replacements.ts';
 import { BROADCASTS, isVirtual } from './virtual-nodes.ts';
-import { shownLines } from '../../shown-list.ts';
+import { shownLines } from '../../errors.ts';
 
 /**
  * Conversion of a workflow from the editor's format to the API format. The real editor decides what is right: for the same

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { describeError, WorkerError } from '../../errors.ts';
+import { describeError, WorkerError, shownLines } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { recognise } from '../recognise.ts';
 import {
@@ -8,7 +8,6 @@ import {
   workflowNames,
   type WorkflowFile,
 } from './workflow-folder.ts';
-import { shownLines } from '../../shown-list.ts';
 
 export interface WorkflowRequest {
   readonly name: string;

@@ -1,10 +1,9 @@
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
-import { describeError, WorkerError } from '../../errors.ts';
+import { describeError, WorkerError, shownLines } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { brokenWorkflow, type WorkflowFile } from './workflow-folder.ts';
-import { shownLines } from '../../shown-list.ts';
 
 /**
  * The exports of a workflow module. `input` is a zod schema of its params. `workflow` makes a workflow from them, in either
