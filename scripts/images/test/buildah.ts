@@ -93,7 +93,7 @@ export function importBaseImages(): void {
 export function removeStore(): void {
   if (existsSync(STORE)) {
     spawnSync('buildah', [...STORE_ARGUMENTS, 'umount', '--all']);
-    rmSync(STORE, { recursive: true, force: true });
+    execFileSync('rm', ['-rf', STORE]); // much faster than rmSync for a whole system
   }
 }
 

@@ -92,9 +92,9 @@ export class Container implements AsyncDisposable {
       });
   }
 
-  /** Waits until a condition holds. @throws after a minute, with the output. */
+  /** Waits until a condition holds. @throws after three minutes, with the output. */
   async until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-    for (let tries = 0; tries < 600; tries += 1) {
+    for (let tries = 0; tries < 1800; tries += 1) {
       if (await condition()) return;
       if (this.#process.exitCode !== null) break;
       await sleep(100);
