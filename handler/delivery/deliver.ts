@@ -95,6 +95,7 @@ async function storeInTime(
   destination: Destination,
   { signal, ms }: { readonly signal: AbortSignal; readonly ms: number },
 ): Promise<readonly Stored[]> {
+  signal.throwIfAborted();
   const late = new AbortController();
   const cancel = systemClock.after(ms, () => late.abort());
   try {

@@ -18,7 +18,7 @@ test('the next worker removes the inputs and the job folder of a killed one, and
   const { platform, comfy } = setup;
   const { input, output } = comfy.folders;
   const start = () => setup.start({ ...platform.env, TMPDIR: setup.folder });
-  const slow = sampling({ steps: 100, stepMs: 30 });
+  const slow = sampling({ steps: 400, stepMs: 30 });
   const early = { ...slow['3'], inputs: { images: ['1', 0], filename_prefix: 'early' } };
   const jobFolders = () => readdir(join(output, 'jobs')).catch((): string[] => []);
 
