@@ -22,6 +22,7 @@ import { toWireBody } from '../lib/queues/runpod/wire.ts';
 import { readImage, readJob as readJobFile, withImages } from '../lib/cli/job-file.ts';
 
 const OUTPUT_FOLDER = 'demo_output';
+const IMAGES = 'test_resources/images';
 const say = (line = '') => process.stdout.write(`${line}\n`);
 
 async function demo(file: string): Promise<number> {
@@ -93,5 +94,3 @@ async function imagesNamedIn(workflow: string): Promise<string[]> {
   const names = await readdir(IMAGES);
   return names.filter((name) => workflow.includes(`"${name}"`));
 }
-
-const IMAGES = 'test_resources/images';

@@ -3,8 +3,10 @@ import { expect, test } from '@jest/globals';
 import { startExampleWorld } from './rigs/example-world.ts';
 import { readExamples } from './rigs/job-examples.ts';
 
-const DOCUMENT = await readFile('docs/job-api.md', 'utf8');
-const EXAMPLES = readExamples(DOCUMENT);
+const DOCUMENTS = await Promise.all(
+  ['README.md', 'docs/job-api.md'].map((path) => readFile(path, 'utf8')),
+);
+const EXAMPLES = DOCUMENTS.flatMap(readExamples);
 
 test.each(EXAMPLES)('$title is as the document says', async (example) => {
   await using world = await startExampleWorld(example);
@@ -14,7 +16,7 @@ test.each(EXAMPLES)('$title is as the document says', async (example) => {
 });
 
 test('every block of a job has been found', () => {
-  expect(DOCUMENT.match(/^```json job$/gm)).toHaveLength(EXAMPLES.length);
+  expect(DOCUMENTS.join('').match(/^```json job$/gm)).toHaveLength(EXAMPLES.length);
 });
 
 /** Three dots stand for any text, alone for any value, and as a key for whatever else is there. */

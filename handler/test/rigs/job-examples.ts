@@ -1,5 +1,5 @@
 /**
- * Reads the examples of `docs/job-api.md`. The word after the language of a code block says what it is:
+ * Reads the examples of `docs/job-api.md` and the README. The word after the language of a code block says what it is:
  *
  * | block           | meaning                                                            |
  * | --------------- | ------------------------------------------------------------------ |
