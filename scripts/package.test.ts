@@ -19,7 +19,7 @@ let archive = '';
 /** Node 24 first, also for the scripts of npm. */
 const environment = {
   ...process.env,
-  PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
+  PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
 };
 
 beforeAll(async () => {

@@ -88,7 +88,7 @@ const listedIn = (help: string, kind: RegExp) =>
 /** The commands of the program, for example `run` and `models pull`. */
 export const workerCommands = memoize((group: string): ReadonlySet<string> => {
   const commands = helpOf(group).split('Commands:')[1] ?? '';
-  return listedIn(commands, /^ {2}([a-z]+)/gm);
+  return listedIn(commands, /^ {2}(?!help )([a-z]+)/gm);
 });
 
 export function optionsOf(command: string): ReadonlySet<string> {
@@ -102,7 +102,7 @@ export const SDK_FLAGS: ReadonlySet<string> = new Set(
   ),
 );
 
-function checkWorker(args: readonly string[]): string[] {
+function checkWorker(args: readonly string[]): readonly string[] {
   const given = args
     .filter((word) => word.startsWith('--'))
     .map((word) => word.split('=')[0] ?? '');
@@ -112,7 +112,6 @@ function checkWorker(args: readonly string[]): string[] {
     return given.filter((flag) => !SDK_FLAGS.has(flag)).map((flag) => `unknown flag ${flag}`);
   if (!workerCommands('').has(first)) return [`no command ${first}`];
   const subcommands = workerCommands(first);
-  subcommands.delete('help');
   if (subcommands.size > 0 && !subcommands.has(second)) return [`no command ${first} ${second}`];
   const known = optionsOf(subcommands.size > 0 ? `${first} ${second}` : first);
   return given.filter((flag) => !known.has(flag)).map((flag) => `unknown option ${flag}`);
@@ -120,7 +119,7 @@ function checkWorker(args: readonly string[]): string[] {
 
 const SCRIPTS: Readonly<Record<string, string>> = packageJson.scripts;
 
-function checkNpm(args: readonly string[]): string[] {
+function checkNpm(args: readonly string[]): readonly string[] {
   const [command = '', ...rest] = args;
   if (command === 'ci' || command === 'pack') return [];
   if (command === 'install') return options('-g')(rest);

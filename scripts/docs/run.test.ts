@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
-import { DOCUMENTS, type Document, type Fence } from './documents.ts';
+import { DOCUMENTS, type Fence } from './documents.ts';
 
 const runnable = DOCUMENTS.map((document) => ({
   ...document,
@@ -17,7 +17,7 @@ const runnable = DOCUMENTS.map((document) => ({
 test.each(runnable.map((document) => [document.path, document] as const))(
   'the commands of %s work, one after the other, in a checkout',
   async (_path, document) => {
-    await using reader = await Reader.of(document);
+    await using reader = await Reader.open();
     for (const fence of document.fences) {
       if (fence.kind === 'serve') await reader.serve(fence);
       else await reader.run(fence);
@@ -33,22 +33,22 @@ class Reader implements AsyncDisposable {
   readonly #port: number;
   #server: AsyncDisposable | undefined;
 
-  static async of({ path }: Document): Promise<Reader> {
+  static async open(): Promise<Reader> {
     const folder = await mkdtemp(join(tmpdir(), 'docs-reader-'));
     // The sources are linked. What a command writes stays in the folder.
     const names = (await readdir('.')).filter((name) => !UNLINKED.has(name));
     for (const name of names) await symlink(resolve(name), join(folder, name));
     await addPrograms(join(folder, '.bin'));
-    return new Reader(folder, await freePort(), path);
+    return new Reader(folder, await freePort());
   }
 
-  private constructor(folder: string, port: number, _path: string) {
+  private constructor(folder: string, port: number) {
     this.#folder = folder;
     this.#port = port;
     this.#environment = {
       ...process.env,
-      PATH: [join(folder, '.bin'), process.env['PATH']].join(delimiter),
-      REAL_NPM_PATH: process.env['PATH'],
+      PATH: [join(folder, '.bin'), process.env.PATH].join(delimiter),
+      REAL_NPM_PATH: process.env.PATH,
       API_PORT: String(port),
       NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
     };
