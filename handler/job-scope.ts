@@ -46,6 +46,8 @@ export class JobScope implements AsyncDisposable {
   readonly problems: string[] = [];
   /** How often the workflow was run, or at least begun. */
   attempts = 1;
+  /** Set when only another machine can run jobs. */
+  needsFreshMachine = false;
   readonly #notes: string[] = [];
   #noteCount = 0;
   readonly #timings: Partial<Record<Phase, number>> = {};

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
+import type { Ending } from '../lib/comfy/backend.ts';
 import { ComfyHealth } from '../lib/comfy/local/health.ts';
+import { deviceErrorOf, type DeviceError } from '../lib/comfy/nodes/device-errors.ts';
 import { systemClock } from '../lib/clock.ts';
 import { WorkerError, type ErrorCode } from '../lib/errors.ts';
 import { silentLog } from '../lib/comfy/test-comfy.ts';
@@ -10,7 +12,9 @@ import { runWithReplay, type Attempt } from './replay.ts';
 interface Script {
   readonly error?: ErrorCode;
   readonly cutShort?: ErrorCode;
-  readonly ending?: string;
+  readonly ending?: Ending;
+  /** Message of the node that raised. */
+  readonly raised?: string;
   readonly listed?: number;
   readonly files?: readonly string[];
   readonly isSent?: boolean;
@@ -34,14 +38,28 @@ async function play(script: readonly Script[]) {
     if (step.error) throw new WorkerError(step.error, `error of run ${runs}`);
     const artifacts = step.files ?? [];
     const { cutShort, ending = 'succeeded', listed = artifacts.length } = step;
+    const exceptionType = 'RuntimeError';
+    const deviceError = deviceErrorOf({ exceptionType, message: step.raised ?? '' });
     return await Promise.resolve({
-      outcome: { ending, problems: ending === 'failed' ? ['Node 3 raised'] : [] },
+      outcome: {
+        ending: step.raised === undefined ? ending : 'failed',
+        problems: ending === 'failed' ? ['Node 3 raised'] : [],
+        ...(deviceError && { deviceError }),
+      },
       outputFiles: Array<string>(listed).fill(''),
       artifacts,
       ...(cutShort && { cutShort: new WorkerError(cutShort, `error of run ${runs}`) }),
     });
   };
-  const comfy = { health, checkHealth: () => Promise.resolve() };
+  const cures: unknown[] = [];
+  const comfy = {
+    health,
+    checkHealth: () => Promise.resolve(),
+    cure: ({ remedy }: DeviceError) => {
+      cures.push(remedy);
+      return Promise.resolve(remedy !== 'fresh machine');
+    },
+  };
   const ended = await runWithReplay(run, {
     ...{ comfy, scope },
     onDeadly: () => {
@@ -52,7 +70,8 @@ async function play(script: readonly Script[]) {
     ({ artifacts, cutShort }) => ({ files: artifacts, error: cutShort }),
     (error: unknown) => ({ files: [], error: error as WorkerError | undefined }),
   );
-  return { ...ended, runs, attempts: scope.attempts, deadly };
+  const { attempts, needsFreshMachine } = scope;
+  return { ...ended, runs, attempts, deadly, cures, needsFreshMachine };
 }
 
 test('a run that succeeds is not repeated, although ComfyUI died during it', async () => {
@@ -117,4 +136,37 @@ test.each(['comfy.execution_failed', 'comfy.rejected', 'job.timeout'] as const)(
 test('an error of a ComfyUI that lives is not a reason to run the job again', async () => {
   const played = await play([{ error: 'comfy.request_failed', lives: true }]);
   expect(played).toMatchObject({ runs: 1, attempts: 1 });
+});
+
+const lives = true;
+
+test.each([
+  ['full memory is freed', 'CUDA out of memory. Tried to allocate 9.00 GiB', 'free memory'],
+  ['a device in an error state', 'CUDA error: unspecified launch failure', 'restart'],
+])('after %s the job runs once more', async (_, raised, remedy) => {
+  const again = await play([
+    { raised, lives, files: ['a'] },
+    { lives, files: ['b'] },
+  ]);
+  expect(again).toMatchObject({ files: ['b'], runs: 2, attempts: 2, cures: [remedy] });
+  // The second error of the device is cured as well, for the next job.
+  const twice = await play([
+    { raised, lives, files: ['a'] },
+    { raised, lives },
+  ]);
+  expect(twice).toMatchObject({ files: ['a'], runs: 2, attempts: 2, cures: [remedy, remedy] });
+  expect(twice.needsFreshMachine).toBe(false);
+});
+
+test('without a usable device the job fails, and asks for a fresh machine', async () => {
+  const raised = 'CUDA error: no CUDA-capable device is detected';
+  const played = await play([{ raised, lives }]);
+  expect(played).toMatchObject({ runs: 1, attempts: 1, needsFreshMachine: true });
+});
+
+test('the own error of a node is not a reason to run the job again', async () => {
+  expect(await play([{ raised: 'the mask is empty', lives }])).toMatchObject({
+    runs: 1,
+    cures: [],
+  });
 });

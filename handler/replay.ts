@@ -1,4 +1,4 @@
-import type { ComfyBackend } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
 import { isReplayed, isWorkerError, WorkerError } from '../lib/errors.ts';
 import type { JobResult } from '../lib/queues/queue.ts';
 import type { JobScope } from './job-scope.ts';
@@ -13,20 +13,21 @@ export interface Attempt {
 interface RunResult {
   /** Why the prompt was given up; undefined when it ended. */
   readonly cutShort?: unknown;
-  readonly outcome: { readonly ending: string; readonly problems: readonly string[] };
+  readonly outcome: Pick<PromptOutcome, 'ending' | 'problems' | 'deviceError'>;
   readonly outputFiles: readonly unknown[];
   readonly artifacts: readonly unknown[];
 }
 
 interface ReplayOptions {
-  readonly comfy: Pick<ComfyBackend, 'health' | 'checkHealth'>;
+  readonly comfy: Pick<ComfyBackend, 'health' | 'checkHealth' | 'cure'>;
   readonly scope: JobScope;
   /** Called when each attempt ended with the death of ComfyUI. */
   readonly onDeadly: () => Promise<void>;
 }
 
 /**
- * Runs a workflow, and once more when ComfyUI died under it. The next attempt begins when ComfyUI is up again.
+ * Runs a workflow, and once more when ComfyUI died under it, or when a node failed because of the device and something
+ * can be done about it. The next attempt begins when ComfyUI is up again.
  *
  * An attempt counts when its prompt may have begun. If ComfyUI died before that, while inputs were staged or while another
  * prompt ran, this is not the job's failure: the attempt is repeated without counting, a few times.
@@ -46,6 +47,18 @@ export async function runWithReplay<T extends RunResult>(
     const { losses } = health;
     const attempt: Attempt = { wasSent: false };
     const { result, failure, hasEnded } = await settle(run(attempt));
+    const deviceError = result?.outcome.deviceError;
+    if (result && deviceError?.remedy) {
+      const { remedy } = deviceError;
+      const isCured = await comfy.cure(deviceError, scope.signal).catch(() => false);
+      if (!isCured && remedy !== 'free memory') scope.needsFreshMachine = !scope.signal.aborted;
+      if (!isCured || deaths.length + 1 >= MAX_ATTEMPTS) return conclude(result, failure, earlier);
+      deaths.push(`Attempt ${deaths.length + 1}: ${deviceError.name}`);
+      if (result.artifacts.length > 0) earlier = result;
+      scope.attempts = deaths.length + 1;
+      scope.log.warn({ remedy, attempt: scope.attempts }, 'The job is run again');
+      continue;
+    }
     if (!isWorkerError(failure) || !isReplayed(failure.code))
       return conclude(result, failure, earlier);
     await comfy.checkHealth(failure);
@@ -107,14 +120,14 @@ function withDeaths(failure: WorkerError, deaths: readonly string[]): WorkerErro
 /** Adds the number of attempts if there was more than one. A failure asks for a fresh worker if ComfyUI does not come back. */
 export function withAttempts(
   result: JobResult,
-  { attempts }: Pick<JobScope, 'attempts'>,
+  { attempts, needsFreshMachine }: Pick<JobScope, 'attempts' | 'needsFreshMachine'>,
   { health }: Pick<ComfyBackend, 'health'>,
 ): JobResult {
   const members = typeof result.output === 'object' ? result.output : {};
   return {
     ...result,
     ...(attempts > 1 && { output: { ...members, attempts } }),
-    ...(result.error && health.isGivenUp && { freshWorker: true }),
+    ...((needsFreshMachine || (result.error && health.isGivenUp)) && { freshWorker: true }),
   };
 }
 

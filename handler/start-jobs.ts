@@ -172,7 +172,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
         spoolDir: config.RESULT_SPOOL_DIR,
       },
       ...(waitsForComfy && { gate: gateOf(comfy.health) }),
-      refreshWorker: config.REFRESH_WORKER,
+      refresh: config.REFRESH_WORKER,
       ...(onJobsChange ? { onJobsChange } : {}),
     }),
   );

@@ -51,6 +51,24 @@ const flag = z
   .pipe(z.enum(['true', 'false', '1', '0', 'yes', 'no'], 'must be true or false'))
   .transform((value) => ['true', '1', 'yes'].includes(value));
 
+/** Never as `{}`; every job as `after-1`. */
+const refreshPolicy = z
+  .string()
+  .transform((value) => value.trim().toLowerCase())
+  .pipe(
+    z
+      .string()
+      .regex(
+        /^(?:true|false|1|0|yes|no|after-error|after-[1-9]\d{0,8})$/,
+        'must be true, false, after-error or after-N, for example after-10',
+      ),
+  )
+  .transform((value): { readonly afterJobs?: number; readonly afterError?: true } => {
+    if (value === 'after-error') return { afterError: true };
+    if (value.startsWith('after-')) return { afterJobs: Number(value.slice('after-'.length)) };
+    return ['true', '1', 'yes'].includes(value) ? { afterJobs: 1 } : {};
+  });
+
 const hostList = z
   .string()
   .transform((value) => value.split(',').map((host) => host.trim().toLowerCase()))
@@ -200,9 +218,10 @@ export const VARIABLES = {
   ),
   REFRESH_WORKER: variable(
     'jobs',
-    flag,
-    false,
-    'Ask the platform for a fresh worker after every job, and exit. Jobs then run one at a time, regardless of `JOB_CONCURRENCY` and `JOB_PREFETCH`.',
+    refreshPolicy,
+    {},
+    '`true`: ask the platform for a fresh worker after every job, and exit; jobs then run one at a time, regardless of `JOB_CONCURRENCY` and `JOB_PREFETCH`. `after-10`: after ten jobs. `after-error`: after a job that failed. Other jobs in hand are finished first, and the last result asks.',
+    '`false`',
   ),
   SHUTDOWN_GRACE_S: variable(
     'jobs',

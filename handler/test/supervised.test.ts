@@ -214,6 +214,19 @@ test('the error of a node is not a reason to run the job again', async () => {
   expect(rig.place.starts()).toHaveLength(1);
 });
 
+test.each([
+  ['out of memory', 'CUDA out of memory. Tried to allocate 9.00 GiB', 1],
+  ['a device in an error state', 'CUDA error: an illegal memory access was encountered', 2],
+])('after %s the job is run once more', async (_, message, starts) => {
+  await using rig = await startSupervised();
+  const marker = join(rig.place.folder, 'marker');
+  const workflow = through('ProbeFailOnce', { message, marker });
+  const { output, error } = await rig.posted(rig.platform.submit({ workflow }));
+  expect(error).toBeUndefined();
+  expect(output).toMatchObject({ attempts: 2, images: [{ filename: 'T_00001_.png' }] });
+  expect(rig.place.starts()).toHaveLength(starts);
+});
+
 test('a ComfyUI that never starts: no job is taken, the platform is told, and the exit code is 1', async () => {
   await using place = await startComfyPlace();
   await place.write('exit.txt', '1');

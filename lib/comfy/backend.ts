@@ -2,6 +2,7 @@ import type { FileContent } from '../file-content.ts';
 import type { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import type { WorkerError } from '../errors.ts';
+import type { DeviceError } from './nodes/device-errors.ts';
 
 /**
  * A ComfyUI that runs prompts for this worker. `local/local-comfy.ts` implements it for a ComfyUI server of our own.
@@ -96,6 +97,13 @@ export interface ComfyBackend extends AsyncDisposable {
    * @returns whether the cache will be cleared.
    */
   clearCache(signal: AbortSignal): Promise<boolean>;
+
+  /**
+   * Does what helps against an error of the device: see `nodes/device-errors.ts`. Does not reject for another reason than
+   * that of the signal.
+   * @returns whether prompts can be run again; false when only another machine helps.
+   */
+  cure(error: DeviceError, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface BackendHealth {
@@ -226,6 +234,8 @@ export interface PromptOutcome {
   readonly ending: Ending;
   /** One text per failure or skipped part, in the order they happened. Empty when all went well. */
   readonly problems: readonly string[];
+  /** Set when a node failed because of the device, and not because of the workflow. */
+  readonly deviceError?: DeviceError;
   /** `outputs` of the history: node id → outputs of that node, in ComfyUI's order. */
   readonly outputs: JsonText | undefined;
   readonly timings: PromptTimings;

@@ -100,6 +100,9 @@ export type JobUpdate =
 
 /** Where jobs come from and results go to: RunPod's HTTP endpoints, a queue in memory, or any queue added later. */
 export interface JobQueue {
+  /** Whether the platform replaces a worker whose result asks for it. False when left out. */
+  readonly replacesWorkers?: boolean;
+
   /**
    * Asks for up to `limit` jobs and waits for them as long as the queue likes; empty when none came. May return more
    * jobs than asked for. A job that has arrived when `signal` aborts is still returned.

@@ -63,6 +63,12 @@ export class HeldJobs {
     return this.#waiting.size > 0 || this.#runs.values().some((run) => run.isWorking);
   }
 
+  /** Whether another job waits, runs, or has not begun to post its result. */
+  areOthersWorking(jobId: string): boolean {
+    const others = this.#runs.entries().filter(([other]) => other !== jobId);
+    return this.#waiting.size > 0 || others.some(([, run]) => run.isWorking);
+  }
+
   /** Starts the job, or lets it wait while all slots are taken. */
   add(job: Job): void {
     this.#waiting.set(job.jobId, job);

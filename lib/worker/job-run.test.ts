@@ -20,11 +20,11 @@ test('the output of a handler arrives as it is', async () => {
   }
 });
 
-test('with refreshWorker even a failure asks for a fresh worker, and this one ends without another take', async () => {
+test('with a refresh after every job even a failure asks for a fresh worker, and this one ends without another take', async () => {
   await using sim = await startRunpodSimulator();
   await using started = await TestWorker.start(sim.env, {
     handler: obey,
-    refreshWorker: true,
+    refresh: { afterJobs: 1 },
     expectedErrors: ['The handler threw'],
   });
   const jobId = sim.submit({ throws: 'no' });
@@ -35,11 +35,11 @@ test('with refreshWorker even a failure asks for a fresh worker, and this one en
   expect(sim.takes).toHaveLength(1);
 });
 
-test('with refreshWorker no second job is under way when the platform is asked to stop the worker', async () => {
+test('with a refresh after every job no second job is under way when the platform is asked to stop the worker', async () => {
   await using sim = await startRunpodSimulator();
   await using started = await TestWorker.start(sim.env, {
     handler: obey,
-    refreshWorker: true,
+    refresh: { afterJobs: 1 },
     slots: 3,
   });
   const jobIds = [sim.submit({ returns: 1 }), sim.submit({ returns: 2 })];
@@ -48,6 +48,41 @@ test('with refreshWorker no second job is under way when the platform is asked t
   expect(ended).toEqual([1]);
   expect(sim.takes).toHaveLength(1);
   expect(sim.takes[0]?.route).toBe('job-take');
+});
+
+test('of jobs that run side by side only the last result asks for a fresh worker', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, {
+    ...{ handler: gate.handler, refresh: { afterJobs: 2 }, slots: 3 },
+  });
+  const [first, second] = [sim.submit(1), sim.submit(2)];
+  const left = sim.submit('for another worker');
+  await gate.started.count(2);
+  await gate.finish(second);
+  expect((await sim.result(second)).body).not.toHaveProperty('stopPod');
+  await gate.finish(first);
+  expect((await sim.result(first)).body).toMatchObject({ stopPod: true });
+  await started.worker.done;
+  expect(gate.started.all).not.toContain(left);
+});
+
+test('after an error the jobs in hand are finished, and the last result asks for a fresh worker', async () => {
+  await using sim = await startRunpodSimulator();
+  const gate = new Gate();
+  await using started = await TestWorker.start(sim.env, {
+    ...{ handler: gate.handler, refresh: { afterError: true }, slots: 2 },
+  });
+  const fine = sim.submit(1);
+  await gate.finish(fine);
+  expect((await sim.result(fine)).body).not.toHaveProperty('stopPod');
+  const [failing, other] = [sim.submit(2), sim.submit(3)];
+  await gate.started.count(3);
+  await gate.finish(failing, { error: 'no' });
+  expect((await sim.result(failing)).body).not.toHaveProperty('stopPod');
+  await gate.finish(other);
+  expect((await sim.result(other)).body).toMatchObject({ stopPod: true });
+  await started.worker.done;
 });
 
 test('the report of a handler that threw names its worker', async () => {

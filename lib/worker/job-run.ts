@@ -17,8 +17,10 @@ export interface JobRunOptions {
   readonly log: Logger;
   readonly progressIntervalMs: number;
   readonly limit: ResultLimit;
-  /** Every result asks for a fresh worker. */
-  readonly refreshWorker: boolean;
+  /** Whether the worker is to be replaced after this result. */
+  readonly isRefreshDue: (result: JobResult) => boolean;
+  /** Resolves to true when no other result will follow. Called only when the worker is to be replaced. */
+  readonly isLastResult: (jobId: string) => Promise<boolean>;
   /** Called once, when the job's slot is free. */
   readonly onSlotReleased: () => void;
 }
@@ -92,17 +94,17 @@ export class JobRun {
 
   /** Resolves when the job is over; never rejects. */
   async start(): Promise<void> {
-    const { clock, limit, refreshWorker } = this.#options;
+    const { clock } = this.#options;
     const startedAt = clock.now();
     this.#log.info('Started.');
     const handling = this.#callHandler();
     const returned = await Promise.race([handling, this.#stopped.promise]);
     if (returned && !this.#abort.signal.aborted) {
-      const freshWorker = refreshWorker || returned.freshWorker;
-      const result = encodeResult({ ...returned, ...(freshWorker && { freshWorker }) }, limit);
+      const { freshWorker, result } = this.#encode(returned);
       this.#releaseSlot(resultBytes(result.output, result));
       await this.#progress.end();
-      if (this.#state.kind !== 'stopped') await this.#postResult(result, startedAt);
+      const isLast = freshWorker && (await this.#options.isLastResult(this.#job.jobId));
+      await this.#postResult({ ...result, freshWorker: isLast }, startedAt);
     } else {
       // A handler that ignores its signal keeps its slot for a moment only; its late result is not used.
       const progressEnded = this.#progress.end();
@@ -111,6 +113,13 @@ export class JobRun {
     }
     if (this.#state.kind === 'stopped') this.#log.info('Job stopped.');
     this.#become({ kind: 'over' });
+  }
+
+  /** `freshWorker`: the result asks for a fresh worker, unless other results follow. */
+  #encode(returned: JobResult): { freshWorker: boolean; result: EncodedResult } {
+    const { limit, isRefreshDue } = this.#options;
+    const freshWorker = isRefreshDue(returned);
+    return { freshWorker, result: encodeResult({ ...returned, freshWorker }, limit) };
   }
 
   async #callHandler(): Promise<JobResult> {
@@ -132,6 +141,7 @@ export class JobRun {
   async #postResult(result: EncodedResult, startedAt: number): Promise<void> {
     const { outbox, clock } = this.#options;
     const ranMs = clock.now() - startedAt;
+    if (this.#state.kind === 'stopped') return;
     this.#become({ kind: 'posting' });
     const fate = await outbox.post({ jobId: this.#job.jobId, result, log: this.#log });
     const postMs = clock.now() - startedAt - ranMs;

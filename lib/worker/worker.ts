@@ -9,6 +9,7 @@ import { HeldJobs } from './held-jobs.ts';
 import { LateResults } from './late-results.ts';
 import { Outbox } from './outbox.ts';
 import { encodeResult, type ResultLimit } from './encode-result.ts';
+import { Refresh, type RefreshPolicy } from './refresh.ts';
 import { Spool } from './spool.ts';
 
 export interface WorkerOptions {
@@ -25,11 +26,7 @@ export interface WorkerOptions {
   /** Advice for a result that is too large; ends the message. */
   readonly tooLargeHint?: string;
   readonly posting: PostingSettings;
-  /**
-   * Every result asks for a fresh worker, and this one takes no more jobs after its first. There is one slot then,
-   * whatever `slots` says: the platform would stop the worker under a second job.
-   */
-  readonly refreshWorker?: boolean;
+  readonly refresh?: RefreshPolicy;
   /** While it is closed no jobs are taken, and an open poll is ended. Always open when left out. */
   readonly gate?: Gate;
   /** Called with the ids of all jobs held whenever they change; the heartbeat sends them. */
@@ -80,6 +77,7 @@ export class Worker implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #late: LateResults;
   readonly #jobs: HeldJobs;
+  readonly #refresh: Refresh;
   readonly #changed = new Notifier();
   /** Aborted by `finish`: no more jobs are taken, delays are cut short. */
   readonly #finishing = new AbortController();
@@ -87,9 +85,11 @@ export class Worker implements AsyncDisposable {
   readonly #polling = new AbortController();
   /** Aborted when no job is held any more. */
   readonly #ended = new AbortController();
+  /** Resolves when no more jobs come. */
+  #taking: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
-    const { queue, handler, log, posting, refreshWorker = false } = options;
+    const { queue, handler, log, posting, refresh: policy = {} } = options;
     const { clock = systemClock, progressIntervalMs } = options;
     this.#options = options;
     this.#clock = clock;
@@ -106,11 +106,16 @@ export class Worker implements AsyncDisposable {
     const outbox = new Outbox({ ...posting, queue, clock, spool, limit, onChange, onDelivered });
     this.#outbox = outbox;
     this.#late = new LateResults({ spool, outbox, clock, log, heldJobIds: () => this.jobIds });
+    this.#refresh = new Refresh({ policy, isReplaceable: queue.replacesWorkers ?? false });
     this.#jobs = new HeldJobs({
-      shared: { queue, handler, outbox, clock, log, progressIntervalMs, limit, refreshWorker },
-      slots: refreshWorker ? 1 : options.slots,
+      shared: {
+        ...{ queue, handler, outbox, clock, log, progressIntervalMs, limit },
+        isRefreshDue: (result) => this.#refresh.isDueAfter(result),
+        isLastResult: (jobId) => this.#isLastResult(jobId),
+      },
+      slots: options.slots,
       onSlotReleased: () => {
-        if (refreshWorker) this.finish();
+        if (this.#refresh.jobsLeft === 0) this.finish();
         this.#changed.notify();
       },
       onChange,
@@ -155,7 +160,7 @@ export class Worker implements AsyncDisposable {
     const watchingStops = this.#watchStops();
     this.#late.platformAnswered();
     const finishCalled = once(this.#finishing.signal, 'abort');
-    const taking = this.#takeJobs();
+    const taking = (this.#taking = this.#takeJobs());
     await Promise.race([taking, finishCalled]);
     // A job that is already on its way cannot be handed back: the open poll gets a moment to bring it.
     await settlesWithin(taking, { ms: LAST_POLL_MS, clock: this.#clock });
@@ -218,7 +223,8 @@ export class Worker implements AsyncDisposable {
   /** Waits until at least one job may be taken. 0 when the worker is finishing. */
   async #freeSlots(): Promise<number> {
     while (!this.#finishing.signal.aborted) {
-      const { freeSlots, unposted } = this.#jobs;
+      const { unposted } = this.#jobs;
+      const freeSlots = Math.min(this.#jobs.freeSlots, this.#refresh.jobsLeft);
       const isOpen = this.#options.gate?.isOpen() ?? true;
       if (isOpen && freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
       await this.#changed.notified();
@@ -252,7 +258,17 @@ export class Worker implements AsyncDisposable {
       void posted.then(() => this.#options.queue.jobEnded?.(job.jobId));
       return false;
     }
+    this.#refresh.onAccepted();
     this.#jobs.add(job);
+    return true;
+  }
+
+  /** Takes no more jobs, and waits until no other result is on its way. False when other jobs are still held. */
+  async #isLastResult(jobId: string): Promise<boolean> {
+    this.finish();
+    await this.#taking;
+    if (this.#jobs.areOthersWorking(jobId)) return false;
+    while (this.#outbox.jobIds.some((other) => other !== jobId)) await this.#changed.notified();
     return true;
   }
 

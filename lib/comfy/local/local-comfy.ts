@@ -14,6 +14,7 @@ import type {
   PromptRequest,
   StoredInput,
 } from '../backend.ts';
+import type { DeviceError } from '../nodes/device-errors.ts';
 import { NodeCatalogue } from '../nodes/node-catalogue.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { LingeringPrompts } from '../prompt/cancel-prompt.ts';
@@ -21,6 +22,7 @@ import { runPrompt } from '../prompt/run-prompt.ts';
 import { settlesWithin } from '../../waiting.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
+import { cureDevice } from './cure-device.ts';
 import { ExternalWatch } from './external-watch.ts';
 import { ComfyHealth } from './health.ts';
 import { MortalPrompts } from './mortal-prompts.ts';
@@ -278,6 +280,11 @@ export class LocalComfy implements ComfyBackend {
     if (running.length + pending.length > 0) return false;
     await this.#client.freeMemory(signal);
     return true;
+  }
+
+  cure(error: DeviceError, signal: AbortSignal): Promise<boolean> {
+    const parts = { client: this.#client, supervisor: this.#supervisor, log: this.#log };
+    return cureDevice(error, parts, signal);
   }
 }
 

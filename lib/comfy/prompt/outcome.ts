@@ -1,5 +1,6 @@
 import type { JsonText } from '../../json.ts';
 import type { Ending, PromptOutcome } from '../backend.ts';
+import { deviceErrorOf, type DeviceError } from '../nodes/device-errors.ts';
 import { executionErrorText, interruptedText, nodeFailure } from '../nodes/node-failure.ts';
 import type { PromptReport, PromptWatch } from './prompt-watch.ts';
 
@@ -21,11 +22,12 @@ export function toOutcome(
   const { report } = watch;
   const endedAt = 'endedAt' in phase ? phase.endedAt : readAt;
   const startedAt = 'startedAt' in phase ? (phase.startedAt ?? endedAt) : endedAt;
-  const { ending, problem } = verdict(historyEntry, report);
+  const { ending, problem, deviceError } = verdict(historyEntry, report);
   return {
     promptId,
     ending,
     problems: [...warnings, ...report.warnings, ...(problem === undefined ? [] : [problem])],
+    ...(deviceError && { deviceError }),
     outputs: historyEntry.get('outputs')?.detached(),
     timings: {
       queuedMs: queuedAt - calledAt,
@@ -46,12 +48,18 @@ export function toOutcome(
 export function verdict(
   historyEntry: JsonText,
   report: Pick<PromptReport, 'failure' | 'interrupted'>,
-): { readonly ending: Ending; readonly problem?: string } {
+): {
+  readonly ending: Ending;
+  readonly problem?: string;
+  readonly deviceError?: DeviceError;
+} {
   const status = historyEntry.get('status');
   const messages = new Map(statusMessages(historyEntry));
   if (messages.has('execution_error')) {
-    const problem = executionErrorText(nodeFailure(messages.get('execution_error')));
-    return { ending: 'failed', problem };
+    const failure = nodeFailure(messages.get('execution_error'));
+    const deviceError = deviceErrorOf(failure);
+    const problem = executionErrorText(failure);
+    return { ending: 'failed', problem, ...(deviceError && { deviceError }) };
   }
   if (messages.has('execution_interrupted')) {
     const problem = interruptedText(nodeFailure(messages.get('execution_interrupted')));

@@ -38,6 +38,8 @@ export function createRunpodQueue(options: RunpodQueueOptions): JobQueue & Async
   const stopUrl = toStopUrl(takeUrl, log);
 
   return {
+    replacesWorkers: true,
+
     async take({ limit, busy, signal }) {
       const query = { job_in_progress: busy ? '1' : '0' };
       const batchUrl = takeUrl.replace('/job-take/', '/job-take-batch/');

@@ -126,6 +126,7 @@ interface Probe {
  * | ------------ | ----------------------------------------------------------------------- |
  * | ProbeKill    | kills the process with SIGKILL; only once for one `marker` (a file)     |
  * | ProbeExecutor| prints what Python prints when ComfyUI's executor thread dies, and hangs|
+ * | ProbeFailOnce| raises `RuntimeError(message)`; only once for one `marker`               |
  * | ProbeSpin    | blocks the whole process for `ms`, with the processor at work           |
  */
 export const MISBEHAVING_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
@@ -147,6 +148,15 @@ export const MISBEHAVING_NODES: ReadonlyMap<string, NodeDefinition> = new Map([
       writeFileSync(String(marker), '');
       process.stderr.write('Exception in thread Thread-2 (prompt_worker):\n');
       return await new Promise<never>(() => undefined);
+    },
+  }),
+  probe('ProbeFailOnce', {
+    inputs: { image: ['IMAGE'], message: text('failed'), marker: text('') },
+    output: ['IMAGE'],
+    execute: ({ image, message, marker }) => {
+      if (existsSync(String(marker))) return { outputs: [image] };
+      writeFileSync(String(marker), '');
+      return raise('RuntimeError', String(message));
     },
   }),
   probe('ProbeSpin', {
