@@ -22,6 +22,8 @@ import { storeSettings } from '../lib/storage/stores.ts';
 import { Converter, converterSettings } from './outputs/convert.ts';
 import { createJobHandler, type JobLineOptions } from './handle-job.ts';
 import { imageLimits } from './inputs/input-content.ts';
+import { plannedRestarts } from './planned-restarts.ts';
+import { createWarmUp } from './warm-up.ts';
 import { FileLedger } from './job-folder/file-ledger.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -68,6 +70,8 @@ export async function startSupervisor({
   log,
 }: Pick<ModeStart, 'config' | 'environment' | 'log'>): Promise<ComfySupervisor | undefined> {
   const settings = supervisorSettings(config);
+  const wantsRestarts = config.COMFY_MAX_RSS_MB ?? config.COMFY_RESTART_AFTER_JOBS;
+  if (!settings && wantsRestarts !== undefined) throw invalidConfig([RESTARTS_NEED_COMMAND]);
   if (!settings) return undefined;
   if (!isLocalUrl(config.COMFY_URL))
     throw invalidConfig(['COMFY_COMMAND starts ComfyUI here, but COMFY_URL is another machine']);
@@ -78,6 +82,7 @@ export async function startSupervisor({
     environment: withoutOwnKeys(environment),
     clock: systemClock,
     log,
+    warmUp: warmUpOf({ config, log }),
   });
 }
 
@@ -126,14 +131,17 @@ export function finishInTime(
 /** A handler that ignores its signal keeps its slot for 5 s; then ComfyUI is ended. */
 const ENDING_MS = 10_000;
 
-/** Builds the job line from the settings and starts to take jobs from `queue`. */
-export function startJobs(options: JobsOptions): RunningJobs {
-  const { config, log, queue, onJobsChange, supervisor, waitsForComfy = false, extra } = options;
-  const parts = new AsyncDisposableStack();
-  const settings = waitsForComfy ? waitingSettings(config) : comfySettings(config);
-  const comfy = parts.use(new LocalComfy(settings, { log, supervisor }));
-  const workerBucket = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
-  const handler = createJobHandler({
+/** What the lines of jobs and of the warm-up have in common. Its parts end with `parts`. */
+function lineOptions({
+  config,
+  log,
+  comfy,
+  parts,
+}: Pick<JobsOptions, 'config' | 'log'> & {
+  readonly comfy: ComfyBackend;
+  readonly parts: AsyncDisposableStack;
+}): JobLineOptions {
+  return {
     comfy,
     transfers: config.COMFY_TRANSFERS,
     maxResultBytes: config.RESULT_MAX_BYTES,
@@ -152,14 +160,39 @@ export function startJobs(options: JobsOptions): RunningJobs {
     preflight: config.PREFLIGHT === 'auto',
     deadlyJobs: new DeadlyJobs(config, { log }),
     ...(config.WORKFLOWS_DIR === undefined ? {} : { workflowsDir: config.WORKFLOWS_DIR }),
-    ...(workerBucket ? { workerBucket } : {}),
     ...(config.COMFY_ORG_API_KEY ? { apiKey: JsonText.of(config.COMFY_ORG_API_KEY) } : {}),
+  };
+}
+
+function warmUpOf({ config, log, extra }: Pick<JobsOptions, 'config' | 'log' | 'extra'>) {
+  const openLine = () => {
+    const parts = new AsyncDisposableStack();
+    const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));
+    const options = lineOptions({ config, log, comfy, parts });
+    const handler = createJobHandler({ ...options, simulated: extra?.simulated ?? false });
+    return { handler, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  };
+  return createWarmUp({ config, log, openLine });
+}
+
+/** Builds the job line from the settings and starts to take jobs from `queue`. */
+export function startJobs(options: JobsOptions): RunningJobs {
+  const { config, log, queue, onJobsChange, supervisor, waitsForComfy = false, extra } = options;
+  const parts = new AsyncDisposableStack();
+  const settings = waitsForComfy ? waitingSettings(config) : comfySettings(config);
+  const warmUp = waitsForComfy && !supervisor ? warmUpOf({ config, log, extra }) : undefined;
+  const comfy = parts.use(new LocalComfy(settings, { log, supervisor, warmUp }));
+  const workerBucket = parts.use(openWorkerBucket(config, { clock: systemClock, log }));
+  const handler = createJobHandler({
+    ...lineOptions({ config, log, comfy, parts }),
+    ...(workerBucket ? { workerBucket } : {}),
     ...extra,
   });
+  const restarts = plannedRestarts(config, supervisor);
   const worker = parts.use(
     startWorker({
       queue,
-      handler,
+      handler: restarts?.around(handler) ?? handler,
       log,
       slots: config.JOB_CONCURRENCY + config.JOB_PREFETCH,
       progressIntervalMs: config.PROGRESS_INTERVAL_MS,
@@ -171,7 +204,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
         backlogBytes: config.RESULT_BACKLOG_BYTES,
         spoolDir: config.RESULT_SPOOL_DIR,
       },
-      ...(waitsForComfy && { gate: gateOf(comfy.health) }),
+      ...(waitsForComfy && { gate: restarts ?? gateOf(comfy.health) }),
       refresh: config.REFRESH_WORKER,
       ...(onJobsChange ? { onJobsChange } : {}),
     }),
@@ -186,5 +219,7 @@ function gateOf(health: BackendHealth): Gate {
   };
 }
 
+const RESTARTS_NEED_COMMAND =
+  'COMFY_MAX_RSS_MB and COMFY_RESTART_AFTER_JOBS need COMFY_COMMAND: only a ComfyUI that the worker has started can be restarted';
 const SET_A_BUCKET =
   'set BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY to get links instead, or make smaller images';

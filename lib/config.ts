@@ -86,6 +86,8 @@ const jsonList = z
   })
   .pipe(z.array(z.unknown(), 'must be a list in JSON'));
 
+const wordList = z.string().transform((value) => value.split(/[\s,]+/).filter((one) => one !== ''));
+
 /** A command line, as words. */
 const commandLine = z.string().transform((value, context): readonly string[] => {
   try {
@@ -525,6 +527,18 @@ export const VARIABLES = {
     600,
     'Seconds in which restarts are counted for `COMFY_MAX_RESTARTS`.',
   ),
+  COMFY_MAX_RSS_MB: variable(
+    'comfy',
+    optional(integer(1)),
+    none,
+    'Megabytes of memory of the machine, without pages of files, above which a ComfyUI started by `COMFY_COMMAND` is restarted. The restart waits until no job is in hand, and no more jobs are taken meanwhile. Linux only.',
+  ),
+  COMFY_RESTART_AFTER_JOBS: variable(
+    'comfy',
+    optional(integer(1)),
+    none,
+    'Jobs after which a ComfyUI started by `COMFY_COMMAND` is restarted, in the same way.',
+  ),
   COMFY_DOWN_TIMEOUT_S: variable(
     'comfy',
     integer(0),
@@ -578,6 +592,25 @@ export const VARIABLES = {
     integer(1),
     1800,
     'Seconds a running prompt may send nothing before it is interrupted.',
+  ),
+  WARMUP_WORKFLOW: variable(
+    'comfy',
+    wordList,
+    [],
+    'Workflows that run before the first job is taken, and again whenever ComfyUI was started again, so that models are loaded: files or URLs, separated by commas or blanks. Each holds a workflow in either format, or the input of a job. Their outputs are thrown away.',
+    '-',
+  ),
+  WARMUP_REQUIRED: variable(
+    'comfy',
+    flag,
+    false,
+    'Whether a warm-up workflow that fails is fatal: ComfyUI counts as down then. It is tried again, and `COMFY_DOWN_TIMEOUT_S` applies. Otherwise the failure is logged, and jobs are taken.',
+  ),
+  WARMUP_TIMEOUT_S: variable(
+    'comfy',
+    integer(1),
+    600,
+    'Seconds that all warm-up workflows together may take. A longer one is interrupted and has failed.',
   ),
   WEBSOCKET_RECONNECT_ATTEMPTS: variable(
     'comfy',

@@ -14,6 +14,8 @@ interface WatchParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly health: ComfyHealth;
+  /** Called before ComfyUI counts as up. Rejects if it must not be used. */
+  readonly warmUp?: ((signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /**
@@ -27,6 +29,9 @@ export class ExternalWatch implements AsyncDisposable {
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
+    if (!parts.warmUp) return;
+    parts.health.starting();
+    this.#recovery = this.#begin(parts.warmUp).finally(() => (this.#recovery = undefined));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,6 +64,19 @@ export class ExternalWatch implements AsyncDisposable {
     this.#recovery ??= this.#recover().finally(() => (this.#recovery = undefined));
   }
 
+  /** The first warm-up. If it need not succeed, the first job finds out whether ComfyUI is there. */
+  async #begin(warmUp: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const { health } = this.#parts;
+    try {
+      await warmUp(this.#ended.signal);
+      health.up();
+    } catch (error) {
+      if (this.#ended.signal.aborted) return;
+      health.down(describeError(error));
+      await this.#recover();
+    }
+  }
+
   async #recover(): Promise<void> {
     const { clock, settings, health, log } = this.#parts;
     const { signal } = this.#ended;
@@ -69,6 +87,7 @@ export class ExternalWatch implements AsyncDisposable {
       try {
         await expectProcess({ ...this.#parts, log: quiet });
         await this.#parts.client.probe(signal);
+        await this.#parts.warmUp?.(signal);
         health.up();
         return;
       } catch {

@@ -39,6 +39,8 @@ interface LocalComfyOptions {
   readonly clock?: Clock;
   /** Starts this ComfyUI; without one, somebody else does. */
   readonly supervisor?: ComfySupervisor | undefined;
+  /** For a ComfyUI that somebody else starts: called before it counts as up. Rejects if it must not be used. */
+  readonly warmUp?: ((signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /** A ComfyUI server of our own. Its HTTP connections and its one websocket are kept for the life of the worker. */
@@ -61,7 +63,7 @@ export class LocalComfy implements ComfyBackend {
 
   constructor(
     settings: ComfySettings,
-    { log, clock = systemClock, supervisor }: LocalComfyOptions,
+    { log, clock = systemClock, supervisor, warmUp }: LocalComfyOptions,
   ) {
     const client = new ComfyClient(settings, clock);
     const socket = new ComfySocket({ client, settings, clock, log });
@@ -89,7 +91,14 @@ export class LocalComfy implements ComfyBackend {
     );
     supervisor?.watchSocket(() => socket);
     if (!supervisor)
-      this.#watch = new ExternalWatch({ client, settings, clock, log, health: this.health });
+      this.#watch = new ExternalWatch({
+        client,
+        settings,
+        clock,
+        log,
+        health: this.health,
+        warmUp,
+      });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -59,6 +59,11 @@ export class ComfyOutput {
     return [...this.#failedImports.values()];
   }
 
+  /** The last traceback, with the lines after it, unless it belongs to a node pack that ComfyUI goes on without. */
+  get openTraceback(): readonly string[] {
+    return this.#traceback ?? [];
+  }
+
   /** Phases of the start and their seconds, as far as the output tells: `python 3.1 s, nodes 4.8 s`. */
   get bootPhases(): string {
     return [...this.#phases].map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)} s`).join(', ');
@@ -96,7 +101,8 @@ export class ComfyOutput {
   }
 
   #readImports(text: string): void {
-    if (text.startsWith('Traceback (most recent call last)')) this.#traceback = [text];
+    if (/^(?:Traceback \(most recent call last\)|Fatal Python error: )/.test(text))
+      this.#traceback = [text];
     else if (this.#traceback && this.#traceback.length < TRACEBACK_LINES)
       this.#traceback.push(text);
     const cannot = /^Cannot import (.+?) module for custom nodes: (.*)/.exec(text);

@@ -111,6 +111,22 @@ export async function measureUse(groupId: number): Promise<number | undefined> {
   return known.length > 0 ? known.reduce((sum, use) => sum + use, 0) : undefined;
 }
 
+/**
+ * Bytes of memory that the group holds: its resident memory without pages of files, which the system can drop. Linux only;
+ * elsewhere undefined.
+ */
+export async function measureMemory(groupId: number): Promise<number | undefined> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  let kilobytes: number | undefined;
+  for (const pid of pids) {
+    if ((await statOf(pid))?.group !== groupId) continue;
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    for (const [, size] of status.matchAll(/^Rss(?:Anon|Shmem):\s*(\d+) kB/gm))
+      kilobytes = (kilobytes ?? 0) + Number(size);
+  }
+  return kilobytes === undefined ? undefined : kilobytes * 1024;
+}
+
 /** Processor ticks and bytes read by one process; undefined when it belongs to another group. */
 async function useOf(pid: string, groupId: number): Promise<number | undefined> {
   const fields = await statOf(pid);

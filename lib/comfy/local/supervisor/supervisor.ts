@@ -12,7 +12,8 @@ import {
   type OutputEvent,
   type OutputLine,
 } from './comfy-output.ts';
-import { ProcessGroup } from './process-group.ts';
+import { LeftOutPacks, packInTraceback } from './left-out-packs.ts';
+import { measureMemory, ProcessGroup } from './process-group.ts';
 import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
 import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
 
@@ -23,6 +24,11 @@ interface SupervisorOptions {
   readonly log: Logger;
   /** The environment of ComfyUI. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /**
+   * Called when ComfyUI answers, before it counts as up. Rejects if it must not be used.
+   * @returns a part of the line about the start; undefined when there was nothing to do.
+   */
+  readonly warmUp?: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
 }
 
 /**
@@ -42,6 +48,10 @@ export class ComfySupervisor implements AsyncDisposable {
   readonly #client: ComfyClient;
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
+  readonly #leftOut = new LeftOutPacks();
+  #processId: number | undefined;
+  /** Whether the process ends because of {@link renew}. */
+  #isRenewed = false;
   #output: ComfyOutput | undefined;
   #restart = Promise.withResolvers<string>();
   #activity: () => SocketActivity = () => ({
@@ -76,9 +86,9 @@ export class ComfySupervisor implements AsyncDisposable {
     return new ComfySupervisor(options);
   }
 
-  /** Node packs that the running ComfyUI could not load. */
+  /** Node packs that the running ComfyUI could not load, or has to do without. */
   get failedImports(): readonly FailedImport[] {
-    return this.#output?.failedImports ?? [];
+    return [...this.#leftOut.all, ...(this.#output?.failedImports ?? [])];
   }
 
   /** The last lines of output of the running or the last ComfyUI. */
@@ -91,6 +101,19 @@ export class ComfySupervisor implements AsyncDisposable {
     if (this.health.status !== 'up') return;
     this.health.down(reason);
     this.#restart.resolve(reason);
+  }
+
+  /** Restarts a ComfyUI that runs no prompt. This is no death: it is neither counted nor delayed. */
+  renew(reason: string): void {
+    if (this.health.status !== 'up') return;
+    this.#isRenewed = true;
+    this.health.starting();
+    this.#restart.resolve(reason);
+  }
+
+  /** Memory that ComfyUI's processes hold; undefined when it is not known. */
+  async memoryBytes(): Promise<number | undefined> {
+    return this.#processId === undefined ? undefined : await measureMemory(this.#processId);
   }
 
   /** The owner of the websocket tells about its activity. */
@@ -115,9 +138,20 @@ export class ComfySupervisor implements AsyncDisposable {
     let deaths: number[] = [];
     for (;;) {
       this.health.starting();
+      this.#isRenewed = false;
       const startedAt = clock.now();
-      const reason = await this.#runOnce(startedAt);
+      const { reason, wasUp } = await this.#runOnce(startedAt);
       if (this.#isStopping) return;
+      if (this.#isRenewed) {
+        log.info({ reason }, 'ComfyUI is restarted between jobs');
+        continue;
+      }
+      const culprit = packInTraceback(this.#output?.openTraceback ?? []);
+      const leftOut = wasUp ? undefined : this.#leftOut.onCrash(culprit);
+      if (leftOut) {
+        log.error({ pack: leftOut.name, error: leftOut.error }, PACK_IS_LEFT_OUT);
+        deaths = [];
+      }
       const now = clock.now();
       deaths = [...deaths.filter((at) => at > now - settings.restartWindowMs), now];
       if (now - startedAt > RETRY_POLICIES.comfyRestart.maxMs) backoff.reset();
@@ -131,7 +165,7 @@ export class ComfySupervisor implements AsyncDisposable {
   }
 
   /** One life of the process. Resolves to the reason of its end, when its whole group is gone. */
-  async #runOnce(startedAt: number): Promise<string> {
+  async #runOnce(startedAt: number): Promise<{ reason: string; wasUp: boolean }> {
     const { settings, comfy, clock, log, environment } = this.#options;
     const over = new AbortController();
     const stopped = () => over.abort(new Error('the worker ends'));
@@ -149,12 +183,13 @@ export class ComfySupervisor implements AsyncDisposable {
     });
     this.#output = output;
     const group = new ProcessGroup({
-      command: settings.command,
+      command: [...settings.command, ...(await this.#leftOut.argumentsFor(settings.command))],
       environment: { ...environment, PYTHONUNBUFFERED: '1', [MARK]: await markOf(comfy.pidFile) },
       clock,
       onLine: (line) => output.add(line),
     });
     const { pid } = group;
+    this.#processId = pid;
     let reason: string;
     try {
       if (pid !== undefined) await this.#writePidFile(pid);
@@ -167,14 +202,16 @@ export class ComfySupervisor implements AsyncDisposable {
     } catch (error) {
       reason = describeError(error);
     }
-    const isStopping = this.#isStopping;
-    if (!isStopping) this.health.down(reason);
+    const isExpected = this.#isStopping || this.#isRenewed;
+    const wasUp = this.health.status === 'up' || this.#isRenewed;
+    if (!isExpected) this.health.down(reason);
     over.abort();
     this.#stopping.signal.removeEventListener('abort', stopped);
     // One that is stuck does not react to SIGTERM, and its jobs wait.
-    await group.end(isStopping ? settings.endGraceMs : 0);
+    await group.end(isExpected ? settings.endGraceMs : 0);
+    this.#processId = undefined;
     if (pid !== undefined) await removePidFile(comfy.pidFile, pid);
-    return reason;
+    return { reason, wasUp };
   }
 
   /** @returns the reason why it is dead although its process runs. */
@@ -199,8 +236,10 @@ export class ComfySupervisor implements AsyncDisposable {
       await clock.sleep(availability.intervalMs, signal);
     }
     signal.throwIfAborted();
+    const warmUp = await this.#options.warmUp?.(signal);
     const readyMs = clock.now() - startedAt;
-    const phases = [this.#output?.bootPhases, `port open after ${seconds(openAt - startedAt)}`];
+    const openMs = openAt - startedAt;
+    const phases = [this.#output?.bootPhases, `port open after ${seconds(openMs)}`, warmUp];
     log.info(
       { failedImports: this.failedImports.map(({ name, error }) => `${name}: ${error}`) },
       `cold start: ${phases.filter(Boolean).join(', ')}, ready after ${seconds(readyMs)}`,
@@ -242,3 +281,5 @@ export class ComfySupervisor implements AsyncDisposable {
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 const QUOTED_LINES = 20;
+const PACK_IS_LEFT_OUT =
+  'A node pack ended ComfyUI twice at its start; ComfyUI is started without it';
