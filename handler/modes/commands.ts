@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type { CliContext } from '../../lib/cli/context.ts';
 import { runCli } from '../../lib/cli/program.ts';
 import { LOCAL_CAPABILITIES } from '../../lib/comfy/local/local-comfy.ts';
@@ -51,6 +52,10 @@ export function runCommand(
       return { result: await jobs.queue.submit(job, { signal, onProgress }), ...phases };
     },
     deadlyJobs: (config) => new DeadlyJobs(config),
+    comfyMemory: async ({ COMFY_PID_FILE: file }) => {
+      const { measureMemory } = await import('../../lib/comfy/local/supervisor/process-group.ts');
+      return await measureMemory(Number(await readFile(file, 'utf8').catch(() => NaN)));
+    },
     openWorkerBucket: async (config) =>
       openWorkerBucket(config, { clock: systemClock, log: await createCommandLog(config) }),
   });

@@ -1,64 +1,13 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
 import { isRunning, startComfyPlace } from '../../lib/comfy/local/supervisor/test-supervisor.ts';
-import { startRunpodSimulator } from '../../lib/simulator/stand-ins/runpod.ts';
-import { pictures, sampling, type Posted } from './rigs/test-rig.ts';
+import { GIVES_UP, startSupervised, through } from './rigs/supervised-rig.ts';
+import { pictures, sampling } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with a ComfyUI that it owns. All three are real processes. */
 
 jest.setTimeout(90_000);
-
-async function startSupervised(environment: Record<string, string> = {}) {
-  const parts = new AsyncDisposableStack();
-  const place = parts.use(await startComfyPlace());
-  const platform = parts.use(await startRunpodSimulator());
-  const child = spawn(process.execPath, [resolve('handler/index.ts')], {
-    cwd: place.folder,
-    env: {
-      PATH: process.env.PATH,
-      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-      ...platform.env,
-      ...place.environment,
-      RESULT_SPOOL_DIR: join(place.folder, 'spool'),
-      CLEANUP: 'never',
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
-  parts.defer(async () => {
-    child.kill('SIGTERM');
-    await ended;
-  });
-  return {
-    place,
-    platform,
-    child,
-    ended,
-    /** Waits until the log of the worker has this text. */
-    logged: async (text: string) => {
-      while (!output.includes(text)) await once(child.stdout, 'data');
-    },
-    posted: async (jobId: string) => {
-      const { bodyText } = await platform.result(jobId);
-      return JSON.parse(bodyText) as Posted & { output?: { attempts?: number } };
-    },
-    [Symbol.asyncDispose]: () => parts.disposeAsync(),
-  };
-}
-
-/** A workflow with a node of this class between an image and its saving. */
-const through = (classType: string, inputs: Record<string, unknown>) => ({
-  ...pictures(),
-  '3': { class_type: classType, inputs: { image: ['1', 0], ...inputs } },
-  '2': { class_type: 'SaveImage', inputs: { images: ['3', 0], filename_prefix: 'T' } },
-});
 
 test('a worker starts its ComfyUI, runs a job, and after SIGTERM nothing is left', async () => {
   await using rig = await startSupervised();
@@ -214,19 +163,6 @@ test('the error of a node is not a reason to run the job again', async () => {
   expect(rig.place.starts()).toHaveLength(1);
 });
 
-test.each([
-  ['out of memory', 'CUDA out of memory. Tried to allocate 9.00 GiB', 1],
-  ['a device in an error state', 'CUDA error: an illegal memory access was encountered', 2],
-])('after %s the job is run once more', async (_, message, starts) => {
-  await using rig = await startSupervised();
-  const marker = join(rig.place.folder, 'marker');
-  const workflow = through('ProbeFailOnce', { message, marker });
-  const { output, error } = await rig.posted(rig.platform.submit({ workflow }));
-  expect(error).toBeUndefined();
-  expect(output).toMatchObject({ attempts: 2, images: [{ filename: 'T_00001_.png' }] });
-  expect(rig.place.starts()).toHaveLength(starts);
-});
-
 test('a ComfyUI that never starts: no job is taken, the platform is told, and the exit code is 1', async () => {
   await using place = await startComfyPlace();
   await place.write('exit.txt', '1');
@@ -250,12 +186,6 @@ test('an external ComfyUI that is down costs one job, not the queue', async () =
   });
   expect(jobIds).toHaveLength(20);
 });
-
-const GIVES_UP = {
-  COMFY_MAX_RESTARTS: '0',
-  COMFY_DOWN_TIMEOUT_S: '1',
-  COMFY_API_AVAILABLE_MAX_RETRIES: '2',
-};
 
 async function untilStarted(rig: Awaited<ReturnType<typeof startSupervised>>) {
   await rig.logged('cold start');

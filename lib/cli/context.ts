@@ -19,6 +19,8 @@ export interface CliContext {
   runJob(job: Job, options: RunJobOptions): Promise<LocalRun>;
   /** The jobs that are refused because they killed ComfyUI. */
   deadlyJobs(config: Config): DeadlyJobList;
+  /** Bytes of memory that the ComfyUI of `COMFY_PID_FILE` holds; undefined when it is not known. */
+  comfyMemory(config: Config): Promise<number | undefined>;
   /** The bucket of the `BUCKET_*` variables; undefined when results are returned inline. */
   openWorkerBucket(config: Config): Promise<Storage | undefined>;
 }

@@ -258,6 +258,7 @@ async function surroundings(changes: Partial<Surroundings>): Promise<Surrounding
     volume: '',
     backend,
     openWorkerBucket,
+    comfyMemory: () => Promise.resolve(2_000_000_000),
     deadlyJobs: { list: () => Promise.resolve([]), clear: () => Promise.resolve() },
     ...changes,
   });

@@ -11,6 +11,7 @@ import {
   spoolCheck,
   volumeCheck,
 } from './doctor/machine.ts';
+import { upkeepCheck } from './doctor/upkeep.ts';
 import { bucketCheck, platformCheck } from './doctor/platform.ts';
 
 export interface DoctorOptions {
@@ -21,6 +22,7 @@ export interface DoctorOptions {
 const CHECKS: readonly Check[] = [
   nodeCheck,
   comfyCheck,
+  upkeepCheck,
   modelsCheck,
   volumeCheck,
   bucketCheck,
@@ -44,6 +46,7 @@ export async function doctor(
     volume: '/runpod-volume',
     backend: context.backend,
     deadlyJobs,
+    comfyMemory: () => context.comfyMemory(config),
     openWorkerBucket: () => context.openWorkerBucket(config),
   };
   const found = await Promise.all(CHECKS.map((check) => lookInTime(check, around)));

@@ -34,6 +34,8 @@ export interface Surroundings {
   readonly volume: string;
   readonly backend: BackendAbilities;
   readonly deadlyJobs: DeadlyJobList;
+  /** Bytes of memory that ComfyUI's processes hold; undefined when it is not known. */
+  readonly comfyMemory: () => Promise<number | undefined>;
   readonly openWorkerBucket: () => Promise<Storage | undefined>;
 }
 
