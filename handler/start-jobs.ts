@@ -164,7 +164,13 @@ function lineOptions({
   };
 }
 
-function warmUpOf({ config, log, extra }: Pick<JobsOptions, 'config' | 'log' | 'extra'>) {
+function warmUpOf({
+  config,
+  log,
+  extra,
+}: Pick<JobsOptions, 'config' | 'log'> & {
+  readonly extra?: JobsOptions['extra'] | undefined;
+}) {
   const openLine = () => {
     const parts = new AsyncDisposableStack();
     const comfy = parts.use(new LocalComfy(comfySettings(config), { log }));

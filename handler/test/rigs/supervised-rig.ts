@@ -14,7 +14,7 @@ export async function startSupervised(
   const parts = new AsyncDisposableStack();
   const place = parts.use(await startComfyPlace());
   for (const [name, text] of Object.entries(files)) await place.write(name, text);
-  const platform = parts.use(await startRunpodSimulator());
+  const platform = parts.use(await startRunpodSimulator({ waitMs: 60_000 }));
   const child = spawn(process.execPath, [resolve('handler/index.ts')], {
     cwd: place.folder,
     env: {
