@@ -36,17 +36,18 @@ test('a pack is left out after it ended ComfyUI twice in a row, and all others a
   for (const name of ['faces', 'other', '__pycache__'])
     mkdirSync(join(folder, 'custom_nodes', name), { recursive: true });
   const lines = TRACEBACK.map((line) => line.replace('/comfyui/custom', `${folder}/custom`));
-  const faces = packInTraceback(lines);
   const packs = new LeftOutPacks();
-  expect(packs.onCrash(faces)).toBeUndefined();
-  expect(packs.onCrash(undefined)).toBeUndefined();
-  expect(packs.onCrash(faces)).toBeUndefined();
+  expect(packs.onCrash(lines)).toBeUndefined();
+  expect(packs.onCrash([])).toBeUndefined();
+  expect(packs.onCrash(lines)).toBeUndefined();
   expect(await packs.argumentsFor([])).toEqual([]);
-  expect(packs.onCrash(faces)?.name).toBe('faces');
+  expect(packs.onCrash(lines)?.name).toBe('faces');
   expect(await packs.argumentsFor(['python', 'main.py'])).toEqual([
     ...['--disable-all-custom-nodes', '--whitelist-custom-nodes', 'other'],
   ]);
   const own = ['main.py', '--whitelist-custom-nodes', 'faces', 'mine', '--cpu'];
   expect((await packs.argumentsFor(own)).slice(1)).toEqual(['--whitelist-custom-nodes', 'mine']);
+  packs.onOutput(['main.py: error: unrecognized arguments: --whitelist-custom-nodes other']);
+  expect(await packs.argumentsFor(['python', 'main.py'])).toEqual([]);
   await rm(folder, { recursive: true });
 });

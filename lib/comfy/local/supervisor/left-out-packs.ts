@@ -9,16 +9,18 @@ import type { FailedImport } from './comfy-output.ts';
 export class LeftOutPacks {
   readonly #packs = new Map<string, FailedImport>();
   #suspect: string | undefined;
+  #isPossible = true;
 
   get all(): readonly FailedImport[] {
-    return [...this.#packs.values()];
+    return this.#isPossible ? [...this.#packs.values()] : [];
   }
 
   /**
-   * To be called when ComfyUI ended before it answered, with the pack that its last traceback names.
+   * To be called with the last traceback and the lines after it when ComfyUI ended before it answered.
    * @returns the pack if it is left out from now on.
    */
-  onCrash(pack: FailedImport | undefined): FailedImport | undefined {
+  onCrash(traceback: readonly string[]): FailedImport | undefined {
+    const pack = packInTraceback(traceback);
     const isAgain = pack !== undefined && pack.name === this.#suspect;
     this.#suspect = pack?.name;
     if (!isAgain || this.#packs.has(pack.name) || this.#packs.size >= MAX_PACKS) return undefined;
@@ -27,9 +29,14 @@ export class LeftOutPacks {
     return pack;
   }
 
+  /** To be called with the output of a ComfyUI that ended at its start. An old one does not know the arguments. */
+  onOutput(lines: readonly string[]): void {
+    if (lines.some((line) => UNKNOWN_ARGUMENTS.test(line))) this.#isPossible = false;
+  }
+
   /** Further arguments for ComfyUI: none while no pack is left out. A list in `command` is kept, without these packs. */
   async argumentsFor(command: readonly string[]): Promise<readonly string[]> {
-    if (this.#packs.size === 0) return [];
+    if (this.#packs.size === 0 || !this.#isPossible) return [];
     const listed = valuesOf(command, '--whitelist-custom-nodes');
     const names = listed.length > 0 ? listed : await this.#installed();
     const loaded = names.filter((name) => !this.#packs.has(name));
@@ -67,6 +74,7 @@ function valuesOf(command: readonly string[], option: string): readonly string[]
   return end < 0 ? rest : rest.slice(0, end);
 }
 
+const UNKNOWN_ARGUMENTS = /unrecognized arguments: .*-custom-nodes/;
 const PACK_FRAME = /^\s*File "(.*?\/custom_nodes)\/([^/"]+)/;
 /** With more, something else is wrong than a pack. */
 const MAX_PACKS = 5;

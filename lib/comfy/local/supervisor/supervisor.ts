@@ -12,7 +12,7 @@ import {
   type OutputEvent,
   type OutputLine,
 } from './comfy-output.ts';
-import { LeftOutPacks, packInTraceback } from './left-out-packs.ts';
+import { LeftOutPacks } from './left-out-packs.ts';
 import { measureMemory, ProcessGroup } from './process-group.ts';
 import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
 import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
@@ -146,8 +146,10 @@ export class ComfySupervisor implements AsyncDisposable {
         log.info({ reason }, 'ComfyUI is restarted between jobs');
         continue;
       }
-      const culprit = packInTraceback(this.#output?.openTraceback ?? []);
-      const leftOut = wasUp ? undefined : this.#leftOut.onCrash(culprit);
+      const lastLines = this.lines.slice(-QUOTED_LINES).map(({ text }) => text);
+      this.#leftOut.onOutput(lastLines);
+      const traceback = this.#output?.openTraceback ?? [];
+      const leftOut = wasUp ? undefined : this.#leftOut.onCrash(traceback);
       if (leftOut) {
         log.error({ pack: leftOut.name, error: leftOut.error }, PACK_IS_LEFT_OUT);
         deaths = [];
@@ -158,7 +160,6 @@ export class ComfySupervisor implements AsyncDisposable {
       const isTooOften = deaths.length > settings.maxRestarts;
       const restMs = (deaths[0] ?? now) + settings.restartWindowMs - now;
       const delayMs = isTooOften ? Math.max(restMs, backoff.next()) : backoff.next();
-      const lastLines = this.lines.slice(-QUOTED_LINES).map(({ text }) => text);
       log.warn({ reason, delayMs, restarts: deaths.length, lastLines }, 'ComfyUI is restarted');
       if (!(await pause(delayMs, { clock, signal }))) return;
     }
