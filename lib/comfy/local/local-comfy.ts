@@ -129,15 +129,10 @@ export class LocalComfy implements ComfyBackend {
   }
 
   async #waitUntilReachable(signal: AbortSignal): Promise<void> {
-    const parts = {
-      client: this.#client,
-      settings: this.#settings,
-      clock: this.#clock,
-      log: this.#log,
-    };
+    const parts = { settings: this.#settings, clock: this.#clock, log: this.#log };
     await expectProcess(parts);
     if (await this.#socket.isAlive(signal)) return;
-    await waitUntilReachable({ ...parts, signal });
+    await waitUntilReachable({ ...parts, client: this.#client, signal });
     await this.#socket.connect(signal);
   }
 
