@@ -211,10 +211,14 @@ export class Worker implements AsyncDisposable {
     }
   }
 
+  /** Not at once: a job that is already on its way would be lost with its poll. */
   #watchGate(onClosed: () => void): Disposable {
     const { gate } = this.#options;
+    const endPoll = () => {
+      if (!gate?.isOpen()) onClosed();
+    };
     const stop = gate?.onChange(() => {
-      if (!gate.isOpen()) onClosed();
+      if (!gate.isOpen()) this.#clock.after(LAST_POLL_MS, endPoll);
       this.#changed.notify();
     });
     return { [Symbol.dispose]: () => stop?.() };
@@ -251,9 +255,7 @@ export class Worker implements AsyncDisposable {
     const finished = this.#spool.find(job.jobId);
     if (finished) {
       const log = jobLog(this.#log, job);
-      log.warn(
-        'A job came whose result is on disk; that is posted, and the job does not run again',
-      );
+      log.warn('The result of a job that came is on disk; it is posted, and the job does not run');
       const posted = this.#outbox.post({ ...finished, log, onDisk: 'wanted' });
       void posted.then(() => this.#options.queue.jobEnded?.(job.jobId));
       return false;
@@ -293,7 +295,7 @@ export class Worker implements AsyncDisposable {
   }
 }
 
-/** How long a poll that is open when `finish` is called may still bring a job. */
+/** How long a poll that is open when `finish` is called, or when the gate closes, may still bring a job. */
 const LAST_POLL_MS = 300;
 /** The platform kept a poll that took this long open on purpose, and expects the next one at once. */
 const LONG_POLL_MS = 250;

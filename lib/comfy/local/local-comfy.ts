@@ -85,20 +85,13 @@ export class LocalComfy implements ComfyBackend {
     this.health = supervisor?.health ?? new ComfyHealth({ clock, log, downTimeoutMs });
     this.#prompts = new MortalPrompts(this.health);
     this.#supervisor = supervisor;
+    const parts = { client, settings, clock, log };
     this.#lingering = new LingeringPrompts(
-      { client, settings, clock, log },
+      parts,
       supervisor && ((reason) => supervisor.restart(reason)),
     );
     supervisor?.watchSocket(() => socket);
-    if (!supervisor)
-      this.#watch = new ExternalWatch({
-        client,
-        settings,
-        clock,
-        log,
-        health: this.health,
-        warmUp,
-      });
+    if (!supervisor) this.#watch = new ExternalWatch({ ...parts, health: this.health, warmUp });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
