@@ -94,8 +94,7 @@ export class Worker implements AsyncDisposable {
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
-    const limit = { maxBytes: options.maxResultBytes, hint: options.tooLargeHint };
-    this.#limit = limit;
+    const limit = (this.#limit = { maxBytes: options.maxResultBytes, hint: options.tooLargeHint });
     this.#spool = new Spool({ dir: posting.spoolDir, log, clock });
     const onChange = () => {
       this.#changed.notify();
@@ -227,10 +226,9 @@ export class Worker implements AsyncDisposable {
   /** Waits until at least one job may be taken. 0 when the worker is finishing. */
   async #freeSlots(): Promise<number> {
     while (!this.#finishing.signal.aborted) {
-      const { unposted } = this.#jobs;
       const freeSlots = Math.min(this.#jobs.freeSlots, this.#refresh.jobsLeft);
       const isOpen = this.#options.gate?.isOpen() ?? true;
-      if (isOpen && freeSlots > 0 && !this.#outbox.isFull(unposted)) return freeSlots;
+      if (isOpen && freeSlots > 0 && !this.#outbox.isFull(this.#jobs.unposted)) return freeSlots;
       await this.#changed.notified();
     }
     return 0;
