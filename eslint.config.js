@@ -76,7 +76,7 @@ export default tseslint.config(
   ...layers,
   {
     files: ['handler/**/*.ts', 'lib/**/*.ts'],
-    ignores: ['handler/index.ts', '**/*.test.ts'],
+    ignores: ['handler/index.ts', '**/*.test.ts', 'handler/test/rigs/*.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

@@ -59,7 +59,7 @@ export function packInTraceback(traceback: readonly string[]): FailedImport | un
   const frames = traceback.map((line) => PACK_FRAME.exec(line)).filter((frame) => frame !== null);
   // Python's fault handler lists the innermost call first, a traceback lists it last.
   const [, folder = '', name = ''] =
-    (/^Fatal Python error/.test(traceback[0] ?? '') ? frames[0] : frames.at(-1)) ?? [];
+    (traceback[0]?.startsWith('Fatal Python error') ? frames[0] : frames.at(-1)) ?? [];
   if (name === '') return undefined;
   const error = traceback.findLast((line) => /^\w[\w. ]*(?::|$)/.test(line)) ?? '';
   return { name, path: join(folder, name), error, traceback };

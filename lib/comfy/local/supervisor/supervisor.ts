@@ -17,6 +17,13 @@ import { measureMemory, ProcessGroup } from './process-group.ts';
 import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
 import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
 
+/** How a life of the process ended. */
+interface Ending {
+  readonly reason: string;
+  readonly wasUp: boolean;
+  readonly wasRenewed: boolean;
+}
+
 interface SupervisorOptions {
   readonly settings: SupervisorSettings;
   readonly comfy: ComfySettings;
@@ -140,9 +147,9 @@ export class ComfySupervisor implements AsyncDisposable {
       this.health.starting();
       this.#isRenewed = false;
       const startedAt = clock.now();
-      const { reason, wasUp } = await this.#runOnce(startedAt);
+      const { reason, wasUp, wasRenewed } = await this.#runOnce(startedAt);
       if (this.#isStopping) return;
-      if (this.#isRenewed) {
+      if (wasRenewed) {
         log.info({ reason }, 'ComfyUI is restarted between jobs');
         continue;
       }
@@ -166,7 +173,7 @@ export class ComfySupervisor implements AsyncDisposable {
   }
 
   /** One life of the process. Resolves to the reason of its end, when its whole group is gone. */
-  async #runOnce(startedAt: number): Promise<{ reason: string; wasUp: boolean }> {
+  async #runOnce(startedAt: number): Promise<Ending> {
     const { settings, comfy, clock, log, environment } = this.#options;
     const over = new AbortController();
     const stopped = () => over.abort(new Error('the worker ends'));
@@ -212,7 +219,7 @@ export class ComfySupervisor implements AsyncDisposable {
     await group.end(isExpected ? settings.endGraceMs : 0);
     this.#processId = undefined;
     if (pid !== undefined) await removePidFile(comfy.pidFile, pid);
-    return { reason, wasUp };
+    return { reason, wasUp, wasRenewed: this.#isRenewed };
   }
 
   /** @returns the reason why it is dead although its process runs. */
