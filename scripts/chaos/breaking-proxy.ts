@@ -98,8 +98,10 @@ class Pair {
     }
   }
 
+  /** A socket that is ended already cannot be reset: Node would lose it open, and the process would never end. */
   reset(): void {
-    this.#client.resetAndDestroy();
+    if (this.#client.writableEnded) this.#client.destroy();
+    else this.#client.resetAndDestroy();
     this.#server.destroy();
   }
 
