@@ -94,13 +94,15 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 COPY --from=worker /out/worker /opt/comfyui-worker
 RUN ln -s /opt/comfyui-worker/bin/comfyui-worker /usr/local/bin/comfyui-worker
-COPY scripts/comfy-node-install scripts/comfy-manager-set-mode scripts/comfy-smoke-start scripts/gpu-preflight /usr/local/bin/
-COPY scripts/start.sh scripts/handler.py test_input.json /
+COPY scripts/comfy-node-install scripts/comfy-manager-set-mode scripts/comfy-smoke-start scripts/comfy-prepare scripts/gpu-preflight /usr/local/bin/
+COPY scripts/start.sh scripts/restore_snapshot.sh scripts/handler.py test_input.json /
 
 # The worker adds COMFY_ARGS. An empty COMFY_COMMAND means that somebody else starts ComfyUI.
 ARG COMFY_CPU=false
 ENV COMFY_CPU=${COMFY_CPU} \
-    COMFY_COMMAND="python -u /comfyui/main.py --disable-auto-launch --log-stdout --verbose INFO"
+    COMFY_COMMAND="python -u /comfyui/main.py --disable-auto-launch --log-stdout --verbose INFO" \
+    COMFY_BEFORE_START="comfy-prepare before-start" \
+    COMFY_AFTER_START="comfy-prepare after-start"
 # Folders that Dockerfiles on top of ours copy into. Then the smoke start: ComfyUI starts, and every node pack is imported.
 WORKDIR /comfyui
 RUN mkdir -p custom_nodes input output \

@@ -491,6 +491,18 @@ export const VARIABLES = {
     'Further arguments for `COMFY_COMMAND`, split in the same way.',
     '-',
   ),
+  COMFY_BEFORE_START: variable(
+    'comfy',
+    optional(commandLine),
+    none,
+    'Command that must succeed, within an hour, before `COMFY_COMMAND` is started. If it fails, the worker does not start: the platform is told that it is unhealthy, with the last line of the output. The images check the GPU here, and fetch `models.before_start` of the manifest.',
+  ),
+  COMFY_AFTER_START: variable(
+    'comfy',
+    optional(commandLine),
+    none,
+    'Command that runs beside the jobs as soon as the ComfyUI of `COMFY_COMMAND` is up. The images fetch `models.after_start` of the manifest.',
+  ),
   COMFY_LOG_LEVEL: variable(
     'comfy',
     LogLevelSchema,

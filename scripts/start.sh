@@ -54,13 +54,16 @@ if [ -n "${COMFY_COMMAND:-}" ]; then
   if is_cpu_mode; then
     say 'CPU mode: ComfyUI does not use a GPU'
     [[ " ${COMFY_ARGS:-} " == *' --cpu '* ]] || COMFY_ARGS="--cpu ${COMFY_ARGS:-}"
-  else
-    gpu-preflight
+    export COMFY_CPU=true
   fi
   add_argument_if_known --disable-assets
   comfy-manager-set-mode offline || say 'ComfyUI-Manager could not be set to offline'
   if [ -n "${COMFY_USER:-}" ]; then run_comfy_as_user; fi
   export COMFY_COMMAND COMFY_ARGS
+fi
+
+if compgen -G '/*snapshot*.json' > /dev/null && [ ! -e "$comfy/.snapshot-restored" ]; then
+  say "the snapshot beside start.sh was not restored: add 'RUN /restore_snapshot.sh' to the Dockerfile, below the line that copies it"
 fi
 
 # Workflows that jobs call by name may lie on the network volume.

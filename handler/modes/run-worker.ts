@@ -9,6 +9,7 @@ import { reportUnhealthy, type PingSettings } from '../../lib/queues/runpod/ping
 import { createRunpodQueue } from '../../lib/queues/runpod/runpod-queue.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
+import { BEFORE_START_MS, runAfterStart, runBeforeStart } from '../start-commands.ts';
 import { startJobs, startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Takes jobs from the platform until told to stop. @returns the exit code. */
@@ -29,10 +30,13 @@ export async function runWorker(start: ModeStart): Promise<number> {
     supervisor = parts.use(await startSupervisor(start));
     if (!supervisor) await expectProcess({ settings: comfySettings(config), log });
   };
-  await ensureFit([{ name: 'comfyui', check: checkComfy }], {
-    report: (failure) => reportUnhealthy(ping, failure),
-    log,
-  });
+  const prepare = () => runBeforeStart(start, shutdown.signal);
+  const checks = [
+    { name: 'before-start', check: prepare, timeoutMs: BEFORE_START_MS },
+    { name: 'comfyui', check: checkComfy },
+  ];
+  await ensureFit(checks, { report: (failure) => reportUnhealthy(ping, failure), log });
+  parts.use(runAfterStart(start, supervisor));
   const queue = parts.use(openQueue(start));
   const heartbeat = parts.use(
     startHeartbeat({

@@ -7,6 +7,7 @@ import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
 import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
+import { runAfterStart, runBeforeStart } from '../start-commands.ts';
 import { startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
@@ -18,7 +19,9 @@ export async function serve(start: ModeStart): Promise<number> {
   if (flags.simulate && config.RUNPOD_WEBHOOK_GET_JOB !== undefined)
     throw invalidConfig([SIMULATE_REFUSED]);
 
+  if (!flags.simulate) await runBeforeStart(start, shutdown.signal);
   const supervisor = parts.use(flags.simulate ? undefined : await startSupervisor(start));
+  parts.use(runAfterStart(start, supervisor));
   const metrics = new Metrics();
   const jobs = parts.use(
     await startLocalJobs({

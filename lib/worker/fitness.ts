@@ -4,6 +4,8 @@ import type { Logger } from '../log.ts';
 /** A check that must pass before this worker takes a job. */
 export interface FitnessCheck {
   readonly name: string;
+  /** Time for this check, where it differs from the others. */
+  readonly timeoutMs?: number;
   /** Returns when the check passes, and throws otherwise. `signal` is aborted when the check takes too long. */
   check(signal: AbortSignal): unknown;
 }
@@ -28,7 +30,7 @@ export async function ensureFit(
     const { name } = fitness;
     const startedAt = performance.now();
     try {
-      await within(timeoutMs, (signal) => fitness.check(signal));
+      await within(fitness.timeoutMs ?? timeoutMs, (signal) => fitness.check(signal));
     } catch (error) {
       const reason = describeError(error);
       await report({ check: name, reason });

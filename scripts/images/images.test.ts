@@ -22,7 +22,7 @@ const PINNED = /PINNED_VERSION=(\S+)\nPINNED_COMMIT=([0-9a-f]{40})\n/.exec(
 );
 const SCRIPTS = [
   '.ci/run',
-  ...globSync('scripts/{start.sh,comfy-*}'),
+  ...globSync('scripts/{start.sh,restore_snapshot.sh,comfy-*}'),
   ...globSync('scripts/images/*-*').filter((path) => !/\.\w+$/.test(path)),
 ];
 
@@ -208,37 +208,50 @@ function runScript(
 const START = {
   'comfyui-worker': 'echo "worker: $COMFY_COMMAND $COMFY_ARGS, workflows $WORKFLOWS_DIR, args $*"',
   'comfy-manager-set-mode': 'exit 0',
-  'gpu-preflight': 'echo "no GPU"; exit 1',
 };
 
 test.each([
-  ['ends without a GPU', {}, 1, 'no GPU'],
-  ['starts in CPU mode', { COMFY_CPU: 'true' }, 0, 'worker: comfy --cpu , workflows '],
+  ['leaves the check of the GPU to the worker', {}, 'worker: comfy , workflows '],
+  ['starts in CPU mode', { COMFY_CPU: 'true' }, 'worker: comfy --cpu , workflows '],
   [
     'takes --cpu among the arguments for CPU mode',
     { COMFY_ARGS: '--lowvram --cpu' },
-    0,
     'worker: comfy --lowvram --cpu, ',
   ],
-  ['needs no GPU when somebody else starts ComfyUI', { COMFY_COMMAND: '' }, 0, 'worker:  , '],
+  ['needs no GPU when somebody else starts ComfyUI', { COMFY_COMMAND: '' }, 'worker:  , '],
   [
     'serves workflows of the network volume',
     { COMFY_CPU: 'true', NETWORK_VOLUME_DIR: 'test_resources' },
-    0,
     'workflows test_resources/workflows',
   ],
   [
     'does without a network volume',
     { COMFY_CPU: 'true', NETWORK_VOLUME_DIR: '/none' },
-    0,
     'workflows , args',
   ],
-])('start.sh %s', (_, env, status, text) => {
+])('start.sh %s', (_, env, text) => {
   const result = runScript('scripts/start.sh', [], {
     env: { COMFY_COMMAND: 'comfy', ...env },
     programs: START,
   });
-  expect(result).toEqual({ status, output: expect.stringContaining(text) });
+  expect(result).toEqual({ status: 0, output: expect.stringContaining(text) });
+});
+
+test.each([
+  ['ends where a GPU is needed and there is none', 'before-start', {}, 1, 'no GPU'],
+  ['needs no GPU in CPU mode', 'before-start', { COMFY_CPU: 'true' }, 0, ''],
+  ['needs no GPU after the start', 'after-start', {}, 0, ''],
+  [
+    'fetches the models of the manifest',
+    'before-start',
+    { COMFY_CPU: 'true', MANIFEST_FILE: 'package.json' },
+    0,
+    'manifest apply --manifest package.json --comfy /comfyui --phase before-start\n',
+  ],
+])('comfy-prepare %s', (_, phase, env, status, output) => {
+  const programs = { 'comfyui-worker': 'echo "$*"', 'gpu-preflight': 'echo no GPU; exit 1' };
+  const result = runScript('scripts/comfy-prepare', [phase], { env, programs });
+  expect({ ...result, output: result.output.trim() }).toEqual({ status, output: output.trim() });
 });
 
 test('comfy-manager-set-mode writes the mode, keeps other settings, and ends with 64 on wrong usage', () => {

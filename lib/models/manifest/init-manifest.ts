@@ -41,14 +41,14 @@ const SnapshotSchema = z
       .record(z.string(), z.object({ hash: z.string(), disabled: z.boolean().optional() }))
       .optional(),
     cnr_custom_nodes: z.record(z.string(), z.string()).optional(),
+    comfyui: z.string().nullish(),
     pips: z.record(z.string(), z.string()).optional(),
+    file_custom_nodes: z.array(z.unknown()).optional(),
   })
   .refine((one) => one.git_custom_nodes !== undefined || one.cnr_custom_nodes !== undefined);
 
-function fromSnapshot({
-  git_custom_nodes,
-  cnr_custom_nodes,
-}: z.infer<typeof SnapshotSchema>): Draft {
+function fromSnapshot(snapshot: z.infer<typeof SnapshotSchema>): Draft {
+  const { comfyui, git_custom_nodes, cnr_custom_nodes, pips, file_custom_nodes } = snapshot;
   const git = Object.entries(git_custom_nodes ?? {})
     .filter(([, { disabled }]) => disabled !== true)
     .map(([url, { hash }]) => ({ url, ref: hash }));
@@ -57,7 +57,14 @@ function fromSnapshot({
     version,
   }));
   const manifest = ManifestSchema.parse({ custom_nodes: [...git, ...packages] });
-  return { manifest, problems: [] };
+  const count = (values: object | undefined) => Object.keys(values ?? {}).length;
+  const left = [
+    comfyui && `ComfyUI at ${comfyui}: the one that is installed stays`,
+    count(pips) > 0 && `${count(pips)} Python packages: node packs bring their own`,
+    count(file_custom_nodes) > 0 &&
+      `${count(file_custom_nodes)} nodes that are single files: copy them by hand`,
+  ].filter((line) => typeof line === 'string' && line !== '');
+  return { manifest, problems: left.map((line) => `the snapshot also has ${String(line)}`) };
 }
 
 /** Models that a workflow of the editor lists itself (`properties.models` of its nodes). */

@@ -57,7 +57,7 @@ async function installPack(pack: NodePack, options: InstallOptions, run: Run): P
   if ('name' in pack) {
     const id = pack.version === undefined ? pack.name : `${pack.name}@${pack.version}`;
     onStep(`node pack ${id} of the registry`);
-    await run(['comfy-node-install', id]);
+    await run(['env', 'COMFY_NODE_CHECK=false', 'comfy-node-install', id]);
     return;
   }
   const { url, ref } = pack;

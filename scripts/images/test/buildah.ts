@@ -23,14 +23,19 @@ const CACHE = join(
 /** Images and containers of one run. */
 const STORE = join(CACHE, 'store');
 
-const STORE_ARGUMENTS = [
-  '--storage-driver',
-  'vfs',
-  '--root',
-  STORE,
-  '--runroot',
-  join(CACHE, 'run'),
+const storeArguments = (driver: string, root: string) => [
+  ...['--storage-driver', driver, '--root', root, '--runroot', join(CACHE, 'run')],
 ];
+
+/** With overlay no file is copied for a container; where the kernel refuses it, vfs works but copies the whole image. */
+function storageDriver(): 'overlay' | 'vfs' {
+  const probe = join(CACHE, 'probe');
+  const { status } = spawnSync('buildah', [...storeArguments('overlay', probe), 'info']);
+  rmSync(probe, { recursive: true, force: true });
+  return status === 0 ? 'overlay' : 'vfs';
+}
+
+const STORE_ARGUMENTS = storeArguments(storageDriver(), STORE);
 
 const PACKAGES =
   'python3,python3-venv,python3-distutils,git,wget,ca-certificates,tini,openssh-server,libtcmalloc-minimal4,libstdc++6';

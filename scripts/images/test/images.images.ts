@@ -17,6 +17,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { safetensors } from '../../../lib/models/test-models.ts';
+import { startFileServer } from '../../../lib/simulator/stand-ins/files.ts';
 import {
   BASE_IMAGE,
   NODE_IMAGE,
@@ -129,10 +131,10 @@ test('a container runs a job, survives the death of ComfyUI, and ends on SIGTERM
     output: { images: [{ type: 'base64' }] },
   });
 
-  const second = post(jobText);
+  const second = post(jobText.replace(/"steps": \d+/, '"steps": 300'));
   await container.until(
     'the second job runs',
-    () => container.output.split('Started.').length === 3,
+    () => container.output.split('Inputs staged').length === 3,
   );
   const comfy = Number(readFileSync(join(container.root, 'tmp/comfyui.pid'), 'utf8'));
   const running = container.processes().find(({ pid }) => pid === comfy);
@@ -180,9 +182,16 @@ test('with PUBLIC_KEY, an SSH server has keys of its own', async () => {
 });
 
 test('a Dockerfile as users write it builds on the image and runs', async () => {
+  await using server = await startFileServer({
+    files: { '/a.safetensors': { content: safetensors(1000) } },
+  });
   const context = derivedContext([
     'FROM localhost/comfyui-worker',
-    'RUN comfy-node-install some-pack',
+    'COPY git-pack /packs/git-pack',
+    'RUN comfy-node-install some-pack file:///packs/git-pack@main',
+    'COPY my_snapshot.json /',
+    'RUN /restore_snapshot.sh',
+    `RUN echo 'models: {before_start: [{url: "${server.url}/a.safetensors", folder: vae}], after_start: []}' > /manifest.yaml`,
     'COPY model.safetensors /comfyui/models/checkpoints/',
     'COPY extra_model_paths.yaml /comfyui/',
     'COPY input/ /comfyui/input/',
@@ -202,6 +211,9 @@ test('a Dockerfile as users write it builds on the image and runs', async () => 
     'models/checkpoints/model.safetensors',
     'extra_model_paths.yaml',
     'custom_nodes/some-pack/__init__.py',
+    'custom_nodes/git-pack/__init__.py',
+    'custom_nodes/snapshot-pack/__init__.py',
+    'models/vae/a.safetensors',
   ])
     expect([path, existsSync(join(container.root, 'comfyui', path))]).toEqual([path, true]);
   expect(await post(jobText)).toMatchObject({ status: 'COMPLETED' });
@@ -228,6 +240,17 @@ function derivedContext(lines: readonly string[]): string {
     join(folder, 'extra_model_paths.yaml'),
     'mine:\n  base_path: /data\n  checkpoints: checkpoints/\n',
   );
+  writeFileSync(
+    join(folder, 'my_snapshot.json'),
+    JSON.stringify({ cnr_custom_nodes: { 'snapshot-pack': '1.0.0' } }),
+  );
+  const pack = join(folder, 'git-pack');
+  mkdirSync(pack);
+  writeFileSync(join(pack, '__init__.py'), 'NODE_CLASS_MAPPINGS = {}');
+  const git = (...words: string[]) => execFileSync('git', words, { cwd: pack });
+  git('init', '--quiet', '--initial-branch=main');
+  git('add', '.');
+  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '--quiet', '-m', 'one');
   mkdirSync(join(folder, 'input'));
   cpSync('package.json', join(folder, 'input/file.json'));
   return folder;

@@ -11,7 +11,7 @@ import os, sys
 
 def main():
     """Knows: node install NAME. Like the real one, it ends with 0 when a pack cannot be installed."""
-    name = sys.argv[-1]
+    name = sys.argv[-1].split("@")[0]
     if name == "no-such-pack":
         print(f"An error occurred while installing '{name}'. It is not in the registry.")
         return
