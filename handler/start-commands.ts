@@ -16,7 +16,7 @@ type Start = Pick<ModeStart, 'config' | 'log'>;
  */
 export async function runBeforeStart({ config, log }: Start, stop: AbortSignal): Promise<void> {
   const { COMFY_BEFORE_START: command, COMFY_COMMAND } = config;
-  if (command === undefined || COMFY_COMMAND === undefined || stop.aborted) return;
+  if (command === undefined || COMFY_COMMAND === undefined) return;
   const lines = log.child({ command: 'COMFY_BEFORE_START' });
   let lastLine = '';
   const onLine = (line: string) => {
