@@ -13,6 +13,9 @@ const PROGRAMS: Readonly<Record<string, Check>> = {
   'comfyui-worker': checkWorker,
   'comfy-node-install': installed('comfy-node-install'),
   'comfy-manager-set-mode': installed('comfy-manager-set-mode'),
+  'comfy-smoke-start': installed('comfy-smoke-start'),
+  'comfy-prepare': installed('comfy-prepare'),
+  '/restore_snapshot.sh': installed('restore_snapshot.sh'),
   npm: checkNpm,
   npx: ([name, ...args]) =>
     name === 'comfyui-worker' ? checkWorker(args) : [`npx ${name}: unknown package`],
@@ -41,8 +44,8 @@ const PROGRAMS: Readonly<Record<string, Check>> = {
 
 /** @returns the problems of a command, each with the command in front. */
 export function problemsOf([program = '', ...args]: readonly string[]): string[] {
-  if (program.includes('/')) return mustExist(program);
   const check = Object.hasOwn(PROGRAMS, program) ? PROGRAMS[program] : undefined;
+  if (!check && program.includes('/')) return mustExist(program);
   const problems = check ? check(args) : ['no rule for this program in scripts/docs/programs.ts'];
   return problems.map((problem) => `${[program, ...args].join(' ')}: ${problem}`);
 }

@@ -131,7 +131,7 @@ test('a container runs a job, survives the death of ComfyUI, and ends on SIGTERM
     output: { images: [{ type: 'base64' }] },
   });
 
-  const second = post(jobText.replace(/"steps": \d+/, '"steps": 300'));
+  const second = post(jobText.replace(/"steps": \d+/, '"steps": 100'));
   await container.until(
     'the second job runs',
     () => container.output.split('Inputs staged').length === 3,
