@@ -12,7 +12,7 @@ export async function mountFullDisk() {
   try {
     await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder]);
   } catch (error) {
-    console.warn(`SKIPPED: a full disk cannot be mounted here: ${String(error)}`);
+    process.stderr.write(`SKIPPED: a full disk cannot be mounted here: ${String(error)}\n`);
     await rm(folder, { recursive: true });
     return undefined;
   }

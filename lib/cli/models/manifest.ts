@@ -30,7 +30,7 @@ export async function applyManifest(options: ApplyOptions, context: CliContext):
   const { comfy, phase, models } = options;
   using screen = new Screen(options);
   const { config, manifestPath, modelsFolder } = placesOf(
-    { ...options, models: models ?? context.environment['MODELS_DIR'] ?? join(comfy, 'models') },
+    { ...options, models: models ?? context.environment.MODELS_DIR ?? join(comfy, 'models') },
     context,
   );
   const manifest = await readManifest(manifestPath);
@@ -40,7 +40,7 @@ export async function applyManifest(options: ApplyOptions, context: CliContext):
     if (isIn('software'))
       await installSoftware(manifest, {
         comfyFolder: comfy,
-        python: options.python ?? pythonOf(context.environment['VIRTUAL_ENV']),
+        python: options.python ?? pythonOf(context.environment.VIRTUAL_ENV),
         signal,
         onStep: (text) => screen.note(`install   ${text}`),
         onLine: (line) => screen.note(`          ${line}`),

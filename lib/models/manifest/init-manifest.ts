@@ -115,7 +115,7 @@ const ListedModelsSchema = z.object({
       .transform(({ name, url, directory, hash, hash_type: type }): ModelEntry => {
         const isSha256 = /^sha256$/i.test(type ?? '') && /^[0-9a-f]{64}$/i.test(hash ?? '');
         const sha256 = isSha256 ? { sha256: hash?.toLowerCase() } : {};
-        return { url, folder: directory, filename: name, ...sha256 } as ModelEntry;
+        return { url, folder: directory, filename: name, ...sha256 };
       }),
   ),
 });
