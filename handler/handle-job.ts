@@ -1,13 +1,14 @@
-import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
+import type { ComfyBackend } from '../lib/comfy/backend.ts';
 import type { Config } from '../lib/config.ts';
 import type { Downloader } from '../lib/download/downloader.ts';
-import { describeError, isWorkerError } from '../lib/errors.ts';
-import { JsonText, objectText } from '../lib/json.ts';
+import { describeError } from '../lib/errors.ts';
+import type { JsonText } from '../lib/json.ts';
 import type { Handler, Job, JobContext, JobResult } from '../lib/queues/queue.ts';
 import { SpareBuffers } from '../lib/spare-buffers.ts';
 import type { ModelCache } from '../lib/models/cache/model-cache.ts';
 import type { Storage, StoreSettings } from '../lib/storage/storage.ts';
 import { checkWorkflow } from './check-workflow.ts';
+import { orCutShort } from './cut-short.ts';
 import type { DeadlyJobs } from './deadly-jobs.ts';
 import { deliver } from './delivery/deliver.ts';
 import { planDelivery } from './delivery/plan.ts';
@@ -18,7 +19,6 @@ import type { FileLedger } from './job-folder/file-ledger.ts';
 import { JobFolders, type JobFolder } from './job-folder/job-folder.ts';
 import { JobScope, timeoutOf, type Timings } from './job-scope.ts';
 import { chooseOutputs, collectOutputs, type OutputChoice } from './outputs/collect-outputs.ts';
-import type { OutputFile } from './outputs/artifact.ts';
 import type { Converter } from './outputs/convert.ts';
 import { describeFiles } from './outputs/describe-files.ts';
 import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
@@ -100,7 +100,8 @@ async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<
     return withAttempts(result, scope, line.comfy);
   } catch (error) {
     if (signal.aborted) throw error;
-    return withAttempts(toFailure(error, log), scope, line.comfy);
+    const failure = toFailure(error, log, { promptFailure: scope.promptFailure });
+    return withAttempts(failure, scope, line.comfy);
   }
 }
 
@@ -149,7 +150,11 @@ async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<Jo
   };
   const cutShort = ran.cutShort ?? scope.timeout;
   if (cutShort !== undefined)
-    return toFailure(cutShort, scope.log, { outputs, problems: scope.problems, extras });
+    return toFailure(cutShort, scope.log, {
+      ...{ outputs, extras },
+      problems: scope.problems,
+      promptFailure: scope.promptFailure,
+    });
   const isColdStart = line.promptsRun <= 1;
   const runDetails =
     wantsDetails &&
@@ -160,6 +165,7 @@ async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<Jo
     expect,
     fileCounts: { listed: outputFiles.length, fetched: artifacts.length },
     extras: { ...extras, ...runDetails },
+    promptFailure: scope.promptFailure,
   });
 }
 
@@ -224,7 +230,8 @@ async function runWorkflow(
     {
       signal,
       log,
-      onProgress: (progress) => context.progress(progress),
+      onProgress: (progress) => context.progress((scope.progress = progress)),
+      onFailed: (failure) => (scope.promptFailure = failure),
       onPreview: comfy.capabilities.previews ? context.preview : undefined,
       onImage: (image) => fetcher.keep(image),
       onOutput: (nodeId, output) => {
@@ -261,40 +268,3 @@ async function runWorkflow(
     deliveryScope,
   };
 }
-
-/**
- * The outcome of a prompt. A prompt that was given up, because the job's time is up or ComfyUI died, has the outputs that
- * nodes had made by then, and `cutShort` is the reason.
- * @throws the reason when the job was stopped, or nothing was made.
- */
-async function orCutShort(
-  prompt: Promise<PromptOutcome>,
-  {
-    outputsSoFar,
-    sentFiles,
-    signal,
-  }: {
-    readonly outputsSoFar: ReadonlyMap<string, JsonText>;
-    readonly sentFiles: readonly OutputFile[];
-    readonly signal: AbortSignal;
-  },
-): Promise<{ readonly outcome: PromptOutcome; readonly cutShort?: unknown }> {
-  try {
-    return { outcome: await prompt };
-  } catch (error) {
-    // `output.strict` asks for everything or nothing.
-    const isPartlyAccepted = isWorkerError(error, 'comfy.partly_accepted');
-    const isNothingMade = outputsSoFar.size + sentFiles.length === 0;
-    if (signal.aborted || isPartlyAccepted || isNothingMade) throw error;
-    const members = [...outputsSoFar].map(([nodeId, output]) => [nodeId, output.text] as const);
-    const outputs = JsonText.parse(objectText(members));
-    return { outcome: { ...GIVEN_UP, outputs }, cutShort: error };
-  }
-}
-
-const GIVEN_UP = {
-  promptId: '',
-  ending: 'failed',
-  problems: [],
-  timings: { queuedMs: 0, startedMs: 0, endedMs: 0, readMs: 0, executionMs: undefined, nodes: {} },
-} as const satisfies Omit<PromptOutcome, 'outputs'>;

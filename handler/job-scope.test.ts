@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { systemClock } from '../lib/clock.ts';
+import { silentLog } from '../lib/comfy/test-comfy.ts';
+import { JobScope } from './job-scope.ts';
 import { openTestScope } from './test/rigs/test-scope.ts';
 
 test('a job without files creates no scratch folder', async () => {
@@ -47,4 +50,14 @@ test('stores have to be done ten seconds before the job gives up', async () => {
   const { storeUntil } = scope.startDelivery();
   expect(storeUntil - before).toBeGreaterThanOrEqual(3_600_000 + 20_000 - 1000);
   expect(storeUntil - systemClock.now()).toBeLessThanOrEqual(3_600_000 + 20_000);
+});
+
+test('a job whose time is up says where its last attempt stood, not the one before', async () => {
+  const { signal } = new AbortController();
+  await using scope = new JobScope({ jobId: 'j', signal, log: silentLog, timeoutMs: 20 });
+  scope.startAttempt(1);
+  for (const phase of ['ready', 'staged', 'executed'] as const) scope.endPhase(phase);
+  scope.startAttempt(2);
+  await once(scope.signal, 'abort');
+  expect(scope.timeout?.message).toMatch(/was stopped while it waited for ComfyUI;/);
 });

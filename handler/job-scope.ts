@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
+import type { Progress, PromptFailure } from '../lib/comfy/backend.ts';
 import { describeError, WorkerError, MAX_LINES, shownLines } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Job } from '../lib/queues/queue.ts';
@@ -44,10 +45,12 @@ export class JobScope implements AsyncDisposable {
   readonly signal: AbortSignal;
   /** Problems that do not fail the job, in the order they happened. Each step adds its own. */
   readonly problems: string[] = [];
-  /** How often the workflow was run, or at least begun. */
-  attempts = 1;
   /** Set when only another machine can run jobs. */
   needsFreshMachine = false;
+  /** How far the current attempt is in ComfyUI; undefined before its workflow began to run. */
+  progress: Progress | undefined;
+  /** Report on the prompt of the current attempt, if it did not succeed. */
+  promptFailure: PromptFailure | undefined;
   readonly #notes: string[] = [];
   #noteCount = 0;
   readonly #timings: Partial<Record<Phase, number>> = {};
@@ -56,6 +59,9 @@ export class JobScope implements AsyncDisposable {
   readonly #timers = new DisposableStack();
   readonly #endsAt: number;
   readonly #scratchPage: LedgerPage | undefined;
+  #attempts = 1;
+  /** The last one that the current attempt has ended. */
+  #lastPhase: Phase | undefined;
   #phaseStartedAt = performance.now();
   #scratchFolder: Promise<string> | undefined;
   #isOver = false;
@@ -66,7 +72,7 @@ export class JobScope implements AsyncDisposable {
     this.log = log;
     this.#stopped = signal;
     this.#endsAt = systemClock.now() + timeoutMs;
-    const abort = () => this.#late.abort(timeoutError(timeoutMs));
+    const abort = () => this.#late.abort(timeoutError(timeoutMs, this.#whereItStands()));
     this.#timers.defer(systemClock.after(timeoutMs, abort));
     this.signal = AbortSignal.any([signal, this.#late.signal]);
   }
@@ -74,6 +80,17 @@ export class JobScope implements AsyncDisposable {
   /** The error of a job whose time is up; undefined while it has time. */
   get timeout(): WorkerError | undefined {
     return this.#late.signal.aborted ? (this.#late.signal.reason as WorkerError) : undefined;
+  }
+
+  /** `while it ran, at node 3 (KSampler), step 4 of 20, 35 %`. */
+  #whereItStands(): string {
+    if (this.#lastPhase === undefined) return 'while it waited for ComfyUI';
+    if (this.#lastPhase === 'ready') return 'while its input files were loaded';
+    if (this.#lastPhase !== 'staged') return 'while its files were delivered';
+    if (!this.progress) return 'before its workflow began to run';
+    const { node, nodeTitle, step, steps, percent } = this.progress;
+    const shownStep = step === undefined ? '' : `, step ${step} of ${steps ?? '?'}`;
+    return `while it ran, at node ${node} (${nodeTitle})${shownStep}, ${percent} %`;
   }
 
   /**
@@ -94,6 +111,17 @@ export class JobScope implements AsyncDisposable {
 
   get timings(): Timings {
     return this.#timings;
+  }
+
+  /** How often the workflow was run, or at least begun. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** The workflow is run, for the `number`th time; a run for want of cached files does not count. Forgets how the last one went. */
+  startAttempt(number: number): void {
+    this.#attempts = number;
+    this.#lastPhase = this.progress = this.promptFailure = undefined;
   }
 
   /** Remarks on how the job was read, and how many more there were. Listed in the result if the caller asks for details. */
@@ -120,6 +148,7 @@ export class JobScope implements AsyncDisposable {
     const ms = Math.round((now - this.#phaseStartedAt) * 10) / 10;
     this.#phaseStartedAt = now;
     this.#timings[phase] = ms;
+    this.#lastPhase = phase;
     return ms;
   }
 
@@ -161,13 +190,21 @@ const DELIVERY_GRACE_MS = 30_000;
 /** The end of that time, in which no store is waited for. */
 const INLINE_MS = 10_000;
 
-/** The worker's own limit or `policy.executionTimeout` (milliseconds) of the job, whichever is shorter. */
-export function timeoutOf({ source }: Pick<Job, 'source'>, limitMs: number): number {
-  const asked: unknown = source.get('policy')?.get('executionTimeout')?.value();
-  return typeof asked === 'number' && asked > 0 ? Math.min(asked, limitMs) : limitMs;
+/**
+ * The shortest of the worker's own limit, `policy.executionTimeout` (milliseconds) of the job and `timeout_s` of its input.
+ * Other values than positive numbers are ignored here; `parseInput` refuses them in the input.
+ */
+export function timeoutOf(
+  { source, input }: Pick<Job, 'source' | 'input'>,
+  limitMs: number,
+): number {
+  const policyMs: unknown = source.get('policy')?.get('executionTimeout')?.value();
+  const inputS: unknown = input.kind === 'object' ? input.get('timeout_s')?.value() : undefined;
+  const asked = [policyMs, typeof inputS === 'number' ? inputS * 1000 : undefined];
+  return Math.min(limitMs, ...(asked.filter((ms) => typeof ms === 'number' && ms > 0) as number[]));
 }
 
-function timeoutError(timeoutMs: number): WorkerError {
-  const message = `Job took longer than ${timeoutMs / 1000} s and was stopped; raise policy.executionTimeout or JOB_TIMEOUT_S if it needs more`;
+function timeoutError(timeoutMs: number, where: string): WorkerError {
+  const message = `Job took longer than ${Math.round(timeoutMs) / 1000} s and was stopped ${where}; raise timeout_s, policy.executionTimeout or JOB_TIMEOUT_S if it needs more`;
   return new WorkerError('job.timeout', message);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { Ending } from '../lib/comfy/backend.ts';
+import type { Ending, PromptFailure } from '../lib/comfy/backend.ts';
 import { ComfyHealth } from '../lib/comfy/local/health.ts';
 import { deviceErrorOf, type DeviceError } from '../lib/comfy/nodes/device-errors.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -19,6 +19,8 @@ interface Script {
   readonly files?: readonly string[];
   readonly isSent?: boolean;
   readonly lives?: boolean;
+  /** Node in the report on its prompt. */
+  readonly failedNode?: string;
 }
 
 async function play(script: readonly Script[]) {
@@ -31,6 +33,7 @@ async function play(script: readonly Script[]) {
     const step = script[runs++];
     if (!step) throw new Error('No more attempts were expected');
     attempt.wasSent = step.isSent ?? true;
+    if (step.failedNode !== undefined) scope.promptFailure = reportOn(step.failedNode);
     if (!step.lives) {
       health.down('signal SIGKILL');
       health.up();
@@ -70,9 +73,18 @@ async function play(script: readonly Script[]) {
     ({ artifacts, cutShort }) => ({ files: artifacts, error: cutShort }),
     (error: unknown) => ({ files: [], error: error as WorkerError | undefined }),
   );
-  const { attempts, needsFreshMachine } = scope;
-  return { ...ended, runs, attempts, deadly, cures, needsFreshMachine };
+  const { attempts, needsFreshMachine, promptFailure } = scope;
+  const failedNode = promptFailure?.nodeId;
+  return { ...ended, runs, attempts, deadly, cures, needsFreshMachine, failedNode };
 }
+
+const reportOn = (nodeId: string): PromptFailure => ({
+  ...{ activity: 'loading', nodeId, nodeTitle: undefined },
+  progress: { percent: 0 },
+  logTail: [],
+  versions: {},
+  memory: {},
+});
 
 test('a run that succeeds is not repeated, although ComfyUI died during it', async () => {
   expect(await play([{ files: ['a'] }])).toMatchObject({ files: ['a'], runs: 1, attempts: 1 });
@@ -169,4 +181,12 @@ test('the own error of a node is not a reason to run the job again', async () =>
     runs: 1,
     cures: [],
   });
+});
+
+test('files of the first attempt come with the report of the last, or with none if that had no prompt', async () => {
+  const first: Script = { cutShort: 'comfy.prompt_lost', files: ['a'], failedNode: '1' };
+  const failed: Script = { ending: 'failed', lives: true, failedNode: '2' };
+  expect(await play([first, failed])).toMatchObject({ files: ['a'], failedNode: '2' });
+  const unsent: Script = { error: 'comfy.rejected', isSent: false, lives: true };
+  expect(await play([first, unsent])).toMatchObject({ files: ['a'], failedNode: undefined });
 });

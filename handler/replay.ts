@@ -45,6 +45,7 @@ export async function runWithReplay<T extends RunResult>(
   let earlier: T | undefined;
   for (let notBegun = 0; ;) {
     const { losses } = health;
+    scope.startAttempt(deaths.length + 1);
     const attempt: Attempt = { wasSent: false };
     const { result, failure, hasEnded } = await settle(run(attempt));
     const deviceError = result?.outcome.deviceError;
@@ -55,8 +56,7 @@ export async function runWithReplay<T extends RunResult>(
       if (!isCured || deaths.length + 1 >= MAX_ATTEMPTS) return conclude(result, failure, earlier);
       deaths.push(`Attempt ${deaths.length + 1}: ${deviceError.name}`);
       if (result.artifacts.length > 0) earlier = result;
-      scope.attempts = deaths.length + 1;
-      scope.log.warn({ remedy, attempt: scope.attempts }, 'The job is run again');
+      scope.log.warn({ remedy, attempt: deaths.length + 1 }, 'The job is run again');
       continue;
     }
     if (!isWorkerError(failure) || !isReplayed(failure.code))
@@ -73,9 +73,8 @@ export async function runWithReplay<T extends RunResult>(
       return conclude(result, withDeaths(failure, deaths), earlier);
 
     if (result && result.artifacts.length > 0) earlier = result;
-    scope.attempts = deaths.length + 1;
     const { code } = failure;
-    scope.log.warn({ code, attempt: scope.attempts }, 'ComfyUI died; the job is run again');
+    scope.log.warn({ code, attempt: deaths.length + 1 }, 'ComfyUI died; the job is run again');
   }
 }
 

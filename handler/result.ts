@@ -1,4 +1,4 @@
-import type { ComfyBackend, PromptOutcome } from '../lib/comfy/backend.ts';
+import type { ComfyBackend, PromptFailure, PromptOutcome } from '../lib/comfy/backend.ts';
 import { describeError, isWorkerError, type ErrorCode, shownLines } from '../lib/errors.ts';
 import { withoutPaths } from '../lib/http/redact.ts';
 import type { Logger } from '../lib/log.ts';
@@ -26,6 +26,8 @@ export interface ResultParts {
   /** Files that ComfyUI listed, and how many of them were fetched. */
   readonly fileCounts?: { readonly listed: number; readonly fetched: number };
   readonly extras?: Extras;
+  /** Present when the prompt did not succeed. */
+  readonly promptFailure?: PromptFailure | undefined;
 }
 
 /** The result of a prompt that has ended, in the shapes clients know: see `docs/switching.md`. */
@@ -33,7 +35,12 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
   const { outputs, expect, fileCounts = { listed: 0, fetched: 0 }, extras = {} } = parts;
   const errors = shownLines([...outcome.problems, ...parts.problems]).map(shownToCaller);
   const failed = (code: ErrorCode, message: string, details: readonly string[]): JobResult => {
-    const output = { ...withoutEmpty({ details }), ...withoutEmpty(outputs), ...extras };
+    const output = {
+      ...withoutEmpty({ details }),
+      ...failureReport(code, parts.promptFailure),
+      ...withoutEmpty(outputs),
+      ...extras,
+    };
     const error = toJobError(code, message);
     return Object.keys(output).length > 0 ? { output, error } : { error };
   };
@@ -57,6 +64,31 @@ export function toResult(outcome: PromptOutcome, parts: ResultParts): JobResult 
   return failed(codeOfLoss(outcome, fileCounts), 'Job processing failed', errors);
 }
 
+/**
+ * `output.failure` of a job whose prompt did not succeed. A job that failed before ComfyUI had its workflow has none: its
+ * result is that of the Python worker.
+ */
+function failureReport(code: ErrorCode, failure: PromptFailure | undefined) {
+  if (!failure) return {};
+  const { activity, nodeId, nodeTitle, progress, logTail, versions, memory } = failure;
+  const hasMemory = Object.values(memory).some((bytes) => bytes !== undefined);
+  return {
+    failure: {
+      code,
+      ...(nodeId !== undefined && { node: nodeId }),
+      ...(nodeTitle !== undefined && { title: nodeTitle }),
+      activity,
+      progress,
+      ...(logTail.length > 0 && { log_tail: logTail }),
+      versions: { worker: VERSION, ...defined(versions) },
+      ...(hasMemory && { memory: defined(memory) }),
+    },
+  };
+}
+
+const defined = (members: object) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+
 /** A problem without folders of the server. Nodes and libraries quote them. */
 const shownToCaller = (problem: string) => withoutPaths(problem);
 
@@ -76,12 +108,13 @@ function codeOfLoss(
 export function toFailure(
   error: unknown,
   log: Logger,
-  { outputs = { images: [] }, problems = [], extras }: Partial<ResultParts> = {},
+  { outputs = { images: [] }, problems = [], extras, promptFailure }: Partial<ResultParts> = {},
 ): JobResult {
   const hasFiles = Object.keys(withoutEmpty(outputs)).length > 0;
   const failed = (jobError: JobError, details: readonly string[] = []): JobResult => {
     const output = {
       ...withoutEmpty({ details: shownLines([...details, ...problems]).map(shownToCaller) }),
+      ...failureReport(jobError.code, promptFailure),
       ...withoutEmpty(outputs),
       ...(hasFiles && extras),
     };

@@ -210,7 +210,13 @@ export const VARIABLES = {
     'jobs',
     integer(1),
     86_400,
-    'Seconds a job may take. A shorter `policy.executionTimeout` of a job wins.',
+    'Seconds a job may take. A shorter `timeout_s` of its input or `policy.executionTimeout` wins.',
+  ),
+  FAILURE_LOG_TAIL: variable(
+    'jobs',
+    integer(0, 50),
+    50,
+    "Lines of ComfyUI's output in the report on a failed job (`output.failure.log_tail`), at most. Only lines that were written while its prompt ran alone, without folders and secrets. 0: none.",
   ),
   PROGRESS_INTERVAL_MS: variable(
     'jobs',
@@ -525,7 +531,7 @@ export const VARIABLES = {
     'comfy',
     integer(1),
     60,
-    'Seconds after which a ComfyUI started by `COMFY_COMMAND` is restarted, if it does not answer and its processes use no processor, read from no disk and send no message. Another ComfyUI may be silent for as long when its websocket was lost; then the job fails.',
+    'Seconds after which a ComfyUI started by `COMFY_COMMAND` is restarted, if it does not answer and its processes use no processor, read from no disk and send no message; or if a prompt that was given up does not end. Another ComfyUI may be silent for as long when its websocket was lost; then the job fails.',
   ),
   COMFY_MAX_RESTARTS: variable(
     'comfy',

@@ -241,8 +241,9 @@ export const ERROR_KINDS = {
   'job.timeout': {
     owner: 'caller',
     retryable: true,
-    meaning: 'The job took longer than `policy.executionTimeout` or `JOB_TIMEOUT_S`.',
-    then: 'The prompt is interrupted and the job fails.',
+    meaning:
+      'The job took longer than `timeout_s`, `policy.executionTimeout` or `JOB_TIMEOUT_S`; the message says where it stood.',
+    then: 'The prompt is interrupted until it has ended. The job fails with the outputs that were made.',
   },
   'job.stopped': {
     owner: 'platform',

@@ -50,7 +50,8 @@ function errors(): string {
   });
   return `# Errors
 
-Every failure has a code, which never changes. It is in the log line of the worker (\`code\`). The caller sees the message. "who" is
+Every failure has a code, which never changes. It is in the log line of the worker (\`code\`)
+and, when the job's prompt did not succeed, in \`output.failure.code\` of its result. The caller sees the message. "who" is
 the party that can do something about it; "retry" says whether the same job may succeed when it is sent again. "replay" says whether the worker itself runs the job once more when
 ComfyUI died meanwhile.
 

@@ -35,6 +35,7 @@ export async function rerunIfCacheIsStale<T extends RunResult>(
       return first;
     }
     log.warn({ filename }, 'A cached file is gone; the workflow is run again');
+    scope.startAttempt(scope.attempts);
     return await run();
   } catch (error) {
     if (scope.timeout) return first; // no time for a second run: what the first one made is delivered

@@ -30,6 +30,8 @@ const JobInputSchema = z.object({
   credentials: CredentialsSchema.nullish(),
   /** The outputs that come back, their form, and where they are stored. */
   output: OutputOptionsSchema.nullish(),
+  /** Seconds the job may take; a shorter limit of the worker or the platform wins. Read by `timeoutOf`. */
+  timeout_s: z.number().positive().nullish(),
   /** Refuse files and workflows that ComfyUI might not understand, instead of passing them on. */
   strict: z.boolean().nullish(),
   /** A bucket of the caller's own, as RunPod's SDKs send it. */

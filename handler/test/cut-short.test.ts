@@ -37,13 +37,16 @@ test('a job that runs out of time while its files are fetched returns them with 
   expect(imagesOf(posted)).toEqual(['T_00001_.png', 'T_00002_.png']);
 });
 
-test('a restart of ComfyUI in the middle of a prompt returns the images that were saved before', async () => {
+test('two restarts of ComfyUI in the middle of a job return the images that were saved before', async () => {
   await using rig = await startRig({ comfy: { speed: 1 }, environment: { CLEANUP: 'auto' } });
   const jobId = rig.platform.submit({ workflow: slow(), output: { details: true } });
   await rig.comfy.waitFor({ type: 'progress' });
   await rig.comfy.faults.restart();
+  await rig.comfy.waitFor({ type: 'progress' }, { next: true });
+  await rig.comfy.faults.restart();
   const posted = await rig.posted(jobId);
   expect(posted.error).toBeTruthy();
+  expect(posted.output).toMatchObject({ attempts: 2, failure: { code: 'comfy.prompt_lost' } });
   expect(posted.output?.images).toMatchObject([{ filename: 'early_00001_.png', subfolder: '' }]);
 });
 
@@ -67,12 +70,23 @@ test('a node that kills ComfyUI costs only what it was to make: files saved just
   expect(imagesOf(posted)).toEqual(['early_00001_.png']);
 });
 
-test('a job that runs out of time before anything was made fails with the error alone', async () => {
+test('a job that runs out of time before anything was made fails with the error and where it stood', async () => {
   await using rig = await startRig({ comfy: { speed: 1 } });
   const posted = await rig.run(
     { workflow: sampling({ steps: 1000, stepMs: 20 }) },
     { policy: { executionTimeout: 300 } },
   );
   expect(posted.error).toMatch(/longer than 0\.3 s/);
-  expect(posted).not.toHaveProperty('output');
+  expect(posted.error).toMatch(
+    / while it ran, at node 2 \(The slow one\), step \d+ of 1000, \d+ %;/,
+  );
+  expect(posted.output).toEqual({
+    failure: expect.objectContaining({
+      code: 'job.timeout',
+      node: '2',
+      title: 'The slow one',
+      activity: 'sampling',
+      progress: { percent: expect.any(Number), step: expect.any(Number), steps: 1000 },
+    }),
+  });
 });

@@ -152,6 +152,20 @@ test('a job is run again when the port of ComfyUI refuses although its process l
   expect(isRunning(pid)).toBe(false);
 });
 
+test('the report on a failed job quotes the output of a ComfyUI of its own', async () => {
+  await using rig = await startSupervised();
+  const { output } = await rig.posted(
+    rig.platform.submit({ workflow: through('ProbeFail', { message: 'no such tensor' }) }),
+  );
+  expect(output).toMatchObject({
+    failure: {
+      code: 'comfy.execution_failed',
+      node: '3',
+      log_tail: expect.arrayContaining(['!!! Exception during processing !!! no such tensor']),
+    },
+  });
+});
+
 test('the error of a node is not a reason to run the job again', async () => {
   await using rig = await startSupervised();
   const { output, error } = await rig.posted(

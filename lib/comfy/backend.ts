@@ -204,8 +204,32 @@ export interface PromptObserver {
   onPreview?: ((preview: Preview) => void) | undefined;
   /** A node has sent an image of the result through the socket, and saved it nowhere (`SaveImageWebsocket`). */
   onImage?(image: Required<Preview>): void;
+  /** The prompt did not succeed, and why is in the outcome or in the error that follows. Not called for a refused one. */
+  onFailed?(failure: PromptFailure): void;
   /** A node has made its output. It can be fetched while later nodes run. Not every output is announced. */
   onOutput?(nodeId: string, output: JsonText): void;
+}
+
+/** Where a prompt stood when it failed or was given up. What is not known is undefined. */
+export interface PromptFailure {
+  /**
+   * `queued`: waiting in ComfyUI's queue. `sampling`: a node reports steps. `loading`: at work without steps, as while it
+   * loads a model. `silent`: no message for seconds, and no use of processor or disk as far as the worker can see.
+   */
+  readonly activity: 'queued' | 'loading' | 'sampling' | 'silent';
+  /** The node that raised, or the one that was at work. */
+  readonly nodeId: string | undefined;
+  readonly nodeTitle: string | undefined;
+  readonly progress: Pick<Progress, 'percent' | 'step' | 'steps'>;
+  /** The last lines ComfyUI wrote while this prompt ran, redacted; empty when they may be of another prompt. */
+  readonly logTail: readonly string[];
+  readonly versions: Readonly<
+    Partial<Record<'comfyui' | 'python' | 'pytorch', string | undefined>>
+  >;
+  /** Bytes, after the failure. */
+  readonly memory: Readonly<
+    Partial<Record<'ram_total' | 'ram_free' | 'vram_total' | 'vram_free', number | undefined>>
+  >;
 }
 
 export interface Progress {
@@ -232,6 +256,8 @@ export type Ending = 'succeeded' | 'failed' | 'interrupted';
 export interface PromptOutcome {
   readonly promptId: string;
   readonly ending: Ending;
+  /** Id of the node that raised. */
+  readonly failedNode?: string;
   /** One text per failure or skipped part, in the order they happened. Empty when all went well. */
   readonly problems: readonly string[];
   /** Set when a node failed because of the device, and not because of the workflow. */

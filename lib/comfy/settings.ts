@@ -32,6 +32,8 @@ export interface ComfySettings {
   /** How long ComfyUI may give no sign of life, and how long a prompt that was given up may go on. */
   readonly unresponsiveMs: number;
   readonly reconnect: { readonly attempts: number; readonly delayMs: number };
+  /** Lines of ComfyUI's output in the report on a failure, at most; 0: none. */
+  readonly failureLogLines: number;
   /** Whether every frame of the websocket is logged. */
   readonly trace: boolean;
   readonly limits: Limits;
@@ -59,6 +61,7 @@ export function comfySettings(config: Config): ComfySettings {
       attempts: config.WEBSOCKET_RECONNECT_ATTEMPTS,
       delayMs: config.WEBSOCKET_RECONNECT_DELAY_S * 1000,
     },
+    failureLogLines: config.FAILURE_LOG_TAIL,
     trace: config.WEBSOCKET_TRACE,
     limits: LIMITS,
   };
@@ -109,6 +112,8 @@ export const LIMITS = {
   submitGraceMs: 2000,
   /** Cancelling a prompt. */
   cancelMs: 5000,
+  /** All requests for the report on a failed prompt. */
+  diagnosisMs: 2000,
   /** One request for information that is useful but not essential, such as `/object_info` of one class. */
   nodeInfoMs: 10_000,
   /**

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { redactUrl, withoutPaths, withoutUser } from './redact.ts';
+import { redactLine, redactUrl, withoutPaths, withoutUser } from './redact.ts';
 
 test.each([
   ['https://u:p@host.example:8443/a/b?X-Amz-Signature=s#f', 'https://host.example:8443/a/b'],
@@ -118,6 +118,47 @@ test.each(TEXTS)('no form of a path shows its folders in: %s', (text) => {
 
 test('folders can be left out without a mark', () => {
   expect(withoutPaths("cannot open '/opt/comfyui/models/x.bin'", '')).toBe("cannot open 'x.bin'");
+});
+
+test.each([
+  [
+    'GET https://me:pw@host.example/a.bin?sig=s3cr3t#f failed',
+    'GET https://host.example/a.bin failed',
+  ],
+  ["cannot open '/srv/models/a.bin'", "cannot open 'a.bin'"],
+  ['read file:///srv/secret/a.bin', 'read a.bin'],
+  ['Authorization: Bearer abc.def-123456', 'Authorization: Bearer [redacted]'],
+  ['authorization: Basic dXNlcjpwYXNz', 'authorization: Basic [redacted]'],
+  ['Authorization=abcdef', 'Authorization=[redacted]'],
+  ['HF_TOKEN=abc next', 'HF_TOKEN=[redacted] next'],
+  ['{"api_key": "abc", "seed": 7}', '{"api_key": "[redacted]", "seed": 7}'],
+  ["{'x-api-key': 'abc'}", "{'x-api-key': '[redacted]'}"],
+  ['my password is none; password: hunter2', 'my password is none; password: [redacted]'],
+  ['client_secret=a&grant=b', 'client_secret=[redacted]&grant=b'],
+  ['login with hf_abcdefghijklmnop', 'login with [redacted]'],
+  ['sk-abcdefghijklmnop, AKIAABCDEFGHIJKLMNOP', '[redacted], [redacted]'],
+  ['jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.abc', 'jwt [redacted]'],
+])('of the line %s of a log nothing secret is shown', (line, shown) => {
+  expect(redactLine(line)).toBe(shown);
+  expect(redactLine(shown)).toBe(shown);
+});
+
+test.each([
+  'Requested to load SDXL',
+  '100%|####| 20/20 [00:01<00:00, 12.5it/s]',
+  'got prompt, 77 tokens per chunk',
+  'RuntimeError: mat1 and mat2 shapes cannot be multiplied (77x2048 and 768x320)',
+  'see https://docs.example/a/b',
+])('the line %s of a log stays as it is', (line) => expect(redactLine(line)).toBe(line));
+
+test('given values are not shown, also when they occur twice or have characters of patterns', () => {
+  const line = 'key a.b*c was refused (a.b*c); axbbc';
+  expect(redactLine(line, ['a.b*c', ''])).toBe('key [redacted] was refused ([redacted]); axbbc');
+});
+
+test('a line without a space is redacted in no time', () => {
+  for (const part of ['token', 'bearer ', 'http://', 'eyJ', 'password=', '"api_key"'])
+    expect(redactLine(part.repeat(1000)).length).toBeLessThan(20_000);
 });
 
 test('a long text of slashes is read in no time', () => {

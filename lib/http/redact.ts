@@ -23,6 +23,31 @@ export function withoutPaths(text: string, mark = '…/'): string {
   );
 }
 
+/**
+ * A line of another program's log as callers may see it: without folders, without user and query of URLs, without
+ * `secrets` and anything that looks like one. Lines are at most some thousand characters.
+ */
+export function redactLine(line: string, secrets: readonly string[] = []): string {
+  let text = line;
+  for (const secret of secrets) if (secret !== '') text = text.replaceAll(secret, REDACTED);
+  text = text.replace(ANY_URL, (url) => redactUrl(url));
+  for (const [pattern, shown] of SECRETS) text = text.replace(pattern, shown);
+  return withoutPaths(text, '');
+}
+
+const REDACTED = '[redacted]';
+const ANY_URL = /\b(?!file:)[a-z][a-z0-9+.-]{1,15}:\/\/[^\s"'`<>]+/gi;
+
+const SECRETS: readonly (readonly [RegExp, string])[] = [
+  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
+  [
+    /((?:api[-_]?key|token|secret|passw(?:or)?d|authorization|credential)[\w-]*["']?\s*[:=]\s*["']?)(?!\[redacted|bearer|basic)[^\s"',;&]+/gi,
+    `$1${REDACTED}`,
+  ],
+  // Tokens of Hugging Face, OpenAI, GitHub, RunPod, AWS, and JSON web tokens.
+  [/\b(?:hf_|sk-|gh[pousr]_|rpa_|AKIA|ASIA|eyJ)[\w.-]{12,}/g, REDACTED],
+];
+
 /** The URL of a file is a path, other URLs are not. Paths in the query of a URL are replaced. */
 const URL_BEFORE_QUERY = /(?<![\w.+-])((?!file:)[a-z][a-z0-9+.-]{1,15}:\/\/[^\s?#"'`<>]*)/;
 

@@ -137,7 +137,13 @@ live.test(
 live.test('a node that raises fails the job, with the text clients know', async () => {
   await using rig = await live.startRig();
   const posted = await rig.run({ workflow: raising({ keeps: false }) });
-  expect(posted).toEqual({ error: 'Job processing failed', output: { details: [RAISED] } });
+  expect(posted).toEqual({
+    error: 'Job processing failed',
+    output: {
+      details: [RAISED],
+      failure: expect.objectContaining({ code: 'comfy.execution_failed' }),
+    },
+  });
 });
 
 live.test(

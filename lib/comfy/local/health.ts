@@ -93,6 +93,11 @@ export class ComfyHealth implements BackendHealth {
     return false;
   }
 
+  /** Waits until the status changes, at most `ms`. */
+  async changesWithin(ms: number): Promise<void> {
+    await settlesWithin(this.#changed.notified(), { ms, clock: this.#clock });
+  }
+
   up(): void {
     if (this.#status === 'up') return;
     const downMs = this.#clock.now() - (this.#downSince ?? this.#clock.now());

@@ -9,6 +9,7 @@ import type {
   ComfyFile,
   FetchFileOptions,
   InputToStore,
+  PromptFailure,
   PromptOptions,
   PromptOutcome,
   PromptRequest,
@@ -18,11 +19,12 @@ import type { DeviceError } from '../nodes/device-errors.ts';
 import { NodeCatalogue } from '../nodes/node-catalogue.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { LingeringPrompts } from '../prompt/cancel-prompt.ts';
+import type { PromptStanding } from '../prompt/prompt-watch.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
-import { settlesWithin } from '../../waiting.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { cureDevice } from './cure-device.ts';
+import { diagnose } from './diagnosis.ts';
 import { ExternalWatch } from './external-watch.ts';
 import { ComfyHealth } from './health.ts';
 import { MortalPrompts } from './mortal-prompts.ts';
@@ -235,6 +237,7 @@ export class LocalComfy implements ComfyBackend {
   async runPrompt(request: PromptRequest, options: PromptOptions): Promise<PromptOutcome> {
     using prompt = this.#prompts.begin(options);
     const { clientId } = this.#socket;
+    let standing: PromptStanding | undefined;
     try {
       return await runPrompt(request, prompt, {
         client: this.#client,
@@ -242,6 +245,8 @@ export class LocalComfy implements ComfyBackend {
         settings: this.#settings,
         clock: this.#clock,
         lingering: this.#lingering,
+        processUsedAt: () => this.#supervisor?.processUsedAt,
+        onStopped: (stopped) => (standing = stopped),
       });
     } catch (error) {
       options.signal.throwIfAborted();
@@ -253,7 +258,21 @@ export class LocalComfy implements ComfyBackend {
       const { reason } = prompt.signal as { readonly reason: unknown };
       const isKnown = this.#supervisor !== undefined || isWorkerError(reason, 'comfy.not_begun');
       throw prompt.signal.aborted && isKnown ? reason : await this.#explain(error);
+    } finally {
+      // Nobody reads the report on a job that was stopped.
+      const isStopped = isWorkerError(options.signal.reason, 'job.stopped');
+      if (standing && !isStopped) options.onFailed?.(await this.#diagnose(standing, request));
     }
+  }
+
+  #diagnose(standing: PromptStanding, request: PromptRequest): Promise<PromptFailure> {
+    return diagnose(standing, request, {
+      client: this.#client,
+      settings: this.#settings,
+      clock: this.#clock,
+      supervisor: this.#supervisor,
+      isUp: this.health.status === 'up',
+    });
   }
 
   async checkHealth(error: unknown): Promise<void> {
@@ -261,11 +280,7 @@ export class LocalComfy implements ComfyBackend {
     if (this.#watch) return this.#watch.onFailure(error);
     // A request may find ComfyUI dead a moment before the supervisor does.
     if ((await knock(this.#settings.url)) === 'open') return;
-    const changed = Promise.withResolvers<undefined>();
-    const stop = this.health.onChange(() => changed.resolve(undefined));
-    const ms = this.#settings.limits.lossNoticeMs;
-    await settlesWithin(changed.promise, { ms, clock: this.#clock });
-    stop();
+    await this.health.changesWithin(this.#settings.limits.lossNoticeMs);
   }
 
   #explain<E>(error: E): Promise<E | WorkerError> {

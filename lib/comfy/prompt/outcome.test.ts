@@ -14,7 +14,11 @@ test('a cycle found at run time is a failure although status_str is success', ()
     ['execution_start', {}],
     ['execution_error', failure],
   ];
-  expect(verdict(entry(messages), quiet)).toEqual({ ending: 'failed', problem: failed });
+  expect(verdict(entry(messages), quiet)).toEqual({
+    ending: 'failed',
+    problem: failed,
+    failedNode: '1',
+  });
 });
 
 test('an interrupted prompt has not succeeded', () => {

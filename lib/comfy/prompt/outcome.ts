@@ -22,10 +22,11 @@ export function toOutcome(
   const { report } = watch;
   const endedAt = 'endedAt' in phase ? phase.endedAt : readAt;
   const startedAt = 'startedAt' in phase ? (phase.startedAt ?? endedAt) : endedAt;
-  const { ending, problem, deviceError } = verdict(historyEntry, report);
+  const { ending, problem, failedNode, deviceError } = verdict(historyEntry, report);
   return {
     promptId,
     ending,
+    ...(failedNode !== undefined && { failedNode }),
     problems: [...warnings, ...report.warnings, ...(problem === undefined ? [] : [problem])],
     ...(deviceError && { deviceError }),
     outputs: historyEntry.get('outputs')?.detached(),
@@ -51,15 +52,17 @@ export function verdict(
 ): {
   readonly ending: Ending;
   readonly problem?: string;
+  readonly failedNode?: string;
   readonly deviceError?: DeviceError;
 } {
   const status = historyEntry.get('status');
   const messages = new Map(statusMessages(historyEntry));
   if (messages.has('execution_error')) {
     const failure = nodeFailure(messages.get('execution_error'));
+    const { nodeId: failedNode } = failure;
     const deviceError = deviceErrorOf(failure);
     const problem = executionErrorText(failure);
-    return { ending: 'failed', problem, ...(deviceError && { deviceError }) };
+    return { ending: 'failed', problem, failedNode, ...(deviceError && { deviceError }) };
   }
   if (messages.has('execution_interrupted')) {
     const problem = interruptedText(nodeFailure(messages.get('execution_interrupted')));

@@ -44,6 +44,16 @@ export class ProgressMeter {
     this.#totalWeight = [...this.#nodes.values()].reduce((sum, { weight }) => sum + weight, 0);
   }
 
+  /** The last progress; its node is empty before the first one. */
+  get progress(): Progress {
+    return this.#reported;
+  }
+
+  /** Title of a node in the editor, or its class. */
+  titleOf(nodeId: string): string | undefined {
+    return this.#nodes.get(nodeId)?.title;
+  }
+
   /** The node at work; undefined before the first one. */
   get node(): string | undefined {
     return this.#node === '' ? undefined : this.#node;

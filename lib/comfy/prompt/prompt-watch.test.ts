@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../../clock.ts';
 import { silentLog, tinyWorkflow } from '../test-comfy.ts';
-import { parsePreview, PromptWatch } from './prompt-watch.ts';
+import { parsePreview } from './socket-images.ts';
+import { PromptWatch } from './prompt-watch.ts';
 
 function startWatch() {
   const clock = new ManualClock(0);

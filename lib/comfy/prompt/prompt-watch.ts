@@ -3,10 +3,11 @@ import { describeError } from '../../errors.ts';
 import type { JsonText } from '../../json.ts';
 import type { Logger } from '../../log.ts';
 import { Notifier, settlesWithin } from '../../waiting.ts';
-import type { Preview, PromptObserver } from '../backend.ts';
+import type { PromptFailure, PromptObserver } from '../backend.ts';
 import { blockedText, executionErrorText, interruptedText } from '../nodes/node-failure.ts';
 import type { PromptEvent } from '../transport/messages.ts';
 import type { PromptListener } from '../transport/socket.ts';
+import { isPng, lostImages, parsePreview, sendsImages } from './socket-images.ts';
 import { ProgressMeter } from './progress-meter.ts';
 
 /**
@@ -17,8 +18,8 @@ import { ProgressMeter } from './progress-meter.ts';
  * ```
  *
  * `ended`: ComfyUI has said how the prompt ended, but its history may not be written yet.
- * `done`: `executing` came with a null node, so the history is there or about to be. Times are milliseconds since the
- * epoch. Steps can be skipped: events get lost with a connection, and cached prompts report less.
+ * `done`: `executing` came with a null node, so the history is there or about to be. Times are those of the clock, in
+ * milliseconds. Steps can be skipped: events get lost with a connection, and cached prompts report less.
  */
 type PromptPhase =
   | { readonly name: 'queued' }
@@ -33,6 +34,21 @@ interface PromptState {
   readonly phase: PromptPhase;
   /** `detached`: the connection the prompt was submitted over is gone, so no more of its events can come. */
   readonly connection: 'attached' | 'detached';
+}
+
+/** How far a prompt came, for the report on its failure. Times are milliseconds. */
+export interface PromptStanding extends Pick<
+  PromptFailure,
+  'activity' | 'nodeId' | 'nodeTitle' | 'progress'
+> {
+  /** By the machine's clock, like the times in ComfyUI's log. */
+  readonly postedAt: number;
+  /** Undefined when it has not begun. */
+  readonly startedAt: number | undefined;
+  /** Undefined while it runs. */
+  readonly endedAt: number | undefined;
+  /** No other prompt was in ComfyUI between post and end. False when that is not known. */
+  readonly isAlone: boolean;
 }
 
 /** Findings about a prompt from its events. The history may not repeat them. */
@@ -64,6 +80,8 @@ export class PromptWatch implements PromptListener {
   #interrupted: string | undefined;
   readonly #warnings: string[] = [];
   #lastEventAt: number;
+  readonly #postedAt: number;
+  #isAlone = true;
 
   /** `clientId` is that of the connection the prompt is submitted over. */
   constructor({
@@ -86,6 +104,7 @@ export class PromptWatch implements PromptListener {
     this.#workflow = workflow;
     this.#meter = new ProgressMeter(workflow);
     this.#lastEventAt = clock.now();
+    this.#postedAt = clock.wallTime();
   }
 
   get state(): PromptState {
@@ -93,11 +112,43 @@ export class PromptWatch implements PromptListener {
   }
 
   get report(): PromptReport {
+    // After a lost connection, nodes may have sent images to nobody.
+    const isDetached = this.#state.connection === 'detached';
+    const lost = isDetached ? lostImages(this.#workflow, this.#imageSenders) : [];
     return {
       failure: this.#failure,
       interrupted: this.#interrupted,
-      warnings: [...this.#warnings, ...this.#lostImages()],
+      warnings: [...this.#warnings, ...lost],
       nodeMs: this.#meter.nodeMs,
+    };
+  }
+
+  /**
+   * `failedNode`: id of the node that raised. `processUsedAt`: when ComfyUI's process last used a processor or a disk, if
+   * that is known.
+   */
+  standing({
+    failedNode,
+    processUsedAt = 0,
+  }: {
+    readonly failedNode?: string | undefined;
+    readonly processUsedAt?: number | undefined;
+  } = {}): PromptStanding {
+    const { phase, connection } = this.#state;
+    const { node, percent, step, steps } = this.#meter.progress;
+    const nodeId = failedNode ?? (node === '' ? undefined : node);
+    const isQuiet = this.#clock.now() - Math.max(this.#lastEventAt, processUsedAt) > QUIET_MS;
+    const isStepping = step !== undefined && this.silentMs <= QUIET_MS;
+    const atWork = isStepping ? 'sampling' : isQuiet ? 'silent' : 'loading';
+    return {
+      activity: phase.name === 'queued' ? 'queued' : atWork,
+      nodeId,
+      nodeTitle: nodeId === undefined ? undefined : this.#meter.titleOf(nodeId),
+      progress: { percent, ...(step !== undefined && { step, steps }) },
+      postedAt: this.#postedAt,
+      startedAt: 'startedAt' in phase ? phase.startedAt : undefined,
+      endedAt: 'endedAt' in phase ? phase.endedAt : undefined,
+      isAlone: this.#isAlone && connection === 'attached',
     };
   }
 
@@ -149,7 +200,9 @@ export class PromptWatch implements PromptListener {
   }
 
   /** On a later connection no events of this prompt come, but every socket is told when the queue changes. */
-  onQueueChange(): void {
+  onQueueChange(remaining: number | undefined): void {
+    if (remaining !== undefined && remaining > 1 && !('endedAt' in this.#state.phase))
+      this.#isAlone = false;
     if (this.#state.connection === 'detached') this.wake();
   }
 
@@ -159,7 +212,7 @@ export class PromptWatch implements PromptListener {
     this.#lastEventAt = this.#clock.now();
     if (this.#state.phase.name !== 'running') return;
     const nodeId = this.#meter.node;
-    const isResult = isPng(frame) && this.#sendsImages(nodeId);
+    const isResult = isPng(frame) && sendsImages(this.#workflow, nodeId);
     if (!isResult && !this.#observer.onPreview) return;
     const preview = parsePreview(frame);
     if (!preview) return;
@@ -168,22 +221,6 @@ export class PromptWatch implements PromptListener {
       this.#imageSenders.add(nodeId);
       this.#notify((observer) => observer.onImage?.({ ...preview, nodeId }));
     } else this.#notify((observer) => observer.onPreview?.(image));
-  }
-
-  /** After a lost connection, nodes may have sent images to nobody. ComfyUI keeps none of them. */
-  #lostImages(): string[] {
-    if (this.#state.connection === 'attached') return [];
-    const nodeIds = this.#workflow.entries().map(([nodeId]) => nodeId);
-    const lost = nodeIds.filter((id) => this.#sendsImages(id) && !this.#imageSenders.has(id));
-    return lost.map(
-      (nodeId) =>
-        `Node ${nodeId} sends its images through the websocket, and they are lost: the connection to ComfyUI broke. Send the job again, or use SaveImage`,
-    );
-  }
-
-  #sendsImages(nodeId: string | undefined): boolean {
-    const node = nodeId === undefined ? undefined : this.#workflow.get(nodeId);
-    return IMAGE_SENDERS.has(node?.get('class_type')?.asString() ?? '');
   }
 
   onDisconnect(clientId: string): void {
@@ -243,28 +280,5 @@ export class PromptWatch implements PromptListener {
   }
 }
 
-/**
- * A binary frame of ComfyUI: four bytes for the type of event, four for the format of the image, then the image
- * (`server.py`, `encode_bytes` and `send_image`). Undefined for other events. Frames with metadata go only to clients
- * that ask for them.
- */
-export function parsePreview(frame: Buffer): Preview | undefined {
-  if (frame.length <= HEAD_BYTES || frame.readUInt32BE(0) !== PREVIEW_IMAGE) return undefined;
-  const mediaType = IMAGE_FORMATS.get(frame.readUInt32BE(4));
-  return mediaType === undefined ? undefined : { bytes: frame.subarray(HEAD_BYTES), mediaType };
-}
-
-const isPng = (frame: Buffer) => frame.length > HEAD_BYTES && frame.readUInt32BE(4) === 2;
-
-/** Nodes that send images of the result as PNG (ComfyUI's `websocket_image_save.py`, comfyui-tooling-nodes). */
-const IMAGE_SENDERS: ReadonlySet<string> = new Set([
-  'SaveImageWebsocket',
-  'ETN_SendImageWebSocket',
-]);
-
-const HEAD_BYTES = 8;
-const PREVIEW_IMAGE = 1;
-const IMAGE_FORMATS: ReadonlyMap<number, string> = new Map([
-  [1, 'image/jpeg'],
-  [2, 'image/png'],
-]);
+/** Without a message for longer, a prompt that runs is loading, or silent. */
+const QUIET_MS = 5000;

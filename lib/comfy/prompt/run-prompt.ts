@@ -10,7 +10,7 @@ import type { ComfySocket } from '../transport/socket.ts';
 import { toOutcome } from './outcome.ts';
 import { cancelPrompt, type LingeringPrompts } from './cancel-prompt.ts';
 import { findPrompt, readHistoryEntry, type PromptLocation } from './prompt-lookup.ts';
-import { PromptWatch } from './prompt-watch.ts';
+import { PromptWatch, type PromptStanding } from './prompt-watch.ts';
 import { submitPrompt } from './submit-prompt.ts';
 
 interface RunParts {
@@ -20,6 +20,10 @@ interface RunParts {
   readonly clock: Clock;
   /** Takes over prompts that cannot be cancelled quickly. */
   readonly lingering: Pick<LingeringPrompts, 'add'>;
+  /** When, by the clock, ComfyUI's process last used a processor or a disk; undefined when not known. */
+  readonly processUsedAt: () => number | undefined;
+  /** Called when a prompt that was accepted has failed or was given up. */
+  readonly onStopped: (standing: PromptStanding) => void;
 }
 
 interface PromptRun extends RunParts {
@@ -52,19 +56,26 @@ export async function runPrompt(
   const run = startListening(clientId, request.workflow, { ...options, ...parts });
   using _ = run.listening;
   const { watch } = run;
+  let isAccepted = false;
   try {
     const warnings = await submit(run, request);
+    isAccepted = true;
     const queuedAt = clock.now();
     const historyEntry = await waitForHistoryEntry(run);
     const readAt = clock.now();
     const { promptId } = run;
-    return toOutcome(historyEntry, watch, { promptId, warnings, calledAt, queuedAt, readAt });
+    const facts = { promptId, warnings, calledAt, queuedAt, readAt };
+    const outcome = toOutcome(historyEntry, watch, facts);
+    if (outcome.ending !== 'succeeded') run.onStopped(watch.standing(outcome));
+    return outcome;
   } catch (error) {
+    const standing = watch.standing({ processUsedAt: parts.processUsedAt() });
     const hasEnded = 'endedAt' in watch.state.phase;
     // A rejected prompt never ran, and a lost one does not run any more.
     const isGone = isWorkerError(error) && GONE.has(error.code);
     if (!hasEnded && !isGone && !(await cancelPrompt(run.promptId, run)))
       run.lingering.add(run.promptId);
+    if (isAccepted) run.onStopped(standing);
     throw signal.aborted ? signal.reason : error;
   }
 }

@@ -6,7 +6,10 @@ import { nodeFailure, type NodeFailure } from '../nodes/node-failure.ts';
  * `comfy_execution/progress.py`). All others are ignored: unknown types belong to custom nodes, and `progress_state`
  * repeats what `executing` and `progress` say.
  */
-export type Message = { readonly type: 'status' } | ({ readonly promptId: string } & PromptEvent);
+/** `remaining`: prompts in ComfyUI, running and waiting. */
+export type Message =
+  | { readonly type: 'status'; readonly remaining: number | undefined }
+  | ({ readonly promptId: string } & PromptEvent);
 
 export type PromptEvent =
   | { readonly type: 'started' }
@@ -35,8 +38,12 @@ export function parseMessage(frame: Buffer): Message | undefined {
   // These are most of the bytes on the wire. They are recognised by their beginning and not parsed.
   if (frame.subarray(0, HEAD_BYTES).includes('"progress_state"')) return undefined;
   const message = maybeFields(parseLeniently(frame.toString()));
-  if (message?.type === 'status') return { type: 'status' };
   const data = maybeFields(message?.data);
+  if (message?.type === 'status') {
+    const queue = maybeFields(maybeFields(data?.status)?.exec_info);
+    const remaining = queue?.queue_remaining;
+    return { type: 'status', remaining: typeof remaining === 'number' ? remaining : undefined };
+  }
   const promptId = maybeId(data?.prompt_id);
   if (data === undefined || promptId === undefined) return undefined;
   const event = promptEvent(message?.type, data, frame);

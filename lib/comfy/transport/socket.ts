@@ -10,8 +10,10 @@ import { describeConnectionError, isTimeout, resendWhenBroken } from './request-
 /** Receives what the socket reports about one prompt. Called while the socket is read: it must be quick. */
 export interface PromptListener {
   onEvent(event: PromptEvent): void;
-  /** Something changed in ComfyUI's queue. */
-  onQueueChange(): void;
+  /** Something changed in ComfyUI's queue, which has this many prompts now. */
+  onQueueChange(remaining: number | undefined): void;
+  /** Queue and history are to be asked about the prompt. */
+  wake(): void;
   /** A binary frame. It does not say which prompt it belongs to. */
   onBinary(frame: Buffer): void;
   /** The connection with this client id is gone. No more events come for prompts submitted under that id. */
@@ -67,7 +69,7 @@ export class ComfySocket implements AsyncDisposable {
     return this.#live?.clientId;
   }
 
-  /** Milliseconds since the epoch of the last message of ComfyUI, on any connection. */
+  /** When the last message of ComfyUI came, by the clock, on any connection. */
   get lastMessageAt(): number | undefined {
     return this.#lastMessageAt;
   }
@@ -79,6 +81,11 @@ export class ComfySocket implements AsyncDisposable {
   /** Whether a prompt is being followed. */
   get isBusy(): boolean {
     return this.#listeners.size > 0;
+  }
+
+  /** Lets all prompts ask queue and history. */
+  lookNow(): void {
+    for (const listener of this.#listeners.values()) listener.wake();
   }
 
   /**
@@ -186,7 +193,7 @@ export class ComfySocket implements AsyncDisposable {
     }
     const message = parseMessage(frame);
     if (message?.type === 'status') {
-      for (const listener of listeners) listener.onQueueChange();
+      for (const listener of listeners) listener.onQueueChange(message.remaining);
     } else if (message) {
       this.#listeners.get(message.promptId)?.onEvent(message);
     }

@@ -24,6 +24,8 @@ export interface ProcessOptions {
   /** The JSON of subgraph blueprints by name. */
   readonly blueprints: ReadonlyMap<string, string>;
   readonly logger?: Logger | undefined;
+  /** Gets the lines that ComfyUI would print. */
+  readonly print?: ((line: string) => void) | undefined;
   readonly log: EventLog;
   readonly faults: Faults;
   /** Called when a prompt ends. */
@@ -54,7 +56,10 @@ export class ComfyProcess {
     this.#options = options;
     this.features = serverFeatures(this.profile, options.maxUploadBytes);
     this.sockets = new SocketTable(this.features);
-    this.serverLog = new ServerLog(this.sockets, this.profile);
+    this.serverLog = new ServerLog(this.sockets, {
+      tagsLogs: this.profile.tagsLogs,
+      print: options.print,
+    });
     this.history = new History(options.historyCapacity);
     this.events = new PromptEvents(this.sockets, log, { previews });
     this.queue = new PromptQueue(() => this.events.status(this.queue.remaining));

@@ -37,6 +37,8 @@ export interface SimulatorOptions {
   /** The JSON of subgraph blueprints by name, for `/global_subgraphs`. Default: none. */
   readonly blueprints?: ReadonlyMap<string, string>;
   readonly log?: Logger;
+  /** Gets the lines that ComfyUI would print. Default: nobody. */
+  readonly print?: (line: string) => void;
 }
 
 export interface ComfySimulator extends AsyncDisposable {
@@ -142,6 +144,7 @@ class Simulator implements ComfySimulator {
       speed,
       previews,
       logger: log,
+      print: rest.print,
       log: this.#log,
       faults: this.faults,
       onPrompt: (times) => this.#remember(times),

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 /** A line of ComfyUI's output, without colours and without the level that ComfyUI 0.33 writes before it. */
 export interface OutputLine {
   readonly text: string;
-  /** Milliseconds since the epoch. */
+  /** When it came, by the clock. */
   readonly at: number;
 }
 
@@ -24,7 +24,7 @@ export type OutputEvent =
   | { readonly type: 'first prompt'; readonly seconds: string };
 
 interface ComfyOutputOptions {
-  /** Milliseconds since the epoch when the process was started. */
+  /** When, by the clock, the process was started. */
   readonly startedAt: number;
   readonly now: () => number;
   readonly onLine: (line: OutputLine) => void;
@@ -71,7 +71,7 @@ export class ComfyOutput {
 
   /** Reads a line. It may be part of a longer one that was cut. */
   add(raw: string): void {
-    const text = raw.replace(COLOURS, '').replace(LEVEL, '').trimEnd();
+    const text = plainLine(raw);
     const line = { text: text.slice(0, LINE_LENGTH), at: this.#options.now() };
     this.#keep(line);
     this.#readPhase(line);
@@ -129,6 +129,11 @@ export class ComfyOutput {
   #addImport(failed: FailedImport): void {
     if (this.#failedImports.size < KEPT_IMPORTS) this.#failedImports.set(failed.name, failed);
   }
+}
+
+/** A line without colours and level. */
+export function plainLine(raw: string): string {
+  return raw.replace(COLOURS, '').replace(LEVEL, '').trimEnd();
 }
 
 /** The last line of a traceback has the class of the error before its text. */

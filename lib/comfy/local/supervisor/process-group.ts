@@ -101,14 +101,26 @@ function readLines(stream: Readable | null, onLine: (line: string) => void): voi
   stream?.on('error', () => undefined);
 }
 
-/** A number that changes whenever the group uses a processor or reads from a disk. Linux only; elsewhere undefined. */
-export async function measureUse(groupId: number): Promise<number | undefined> {
+/** What the processes of a group have used since they started. */
+export interface ProcessUse {
+  /** Hundredths of a second of processor time. */
+  readonly ticks: number;
+  /** A number that changes whenever something is read from a disk. */
+  readonly reads: number;
+}
+
+/** Linux only; elsewhere undefined. */
+export async function measureUse(groupId: number): Promise<ProcessUse | undefined> {
   const pids = await readdir('/proc').catch(() => []);
   const uses = await Promise.all(
     pids.filter((name) => /^\d+$/.test(name)).map((pid) => useOf(pid, groupId)),
   );
   const known = uses.filter((use) => use !== undefined);
-  return known.length > 0 ? known.reduce((sum, use) => sum + use, 0) : undefined;
+  if (known.length === 0) return undefined;
+  return {
+    ticks: known.reduce((sum, { ticks }) => sum + ticks, 0),
+    reads: known.reduce((sum, { reads }) => sum + reads, 0),
+  };
 }
 
 /**
@@ -127,18 +139,22 @@ export async function measureMemory(groupId: number): Promise<number | undefined
   return kilobytes === undefined ? undefined : kilobytes * 1024;
 }
 
-/** Processor ticks and bytes read by one process; undefined when it belongs to another group. */
-async function useOf(pid: string, groupId: number): Promise<number | undefined> {
+/** Of one process; undefined when it belongs to another group. */
+async function useOf(pid: string, groupId: number): Promise<ProcessUse | undefined> {
   const fields = await statOf(pid);
   if (fields?.group !== groupId) return undefined;
-  // Bytes that came from a disk, not from the page cache. Not readable in every container.
+  // Bytes that came from a disk, not from the page cache. Not readable in every container, and network disks do not count
+  // there; models on them are mapped into memory, and then each part that is fetched is a page fault.
   const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
-  return fields.ticks + Number(/^read_bytes: (\d+)/m.exec(io)?.[1] ?? 0);
+  const bytes = Number(/^read_bytes: (\d+)/m.exec(io)?.[1] ?? 0);
+  return { ticks: fields.ticks, reads: bytes + fields.pageFaults };
 }
 
 interface ProcessStat {
   readonly state: string;
   readonly group: number;
+  /** Memory that had to be read from a disk. */
+  readonly pageFaults: number;
   /** User and system time. */
   readonly ticks: number;
   /** Ticks since the machine started; with the pid it names one process. */
@@ -154,6 +170,7 @@ export async function statOf(pid: number | string): Promise<ProcessStat | undefi
   return {
     state: fields[0] ?? '',
     group: Number(fields[2]),
+    pageFaults: Number(fields[9]),
     ticks: Number(fields[11]) + Number(fields[12]),
     startedAt: fields[19] ?? '',
   };

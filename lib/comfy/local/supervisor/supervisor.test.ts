@@ -107,6 +107,23 @@ test('a node that holds the whole process for longer than COMFY_UNRESPONSIVE_S s
   expect(place.starts()).toHaveLength(1);
 });
 
+test('a prompt that shows no sign of life is looked up, and then ComfyUI is restarted, although it answers', async () => {
+  await using place = await startComfyPlace();
+  await using rig = await startSupervisor(place, {
+    COMFY_UNRESPONSIVE_S: '2',
+    COMFY_POLL_INTERVAL_S: '1',
+  });
+  await using comfy = new LocalComfy(rig.comfy, { log: silentLog, supervisor: rig.supervisor });
+  await comfy.waitUntilReady(never);
+  const workflow = oneNode('ProbeSleep', { ms: 600_000 });
+  await expect(
+    comfy.runPrompt({ workflow }, { signal: never, log: silentLog }),
+  ).rejects.toMatchObject({ code: 'comfy.prompt_lost' });
+  expect(rig.lines.find(({ message }) => message === 'ComfyUI is down')?.reason).toMatch(
+    /no sign of life/,
+  );
+});
+
 test('a ComfyUI that is frozen is restarted after COMFY_UNRESPONSIVE_S', async () => {
   await using place = await startComfyPlace();
   await using rig = await startSupervisor(place, { COMFY_UNRESPONSIVE_S: '1' });

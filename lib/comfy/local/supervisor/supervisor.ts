@@ -60,11 +60,13 @@ export class ComfySupervisor implements AsyncDisposable {
   /** Whether the process ends because of {@link renew}. */
   #isRenewed = false;
   #output: ComfyOutput | undefined;
+  #processUsedAt: number | undefined;
   #restart = Promise.withResolvers<string>();
   #activity: () => SocketActivity = () => ({
     lastMessageAt: undefined,
     isBusy: false,
     isConnected: false,
+    lookNow: () => undefined,
   });
 
   private constructor(options: SupervisorOptions) {
@@ -121,6 +123,11 @@ export class ComfySupervisor implements AsyncDisposable {
   /** Memory that ComfyUI's processes hold; undefined when it is not known. */
   async memoryBytes(): Promise<number | undefined> {
     return this.#processId === undefined ? undefined : await measureMemory(this.#processId);
+  }
+
+  /** When, by the clock, ComfyUI last used a processor or a disk; undefined when that cannot be measured. */
+  get processUsedAt(): number | undefined {
+    return this.#processUsedAt;
   }
 
   /** The owner of the websocket tells about its activity. */
@@ -256,6 +263,7 @@ export class ComfySupervisor implements AsyncDisposable {
     return untilDead({
       client: this.#client,
       activity: () => this.#activity(),
+      onUse: (at) => (this.#processUsedAt = at),
       unresponsiveMs: settings.unresponsiveMs,
       ...{ url, processId, clock, signal },
     });

@@ -1,16 +1,18 @@
 import { connect } from 'node:net';
 import type { Clock } from '../../../clock.ts';
 import type { ComfyClient } from '../../transport/client.ts';
-import { measureUse } from './process-group.ts';
+import { measureUse, type ProcessUse } from './process-group.ts';
 
 /** What the websocket to ComfyUI tells about it. */
 export interface SocketActivity {
-  /** Milliseconds since the epoch of the last message; undefined before the first one. */
+  /** When the last message came, by the clock; undefined before the first one. */
   readonly lastMessageAt: number | undefined;
   /** Whether a prompt is being followed. */
   readonly isBusy: boolean;
   /** Whether the websocket is open. */
   readonly isConnected: boolean;
+  /** Asks queue and history about all prompts, because one may have ended unnoticed. */
+  readonly lookNow: () => void;
 }
 
 interface VitalSigns {
@@ -19,6 +21,8 @@ interface VitalSigns {
   readonly processId: number;
   readonly clock: Clock;
   readonly activity: () => SocketActivity;
+  /** Called when the process has used a processor or a disk, with the time. */
+  readonly onUse: (at: number) => void;
   /** Without a sign of life for this long ComfyUI counts as dead. */
   readonly unresponsiveMs: number;
   readonly signal: AbortSignal;
@@ -51,12 +55,28 @@ export async function untilDead(options: VitalSigns): Promise<string> {
       question ??= ask().finally(() => (question = undefined));
     }
     const use = await measureUse(processId);
-    if (use === undefined || use !== lastUse) aliveAt = clock.now();
+    const isWorking = hasWorked(lastUse, use);
+    if (isWorking) aliveAt = clock.now();
+    if (isWorking && use) options.onUse(aliveAt);
     lastUse = use;
     const silentMs = clock.now() - aliveAt;
-    if (silentMs > unresponsiveMs)
-      return `it gave no sign of life for ${Math.round(silentMs / 1000)} s (COMFY_UNRESPONSIVE_S)`;
+    if (silentMs <= unresponsiveMs) continue;
+    if (isBusy) {
+      activity().lookNow();
+      await clock.sleep(LOOK_MS, signal);
+      if (!activity().isBusy) {
+        aliveAt = clock.now();
+        continue;
+      }
+    }
+    return `it gave no sign of life for ${Math.round(silentMs / 1000)} s (COMFY_UNRESPONSIVE_S)`;
   }
+}
+
+/** A tick more proves nothing: answering the worker's questions about a prompt costs as much. */
+function hasWorked(last: ProcessUse | undefined, use: ProcessUse | undefined): boolean {
+  if (!last || !use) return true;
+  return use.reads !== last.reads || Math.abs(use.ticks - last.ticks) > 1;
 }
 
 /** Twice, because a backlog that overflows for a moment may refuse as well. */

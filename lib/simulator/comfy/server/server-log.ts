@@ -18,11 +18,20 @@ export class ServerLog {
   readonly #subscribers = new Set<string>();
   readonly #sockets: SocketTable;
   readonly #tagsLogs: boolean;
+  readonly #print: ((line: string) => void) | undefined;
   #knowsSize = false;
 
-  constructor(sockets: SocketTable, { tagsLogs }: { readonly tagsLogs: boolean }) {
+  /** `print` gets each line as well. */
+  constructor(
+    sockets: SocketTable,
+    {
+      tagsLogs,
+      print,
+    }: { readonly tagsLogs: boolean; readonly print?: ((line: string) => void) | undefined },
+  ) {
     this.#sockets = sockets;
     this.#tagsLogs = tagsLogs;
+    this.#print = print;
   }
 
   get entries(): readonly LogEntry[] {
@@ -43,6 +52,7 @@ export class ServerLog {
   /** Adds a line and sends it to all subscribers. A subscriber without a socket is removed. */
   add(text: string, level: Level = 'INFO'): void {
     const entry = { t: localTime(), m: `${this.#tagsLogs ? TAGS[level] : ''}${text}\n` };
+    this.#print?.(entry.m.trimEnd());
     this.#entries.push(entry);
     if (this.#entries.length > CAPACITY) this.#entries.shift();
     if (this.#subscribers.size === 0) return;

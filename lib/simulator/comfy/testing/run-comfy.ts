@@ -36,12 +36,12 @@ const comfy = await startComfySimulator({
   port: Number(port),
   folder: base,
   nodes: new Map([...PROBE_NODES, ...MISBEHAVING_NODES]),
+  print: say,
 });
 process.on('SIGUSR2', () => {
   setInterval(() => undefined, 1000);
   void comfy[Symbol.asyncDispose]();
 });
-say(`Starting server\n\nTo see the GUI go to: http://127.0.0.1:${String(port)}`);
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
