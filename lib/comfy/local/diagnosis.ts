@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import type { JsonText } from '../../json.ts';
+import type { Logger } from '../../log.ts';
 import type { PromptFailure, PromptRequest } from '../backend.ts';
 import type { PromptStanding } from '../prompt/prompt-watch.ts';
 import type { ComfySettings } from '../settings.ts';
@@ -28,16 +29,17 @@ export async function diagnose(
 ): Promise<PromptFailure> {
   const key = apiKey?.value();
   const secrets = typeof key === 'string' ? [key] : [];
-  const request = { standing, limit: settings.failureLogLines, secrets };
+  const postedWallTime = standing.postedAt - clock.now() + clock.wallTime();
+  const request = { standing, postedWallTime, limit: settings.failureLogLines, secrets };
   const limit = { ms: settings.limits.diagnosisMs, what: 'the report on a failure', clock };
   const ask = <T>(question: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> =>
     isUp ? withTimeout(limit, question).catch(() => undefined) : Promise.resolve(undefined);
-  // The output of a ComfyUI of our own is here already, also when it has died.
-  const ownTail = supervisor && outputTail(supervisor.lines, request);
-  const [stats, tail] = await Promise.all([
+  const [stats, foreignTail] = await Promise.all([
     ask((signal) => client.getInfo('/system_stats', signal)),
-    ownTail ?? ask((signal) => logTail(client, request, signal)),
+    supervisor ? undefined : ask((signal) => logTail(client, request, signal)),
   ]);
+  // Output of a ComfyUI of our own comes through a pipe, and may be later than the event that tells of the failure.
+  const tail = supervisor ? outputTail(supervisor.lines, request) : foreignTail;
   const { activity, nodeId, nodeTitle, progress } = standing;
   return {
     ...{ activity, nodeId, nodeTitle, progress },
@@ -45,6 +47,23 @@ export async function diagnose(
     versions: versionsIn(stats),
     memory: memoryIn(stats),
   };
+}
+
+/** The version of ComfyUI; undefined when it does not tell. */
+export async function readVersion(
+  client: ComfyClient,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const stats = await client.getInfo('/system_stats', signal);
+    const version = stats.get('system')?.get('comfyui_version')?.value();
+    return typeof version === 'string' ? version : undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    log.debug({ err: error }, 'Could not read the version of ComfyUI');
+    return undefined;
+  }
 }
 
 function versionsIn(stats: JsonText | undefined): PromptFailure['versions'] {

@@ -24,7 +24,7 @@ import { runPrompt } from '../prompt/run-prompt.ts';
 import { ComfyClient } from '../transport/client.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { cureDevice } from './cure-device.ts';
-import { diagnose } from './diagnosis.ts';
+import { diagnose, readVersion } from './diagnosis.ts';
 import { ExternalWatch } from './external-watch.ts';
 import { ComfyHealth } from './health.ts';
 import { MortalPrompts } from './mortal-prompts.ts';
@@ -138,16 +138,8 @@ export class LocalComfy implements ComfyBackend {
     );
   }
 
-  async version(signal: AbortSignal): Promise<string | undefined> {
-    try {
-      const stats = await this.#client.getInfo('/system_stats', signal);
-      const version = stats.get('system')?.get('comfyui_version')?.value();
-      return typeof version === 'string' ? version : undefined;
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#log.debug({ err: error }, 'Could not read the version of ComfyUI');
-      return undefined;
-    }
+  version(signal: AbortSignal): Promise<string | undefined> {
+    return readVersion(this.#client, this.#log, signal);
   }
 
   storeInput(file: InputToStore, signal: AbortSignal): Promise<StoredInput> {
@@ -210,15 +202,8 @@ export class LocalComfy implements ComfyBackend {
     return this.#catalogue.names(signal);
   }
 
-  async replacedClassNames(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    try {
-      const replacements = await this.#client.getInfo('/node_replacements', signal);
-      return new Set(replacements.entries().map(([classType]) => classType));
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#log.debug({ err: error }, 'ComfyUI does not tell which classes it replaces');
-      return new Set();
-    }
+  replacedClassNames(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    return this.#catalogue.replacedNames(signal);
   }
 
   async rejection(

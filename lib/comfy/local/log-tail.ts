@@ -5,6 +5,8 @@ import { plainLine, type OutputLine } from './supervisor/comfy-output.ts';
 
 interface TailRequest {
   readonly standing: PromptStanding;
+  /** When it was posted, by the machine's clock, like the times in ComfyUI's log. */
+  readonly postedWallTime: number;
   /** At most this many lines; 0: none. */
   readonly limit: number;
   /** Values that must not be shown. */
@@ -16,12 +18,10 @@ interface TailRequest {
  * or may have been: the lines do not say whose they are.
  */
 export function outputTail(lines: readonly OutputLine[], request: TailRequest): string[] {
-  const { startedAt, endedAt = Infinity } = request.standing;
-  const own = lines.filter(({ at }) => at >= (startedAt ?? Infinity) && at <= endedAt);
-  const texts = own.map(({ text }) => text);
-  // Also somebody else's prompt that was refused: ComfyUI prints why.
-  const isShared = lines.filter((line) => isArrival(line.text) && own.includes(line)).length > 1;
-  return isShared ? [] : shown(texts, request);
+  const since = lines.filter(({ at }) => at >= request.standing.postedAt).map(({ text }) => text);
+  // Also somebody else's prompt that was refused, or came later: ComfyUI prints lines about it.
+  const isAlone = since.filter(isArrival).length === 1;
+  return isAlone ? shown(since.slice(since.findIndex(isArrival) + 1), request) : [];
 }
 
 /**
@@ -42,7 +42,7 @@ export async function logTail(
       .map(plainLine),
   }));
   const arrivals = entries.filter(({ lines }) => lines.some(isArrival));
-  const own = arrivals.filter(({ time }) => isJustAfter(time, request.standing.postedAt));
+  const own = arrivals.filter(({ time }) => isJustAfter(time, request.postedWallTime));
   const [arrival] = own;
   if (!arrival || own.length > 1 || arrival !== arrivals.at(-1)) return [];
   const later = entries.slice(entries.indexOf(arrival)).flatMap(({ lines }) => lines);

@@ -73,6 +73,19 @@ export class NodeCatalogue {
     return (await this.#inTime(signal, (inTime) => client.nodeClassNames(inTime))) ?? [];
   }
 
+  /** Names of classes that ComfyUI replaces by newer ones; none when it does not tell. */
+  async replacedNames(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { client, log } = this.#parts;
+    try {
+      const replacements = await client.getInfo('/node_replacements', signal);
+      return new Set(replacements.entries().map(([classType]) => classType));
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug({ err: error }, 'ComfyUI does not tell which classes it replaces');
+      return new Set();
+    }
+  }
+
   /** Undefined when the work fails or takes too long. */
   async #inTime<T>(
     signal: AbortSignal,

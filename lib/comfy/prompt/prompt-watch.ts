@@ -41,7 +41,6 @@ export interface PromptStanding extends Pick<
   PromptFailure,
   'activity' | 'nodeId' | 'nodeTitle' | 'progress'
 > {
-  /** By the machine's clock, like the times in ComfyUI's log. */
   readonly postedAt: number;
   /** Undefined when it has not begun. */
   readonly startedAt: number | undefined;
@@ -103,8 +102,7 @@ export class PromptWatch implements PromptListener {
     this.#observer = observer;
     this.#workflow = workflow;
     this.#meter = new ProgressMeter(workflow);
-    this.#lastEventAt = clock.now();
-    this.#postedAt = clock.wallTime();
+    this.#lastEventAt = this.#postedAt = clock.now();
   }
 
   get state(): PromptState {
