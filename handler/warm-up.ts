@@ -66,7 +66,8 @@ async function runWarmUp(
   return Math.round(performance.now() - startedAt);
 }
 
-async function readSource(source: string, signal: AbortSignal): Promise<string> {
+/** Reads a workflow of `WARMUP_WORKFLOW`. */
+export async function readSource(source: string, signal: AbortSignal): Promise<string> {
   if (!isUrl(source)) return await readFile(source, 'utf8');
   const response = limitedResponse(await fetch(source, { signal }), { maxBytes: MAX_BYTES });
   if (!response.ok) throw new TypeError(`it was answered ${response.status}`);
@@ -80,5 +81,5 @@ function detailsOf(output: unknown): string[] {
 }
 
 export const isUrl = (source: string) => /^https?:\/\//i.test(source);
-const shownName = (source: string) => (isUrl(source) ? redactUrl(source) : source);
+export const shownName = (source: string) => (isUrl(source) ? redactUrl(source) : source);
 const MAX_BYTES = 64 * 1024 * 1024;

@@ -615,8 +615,8 @@ export const VARIABLES = {
     'comfy',
     wordList,
     [],
-    'Workflows that run before the first job is taken, and again whenever ComfyUI was started again, so that models are loaded: files or URLs, separated by commas or blanks. Each holds a workflow in either format, or the input of a job. Their outputs are thrown away.',
-    '-',
+    'Workflows that run before the first job is taken, and again whenever ComfyUI was started again, so that models are loaded: files or URLs, separated by commas or blanks. Each holds a workflow in either format, or the input of a job. Their outputs are thrown away. The models that they name are read once while ComfyUI starts, so that it finds them in memory.',
+    'those of the manifest',
   ),
   WARMUP_REQUIRED: variable(
     'comfy',

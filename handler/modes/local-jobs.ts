@@ -10,7 +10,7 @@ import { toWireBody } from '../../lib/queues/runpod/wire.ts';
 import type { ComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import type { JobLineOptions } from '../handle-job.ts';
-import { runAfterStart, runBeforeStart } from '../start-commands.ts';
+import { runBesideComfy, runBeforeStart } from '../around-start.ts';
 import {
   startJobs,
   startSupervisor,
@@ -26,7 +26,7 @@ export async function runOneJob(start: ModeStart): Promise<number> {
   const job = readTestInput(flags.testInput ?? '');
   await runBeforeStart(start, shutdown.signal);
   await using supervisor = await startSupervisor(start);
-  using _ = runAfterStart(start, supervisor);
+  using _ = runBesideComfy(start, supervisor);
   await using jobs = await startLocalJobs({
     config,
     log,

@@ -7,7 +7,7 @@ import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
 import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
-import { runAfterStart, runBeforeStart } from '../start-commands.ts';
+import { runBesideComfy, runBeforeStart } from '../around-start.ts';
 import { startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */
@@ -21,7 +21,7 @@ export async function serve(start: ModeStart): Promise<number> {
 
   if (!flags.simulate) await runBeforeStart(start, shutdown.signal);
   const supervisor = parts.use(flags.simulate ? undefined : await startSupervisor(start));
-  parts.use(runAfterStart(start, supervisor));
+  parts.use(runBesideComfy(start, supervisor));
   const metrics = new Metrics();
   const jobs = parts.use(
     await startLocalJobs({

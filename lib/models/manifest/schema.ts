@@ -67,7 +67,7 @@ export const ManifestSchema = z.strictObject({
   models: z
     .strictObject({ before_start: list(ModelEntrySchema), after_start: list(ModelEntrySchema) })
     .default({ before_start: [], after_start: [] }),
-  /** Workflows in API format, as files or URLs. */
+  /** Workflows, as files (relative to the manifest) or URLs. */
   warmup: list(z.string().min(1)),
 });
 

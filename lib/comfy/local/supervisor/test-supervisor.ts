@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../../../clock.ts';
 import { readConfig } from '../../../config.ts';
 import { createLog } from '../../../log.ts';
@@ -37,7 +37,10 @@ export async function startComfyPlace() {
       COMFY_ARGS: `--port ${port} --folder '${folder}'`,
       COMFY_LOG_LEVEL: 'debug',
     },
-    write: (name: string, text: string) => writeFile(join(folder, name), text),
+    write: async (name: string, text: string) => {
+      await mkdir(join(folder, dirname(name)), { recursive: true });
+      await writeFile(join(folder, name), text);
+    },
     /** Process ids of all starts. */
     starts: () =>
       readdirSync(folder).flatMap((name) => {

@@ -35,3 +35,19 @@ test('the commands around the start: one is waited for, the other runs beside th
   expect(await rig.ended).toBe(0);
   expect(isRunning(pid)).toBe(false);
 });
+
+test('the warm-up of the manifest runs, and its models are read while ComfyUI starts', async () => {
+  const workflow = pictures();
+  const named = { ...workflow, '1': { ...workflow['1'], _meta: { title: 'a.safetensors' } } };
+  await using rig = await startSupervised(
+    { NETWORK_VOLUME_DIR: '.' },
+    {
+      'manifest.yaml': 'warmup: [warm.json]',
+      'warm.json': JSON.stringify(named),
+      'models/vae/a.safetensors': 'weights',
+    },
+  );
+  await rig.logged('Models were read ahead');
+  await rig.posted(rig.platform.submit({ workflow }));
+  expect(rig.log()).toContain('A warm-up workflow has run');
+});
