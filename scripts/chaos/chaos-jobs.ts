@@ -1,5 +1,5 @@
 import type { S3Simulator } from '../../lib/simulator/stand-ins/s3.ts';
-import { Random } from './random.ts';
+import { Random } from './plan.ts';
 
 /** A job of the run, and what its result must hold. */
 export interface ChaosJob {

@@ -18,5 +18,7 @@ class ShiftedDate extends RealDate {
 
 globalThis.Date = ShiftedDate as DateConstructor;
 process.on('message', (message: { readonly shiftMs: number }) => (shiftMs = message.shiftMs));
+// Without the chaos run there is nobody to work for. ComfyUI then ends by itself.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 // The channel must not keep a worker alive that has finished.
 process.channel?.unref();

@@ -1,32 +1,28 @@
-import { execFile } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { text } from 'node:stream/consumers';
 
 /** A disk of a few megabytes in memory, which can be filled up. Linux, and only root may mount it. */
 export class SmallDisk implements AsyncDisposable {
   readonly folder: string;
+  readonly #keeper: ChildProcess;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, keeper: ChildProcess) {
     this.folder = folder;
+    this.#keeper = keeper;
   }
 
-  /** Undefined, with the reason, where it cannot be mounted. */
+  /** Only the reason where it cannot be mounted. */
   static async mount(folder: string): Promise<SmallDisk | { readonly reason: string }> {
     await mkdir(folder, { recursive: true });
-    try {
-      await run('mount', ['-t', 'tmpfs', '-o', `size=${MEGABYTES}m,mode=0777`, 'tmpfs', folder]);
-      return new SmallDisk(folder);
-    } catch (error) {
-      return {
-        reason:
-          error instanceof Object && 'stderr' in error
-            ? String(error.stderr).trim()
-            : String(error),
-      };
-    }
+    const keeper = spawn('sh', ['-c', KEEPER, 'sh', folder], { detached: true });
+    const said = await Promise.race([
+      once(keeper.stdout, 'data').then(() => undefined),
+      text(keeper.stderr),
+    ]);
+    return said === undefined ? new SmallDisk(folder, keeper) : { reason: said.trim() };
   }
 
   /** Writes until there is no space left. */
@@ -50,7 +46,9 @@ export class SmallDisk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await run('umount', ['-l', this.folder]);
+    const ended = once(this.#keeper, 'exit');
+    this.#keeper.stdin?.end();
+    await ended;
   }
 
   get #filler(): string {
@@ -59,3 +57,9 @@ export class SmallDisk implements AsyncDisposable {
 }
 
 const MEGABYTES = 8;
+/** Mounts, and unmounts when its input ends, which happens however the chaos run ends. */
+const KEEPER = `
+mount -t tmpfs -o size=${MEGABYTES}m,mode=0777 tmpfs "$1" || exit
+echo mounted
+cat
+umount -l "$1"`;
