@@ -25,15 +25,15 @@ import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
 import { groupOutputs, withoutEmpty } from './outputs/group-outputs.ts';
 import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
 import { runWithReplay, withAttempts, type Attempt } from './replay.ts';
+import { withModelSources } from './model-sources.ts';
 import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { describeRun, toFailure, toResult } from './result.ts';
 
 /**
- * Settings of the job line, and what it shares with the rest of the worker. Steps are handed the whole object and take
- * their fields by name: planDelivery `workerBucket`, `storeSettings`, `transfers` and `maxResultBytes`; resolveWorkflow
- * `comfy`, `simulated` and `workflowsDir`; stageInputs `comfy`, `leases`, `downloader`, `imageLimits` and `transfers`; ArtifactFetcher
- * `comfy` and `transfers`.
+ * Settings of the job line, and what it shares with the rest of the worker. Steps take their fields by name: planDelivery
+ * `workerBucket`, `storeSettings`, `transfers` and `maxResultBytes`; resolveWorkflow `comfy`, `simulated` and `workflowsDir`;
+ * stageInputs `comfy`, `leases`, `downloader`, `imageLimits` and `transfers`; ArtifactFetcher `comfy` and `transfers`.
  */
 export interface JobLineOptions {
   readonly comfy: ComfyBackend;
@@ -53,6 +53,8 @@ export interface JobLineOptions {
   readonly modelCache?: ModelCache | undefined;
   /** Whether a job's files are removed from ComfyUI's disk. */
   readonly cleanupMode: Config['CLEANUP'];
+  /** Its models are named to callers who lack them. */
+  readonly manifestFile: string;
   /** What jobs have on disk, for the worker after a killed one. */
   readonly ledger: FileLedger;
   /** Folder of the workflows that may be called by name. */
@@ -100,7 +102,8 @@ async function handleJob(job: Job, context: JobContext, line: JobLine): Promise<
     return withAttempts(result, scope, line.comfy);
   } catch (error) {
     if (signal.aborted) throw error;
-    const failure = toFailure(error, log, { promptFailure: scope.promptFailure });
+    const told = await withModelSources(error, job.input, line.manifestFile);
+    const failure = toFailure(told, log, { promptFailure: scope.promptFailure });
     return withAttempts(failure, scope, line.comfy);
   }
 }
@@ -115,7 +118,6 @@ interface JobOnLine {
 /** The whole line: from the input of a job to its result. Each step takes the job's scope, and none knows the next. */
 async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<JobResult> {
   const { comfy, deadlyJobs } = line;
-  const { jobId } = job;
   const input = parseInput(job.input);
   input.notes.forEach(scope.note);
   await deadlyJobs.refuse(job.input);
@@ -126,7 +128,7 @@ async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<Jo
     runAttempt(input, { line, context, scope, attempt, jobFolders });
   const ran = await runWithReplay(attemptRun, {
     ...{ comfy, scope },
-    onDeadly: () => deadlyJobs.remember(job.input, jobId),
+    onDeadly: () => deadlyJobs.remember(job.input, job.jobId),
   });
   const { outcome, outputFiles, texts, artifacts, deliveryScope, choice, randomized } = ran;
   scope.problems.push(...ran.problems); // only now: of two runs, the problems of the first do not count
@@ -139,7 +141,7 @@ async function runJob(job: Job, { line, context, scope }: JobOnLine): Promise<Jo
   const files = await deliver(converted, deliveryScope, { plan, besides: texts });
   const counts = { files: files.length, problems: scope.problems.length };
   scope.log.info({ ...counts, ms: scope.endPhase('delivered') }, 'Files delivered');
-  line.onTimings?.(jobId, scope.timings);
+  line.onTimings?.(job.jobId, scope.timings);
 
   const details = wantsDetails ? await describeFiles(files, { choice, ...deliveryScope }) : [];
   const outputs = groupOutputs(files, texts, { groupBy, details });
@@ -180,10 +182,9 @@ async function runAttempt(
 ) {
   const { line, scope, jobFolders } = steps;
   const { comfy } = line;
-  const { signal } = scope;
-  await comfy.waitUntilReady(signal);
+  await comfy.waitUntilReady(scope.signal);
   scope.endPhase('ready');
-  const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal });
+  const { workflow, randomized } = await resolveWorkflow(input, { ...line, signal: scope.signal });
   const choice = chooseOutputs(workflow, input.output);
   const jobFolder = jobFolders.use(line.jobFolders.open(scope));
   const redirectedWorkflow = await jobFolder.redirectSaves(workflow);
@@ -257,14 +258,13 @@ async function runWorkflow(
   const { outputFiles, texts, problems } = collectOutputs(outcome, choice, fetcher.sentFiles);
   const fetched = await fetcher.fetchAll(outputFiles, deliveryScope.signal);
   scope.endPhase('fetched');
-  const allProblems = [...problems, ...fetched.problems];
   return {
     outcome,
     cutShort,
     outputFiles,
     texts,
     ...fetched,
-    problems: allProblems,
+    problems: [...problems, ...fetched.problems],
     deliveryScope,
   };
 }

@@ -10,6 +10,7 @@ import { invalidConfig, isSecret, VARIABLES, type Config } from '../lib/config.t
 import { Downloader, downloadSettings } from '../lib/download/downloader.ts';
 import { JsonText } from '../lib/json.ts';
 import { ModelCache } from '../lib/models/cache/model-cache.ts';
+import { namesInManifest } from '../lib/models/manifest/read-manifest.ts';
 import { fetcherSettings, ModelFetcher } from '../lib/models/fetch/model-fetcher.ts';
 import type { LogOptions, Logger } from '../lib/log.ts';
 import { DeadlyJobs } from './deadly-jobs.ts';
@@ -152,8 +153,10 @@ function lineOptions({
     modelCache: config.DYNAMIC_MODELS
       ? new ModelCache(parts.use(new ModelFetcher(fetcherSettings(config, 'caller'))), {
           maxBytes: config.MODEL_CACHE_MAX_GB * 1e9,
+          pinned: () => namesInManifest(config.MANIFEST_FILE),
         })
       : undefined,
+    manifestFile: config.MANIFEST_FILE,
     cleanupMode: config.CLEANUP,
     ledger: parts.use(new FileLedger({ folder: join(tmpdir(), 'comfyui-worker-files'), log })),
     storeSettings: storeSettings(config),

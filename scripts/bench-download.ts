@@ -1,107 +1,147 @@
 /**
  * Compares the downloader of models with `aria2c -x16 -s16` against a local server that limits each connection, and kills
- * the downloader at random moments. `npm run bench:download -- [--mib 256] [--kills 50]`
+ * the downloader at random places of a file. `npm run bench:download -- [--mib 512] [--pairs 5] [--kill-mib 64] [--kills 50]`
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { startFileServer } from '../lib/simulator/stand-ins/files.ts';
+import { pieceBytes } from '../lib/models/fetch/pieces.ts';
+import { downloadWithKills } from '../lib/models/test-kills.ts';
+import { startFileServer, type FileServer } from '../lib/simulator/stand-ins/files.ts';
+import { summarize } from './bench/statistics.ts';
 
 const { values } = parseArgs({
-  options: { mib: { type: 'string', default: '256' }, kills: { type: 'string', default: '50' } },
+  options: {
+    mib: { type: 'string', default: '512' },
+    pairs: { type: 'string', default: '5' },
+    'kill-mib': { type: 'string', default: '64' },
+    kills: { type: 'string', default: '50' },
+  },
 });
-const bytes = Number(values.mib) * 1024 * 1024;
-/** Sixteen connections need about four seconds. */
-const bytesPerSecond = bytes / 64;
-const file = { content: { patternBytes: bytes }, fault: { kind: 'slow', bytesPerSecond } } as const;
+const MIB = 1024 * 1024;
+const CONNECTIONS = 16;
+const PATH = '/model.bin';
 
-await using server = await startFileServer({ files: { '/model.bin': file } });
-const url = `${server.url}/model.bin`;
-const sha256 = server.sha256('/model.bin');
-const folder = await mkdtemp(join(tmpdir(), 'bench-download-'));
+interface Served {
+  readonly server: FileServer;
+  readonly url: string;
+  readonly sha256: string;
+}
+
+/** Sixteen connections need `seconds` for the file. */
+async function serve(bytes: number, seconds: number): Promise<Served> {
+  const bytesPerSecond = bytes / CONNECTIONS / seconds;
+  const file = {
+    content: { patternBytes: bytes },
+    fault: { kind: 'slow', bytesPerSecond },
+  } as const;
+  const server = await startFileServer({ files: { [PATH]: file } });
+  return { server, url: server.url + PATH, sha256: server.sha256(PATH) };
+}
 
 /** Starts the command line of the worker. */
-function pull(name: string) {
-  const words = ['models', 'pull', url, '--folder', name, '--filename', 'model.bin'];
-  const args = [resolve('handler/index.ts'), ...words, '--sha256', sha256, '--models', folder];
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+function pull({ url, sha256 }: Served, folder: string): ChildProcess {
+  const words = ['models', 'pull', url, '--folder', 'ours', '--sha256', sha256];
+  return spawn(process.execPath, [resolve('handler/index.ts'), ...words, '--models', folder], {
     stdio: 'ignore',
+    env: { ...process.env, MODEL_CONNECTIONS: String(CONNECTIONS) },
   });
 }
 
-async function seconds(start: () => ReturnType<typeof pull>): Promise<number> {
-  const startedAt = performance.now();
-  const [code] = (await once(start(), 'exit')) as [number];
-  if (code !== 0) throw new Error(`The download ended with exit code ${code}`);
-  return (performance.now() - startedAt) / 1000;
+function aria2c({ url }: Served, folder: string): ChildProcess {
+  const words = ['-x16', '-s16', '-k1M', '--file-allocation=none', '-q', '-d', folder];
+  return spawn('aria2c', [...words, '-o', 'theirs.bin', url], { stdio: 'ignore' });
 }
 
-async function compare(): Promise<void> {
-  const idle = await seconds(() => pull('idle')); // there it is fetched, and then it is there
-  const start = await seconds(() => pull('idle'));
-  console.log(
-    `first run ${idle.toFixed(2)} s; the start of the command alone takes ${start.toFixed(2)} s`,
-  );
-  const ratios: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    const theirs = await seconds(() =>
-      spawn(
-        'aria2c',
-        ['-x16', '-s16', '-k1M', '-q', '-d', folder, '-o', `aria-${round}.bin`, url],
-        {
-          stdio: 'ignore',
-        },
-      ),
-    );
-    const ours = await seconds(() => pull(`round-${round}`));
-    const ratio = (ours - start) / theirs;
+/** Seconds from the start of the process to its end, and from its first request to its end. */
+async function timed({ server }: Served, start: () => ChildProcess) {
+  const before = server.requests.length;
+  const startedAt = performance.now();
+  let requestedAt = 0;
+  const poll = setInterval(() => {
+    if (server.requests.length > before) requestedAt ||= performance.now();
+  }, 2);
+  const [code] = (await once(start(), 'exit')) as [number];
+  clearInterval(poll);
+  if (code !== 0) throw new Error(`A download ended with exit code ${code}`);
+  const endedAt = performance.now();
+  return { whole: (endedAt - startedAt) / 1000, transfer: (endedAt - requestedAt) / 1000 };
+}
+
+async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-download-'));
+  try {
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function compare(bytes: number, pairs: number): Promise<void> {
+  const served = await serve(bytes, 8);
+  await using _server = served.server;
+  const run = (start: typeof pull) =>
+    inFolder((folder) => timed(served, () => start(served, folder)));
+  const ratios: { whole: number; transfer: number }[] = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const isOursFirst = pair % 2 === 0;
+    const first = await run(isOursFirst ? pull : aria2c);
+    const second = await run(isOursFirst ? aria2c : pull);
+    const [ours, theirs] = isOursFirst ? [first, second] : [second, first];
+    const ratio = {
+      whole: ours.whole / theirs.whole,
+      transfer: ours.transfer / theirs.transfer,
+    };
     ratios.push(ratio);
     console.log(
-      `aria2c ${theirs.toFixed(2)} s, ours ${ours.toFixed(2)} s with start and SHA-256, ratio without the start ${ratio.toFixed(2)}`,
+      `ours ${shown(ours)}, aria2c ${shown(theirs)}, ratio ${shown(ratio)} (whole process, from the first request)`,
     );
   }
-  console.log(`median ratio ${ratios.toSorted((a, b) => a - b)[1]?.toFixed(2)}`);
+  const whole = median(ratios.map((one) => one.whole));
+  const transfer = median(ratios.map((one) => one.transfer));
+  console.log(`median ratio ${shown({ whole, transfer })}`);
 }
 
-/** Bytes that the server was asked for from request `from` on. */
-function requested(from: number): number {
-  return server.requests.slice(from).reduce((sum, { headers }) => {
-    const [, start, last] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '') ?? [];
-    return sum + Number(last) - Number(start) + 1;
-  }, 0);
+const median = (numbers: readonly number[]) => summarize(numbers)?.median ?? NaN;
+
+const shown = ({ whole, transfer }: { whole: number; transfer: number }) =>
+  `${whole.toFixed(2)} / ${transfer.toFixed(2)}`;
+
+async function killOften(bytes: number, kills: number): Promise<void> {
+  const served = await serve(bytes, 4);
+  await using server = served.server;
+  await inFolder(async (folder) => {
+    const start = () => {
+      const child = pull(served, folder);
+      const finished = once(child, 'exit').then(([code]) => ({ code: code as number | null }));
+      const end = async () => {
+        child.kill('SIGKILL');
+        await finished;
+      };
+      return { finished, end };
+    };
+    const { requested, sent } = await downloadWithKills(start, { server, bytes, kills });
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(join(folder, 'ours/model.bin')), hash);
+    const isRight = hash.digest('hex') === served.sha256;
+    const most = bytes + kills * CONNECTIONS * pieceBytes(bytes, CONNECTIONS);
+    const perKill = (sent - bytes) / kills / CONNECTIONS / 1024;
+    console.log(
+      `${kills} kills: the hash is ${isRight ? 'right' : 'WRONG'}; asked for ${inMib(requested)}, at most ${inMib(most)} are allowed; ` +
+        `the server sent ${inMib(sent)}, so ${perKill.toFixed(0)} KiB per kill and connection twice`,
+    );
+    if (!isRight || requested > most) process.exitCode = 1;
+  });
 }
 
-async function killOften(kills: number): Promise<void> {
-  for (let kill = 0; kill < kills; kill++) {
-    const before = server.requests.length;
-    const child = pull('killed');
-    while (server.requests.length === before) await new Promise((next) => setTimeout(next, 20));
-    // All kills together take about half of the time that the download needs.
-    await new Promise((next) => setTimeout(next, (Math.random() * 4000) / kills));
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-  const from = server.requests.length;
-  await seconds(() => pull('killed'));
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(join(folder, 'killed/model.bin')), hash);
-  const isRight = hash.digest('hex') === sha256;
-  const share = Math.round((100 * requested(from)) / bytes);
-  console.log(
-    `${kills} kills: the hash is ${isRight ? 'right' : 'WRONG'}; the last run asked for ${share} % of the file`,
-  );
-  if (!isRight) process.exitCode = 1;
-}
+const inMib = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB`;
 
-try {
-  await compare();
-  await killOften(Number(values.kills));
-} finally {
-  await rm(folder, { recursive: true });
-}
+if (Number(values.pairs) > 0) await compare(Number(values.mib) * MIB, Number(values.pairs));
+if (Number(values.kills) > 0)
+  await killOften(Number(values['kill-mib']) * MIB, Number(values.kills));

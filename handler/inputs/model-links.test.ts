@@ -9,7 +9,12 @@ import { startFileServer } from '../../lib/simulator/stand-ins/files.ts';
 import { fetchLinkedModels } from './model-links.ts';
 
 const MODEL = { content: safetensors(100_000) };
-const FILES = { '/a.safetensors': MODEL, '/b.safetensors': MODEL, '/c.safetensors': MODEL };
+const FILES = {
+  '/a.safetensors': MODEL,
+  '/b.safetensors': MODEL,
+  '/c.safetensors': MODEL,
+  '/d.safetensors': MODEL,
+};
 
 /** Loaders as ComfyUI describes them: one that is known, and one of a node pack with files to choose from. */
 const infos = new Map([
@@ -18,12 +23,15 @@ const infos = new Map([
   ['TextNode', JsonText.of({ input: { required: { text: ['STRING', {}] } } })],
 ]);
 
-async function startRig(maxBytes = 1e9) {
+async function startRig(maxBytes = 1e9, pinned: readonly string[] = []) {
   const rig = await startFetchRig();
   const folder = (name: string) => join(rig.folder, name);
   for (const name of ['loras', 'pack']) await mkdir(folder(name));
   await writeFile(join(folder('pack'), 'here.safetensors'), 'x');
-  const cache = new ModelCache(rig.fetcher, { maxBytes });
+  const cache = new ModelCache(rig.fetcher, {
+    maxBytes,
+    pinned: () => Promise.resolve(new Set(pinned)),
+  });
   const seen: Progress[] = [];
   const comfy = {
     describeNodes: () => Promise.resolve(infos),
@@ -59,17 +67,18 @@ test('URLs in loaders are fetched into the folders of the loaders, and replaced 
   expect(rig.seen[0]).toMatchObject({ node: '1', nodeTitle: 'Fetching a.safetensors' });
 });
 
-test('above the limit the model used longest ago is removed, but none that a job holds', async () => {
+test('above the limit the model used longest ago is removed, but none that a job holds, and none that the manifest names', async () => {
   await using server = await startFileServer({ files: FILES });
-  await using rig = await startRig(250_000);
+  await using rig = await startRig(350_000, ['d.safetensors']);
   const names = () => readdir(join(rig.folder('loras'), 'fetched'), { recursive: true });
   const models = async () =>
     (await names())
       .filter((name) => name.includes('/'))
       .map((name) => name.slice(13))
       .sort();
+  (await rig.link(lora(`${server.url}/d.safetensors`)))[Symbol.dispose]();
   using _held = await rig.link(lora(`${server.url}/a.safetensors`));
   (await rig.link(lora(`${server.url}/b.safetensors`)))[Symbol.dispose]();
   (await rig.link(lora(`${server.url}/c.safetensors`)))[Symbol.dispose]();
-  expect(await models()).toEqual(['a.safetensors', 'c.safetensors']);
+  expect(await models()).toEqual(['a.safetensors', 'c.safetensors', 'd.safetensors']);
 });

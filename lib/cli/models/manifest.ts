@@ -1,6 +1,7 @@
-import { access } from 'node:fs/promises';
+import { access, appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Agent } from 'undici';
+import { stringify } from 'yaml';
 import { describeError, WorkerError } from '../../errors.ts';
 import { fetcherSettings, ModelFetcher } from '../../models/fetch/model-fetcher.ts';
 import { lockManifest, withFacts } from '../../models/manifest/ask-site.ts';
@@ -95,14 +96,17 @@ export async function initManifest(
   const { sites } = fetcherSettings(config, 'operator');
   await using agent = disposable(new Agent({ allowH2: false }));
   return await cancellable({ screen, timeoutS: ASK_S }, async (signal) => {
-    const { manifest, problems } = await draftManifest(from, signal);
+    const onStep = (text: string) => screen.note(text);
+    const { manifest, problems, unknown } = await draftManifest(from, { signal, onStep });
     const fill = async (model: ModelEntry): Promise<ModelEntry> => {
       if (options.offline) return model;
       try {
         return await withFacts(model, { sites, agent: agent.agent, signal });
       } catch (error) {
         signal.throwIfAborted();
-        screen.problem(`Problem   ${model.url}: ${describeError(error)}`);
+        screen.problem(
+          `Problem   ${model.url} is listed without size and SHA-256: ${describeError(error)}`,
+        );
         return model;
       }
     };
@@ -110,10 +114,26 @@ export async function initManifest(
     for (const model of manifest.models.before_start) before.push(await fill(model));
     const filled: Manifest = { ...manifest, models: { ...manifest.models, before_start: before } };
     await writeYaml(manifestPath, filled, 'docs/models.md of comfyui-worker describes this file.');
+    if (unknown.length > 0) {
+      await appendFile(manifestPath, unknownModels(unknown));
+      screen.problem(
+        `Problem   Models without a known URL: ${unknown.length}. ${manifestPath} has them as comments, to be filled in`,
+      );
+    }
     for (const problem of problems) screen.problem(`Problem   ${problem}`);
     screen.note(`wrote     ${manifestPath}`);
     return exitCode('done');
   });
+}
+
+/** Entries as comments, that need only their URLs. */
+function unknownModels(models: readonly Omit<ModelEntry, 'url'>[]): string {
+  const entries = stringify(
+    models.map((model) => ({ url: '?', ...model })),
+    { lineWidth: 0 },
+  );
+  const lines = entries.trimEnd().split('\n');
+  return `\n# Models that are here, without a URL. Move them up to models.before_start, each with its URL.\n${lines.map((line) => `#   ${line}\n`).join('')}`;
 }
 
 function disposable(agent: Agent): AsyncDisposable & { readonly agent: Agent } {

@@ -3,11 +3,16 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { safetensors } from '../../models/test-models.ts';
+import { lockFile, lockPathOf } from '../../models/fetch/file-lock.ts';
+import { pieceBytes } from '../../models/fetch/pieces.ts';
+import { downloadWithKills } from '../../models/test-kills.ts';
+import { readManifest } from '../../models/manifest/read-manifest.ts';
+import { never, safetensors } from '../../models/test-models.ts';
 import { startFileServer } from '../../simulator/stand-ins/files.ts';
 import { startCliRig } from '../test-cli.ts';
 
-const MODEL = safetensors(3 * 1024 * 1024);
+const MIB = 1024 * 1024;
+const MODEL = safetensors(3 * MIB);
 const SHA256 = createHash('sha256').update(MODEL).digest('hex');
 const COMMIT = '0123456789'.repeat(4);
 
@@ -84,6 +89,19 @@ test('prune removes leftovers, and only with --unlisted other models', async () 
   expect(await readdir(join(models, 'vae'))).toEqual(['notes.txt']);
 });
 
+test('prune leaves a running download alone', async () => {
+  await using cli = await startCliRig();
+  await writeFile(join(cli.folder, 'a.ckpt.part'), 'x');
+  const prune = () => cli.runHere(['models', 'prune', '--models', cli.folder]);
+  {
+    await using _running = await lockFile(lockPathOf(join(cli.folder, 'a.ckpt')), never);
+    expect((await prune()).stderr).toContain('it is being downloaded');
+    expect(await readdir(cli.folder)).toContain('a.ckpt.part');
+  }
+  await prune();
+  expect(await readdir(cli.folder)).not.toContain('a.ckpt.part');
+});
+
 test('a manifest is made from a workflow of the editor, with revision and hash of the hub', async () => {
   await using hub = await startHub();
   await using cli = await startCliRig({ HF_ENDPOINT: hub.url });
@@ -139,6 +157,41 @@ test('node packs of an installed ComfyUI are taken over with their commits, and 
   expect(await readdir(join(other, 'custom_nodes/Some-Pack'))).toContain('__init__.py');
 });
 
+test('models that nobody tells the URL of are named: as comments in the manifest, or one by one', async () => {
+  await using cli = await startCliRig();
+  const manifest = join(cli.folder, 'm.yaml');
+  const init = (from: string, ...more: string[]) =>
+    cli.runHere(['manifest', 'init', join(cli.folder, from), '--manifest', manifest, ...more]);
+  await mkdir(join(cli.folder, 'empty'));
+  expect((await init('empty')).stderr).toContain('neither custom_nodes nor models');
+
+  const comfy = join(cli.folder, 'ComfyUI');
+  await mkdir(join(comfy, 'models/loras/style'), { recursive: true });
+  await writeFile(join(comfy, 'models/loras/style/a.safetensors'), MODEL);
+  const pack = join(comfy, 'custom_nodes/from-the-registry');
+  await mkdir(pack, { recursive: true });
+  await writeFile(join(pack, '.tracking'), '');
+  await writeFile(join(pack, 'pyproject.toml'), '[project]\nname = "a-pack"\nversion = "1.2.3"\n');
+  expect((await init('ComfyUI')).stderr).toContain('Models without a known URL: 1');
+  expect((await readManifest(manifest)).custom_nodes).toEqual([
+    { name: 'a-pack', version: '1.2.3' },
+  ]);
+  const text = await readFile(manifest, 'utf8');
+  const entry = text.slice(text.indexOf('#   - url')).replaceAll(/^#/gm, ' ');
+  const filled = entry.replace('"?"', 'https://hub.example/a.safetensors');
+  await writeFile(manifest, `models:\n  after_start: []\n  before_start:\n${filled}`);
+  expect((await readManifest(manifest)).models.before_start).toEqual([
+    {
+      ...{ url: 'https://hub.example/a.safetensors', folder: 'loras/style' },
+      ...{ filename: 'a.safetensors', sha256: SHA256, size: MODEL.length },
+    },
+  ]);
+
+  const workflow = { '4': { class_type: 'UNETLoader', inputs: { unet_name: 'sub/b.gguf' } } };
+  await writeFile(join(cli.folder, 'api.json'), JSON.stringify(workflow));
+  expect((await init('api.json', '--force')).stderr).toContain('where sub/b.gguf comes from');
+});
+
 test('a manifest with mistakes is refused with all of them', async () => {
   await using cli = await startCliRig();
   const manifest = join(cli.folder, 'm.yaml');
@@ -152,35 +205,18 @@ test('a manifest with mistakes is refused with all of them', async () => {
     expect(stderr).toContain(part);
 });
 
-test('a pull that is killed at any moment is continued: the hash is right, and little is fetched twice', async () => {
-  const model = safetensors(24 * 1024 * 1024);
-  const slow = { kind: 'slow', bytesPerSecond: 2_000_000 } as const;
-  await using server = await startFileServer({
-    files: { '/m.safetensors': { content: model, fault: slow } },
-  });
-  await using cli = await startCliRig({ MODEL_CONNECTIONS: '4' });
-  const sha256 = createHash('sha256').update(model).digest('hex');
+test('a pull that is killed again and again gets the right bytes, and fetches at most a piece per connection and kill twice', async () => {
+  const model = safetensors(24 * MIB);
+  const file = { content: model, fault: { kind: 'slow', bytesPerSecond: 4 * MIB } } as const;
+  await using server = await startFileServer({ files: { '/m.safetensors': file } });
+  const [connections, kills] = [4, 5];
+  await using cli = await startCliRig({ MODEL_CONNECTIONS: String(connections) });
+  const sha256 = server.sha256('/m.safetensors');
   const args = ['models', 'pull', `${server.url}/m.safetensors`, '--folder', 'vae'];
   const pull = () => cli.start([...args, '--sha256', sha256, '--models', cli.folder]);
-  const kills = 3;
-  for (let kill = 0; kill < kills; kill++) {
-    const before = server.requests.length;
-    const running = pull();
-    while (server.requests.length < before + 3) await new Promise((next) => setTimeout(next, 20));
-    await new Promise((next) => setTimeout(next, Math.random() * 800));
-    await running.end();
-  }
-  const last = server.requests.length;
-  expect(await pull().finished).toMatchObject({ code: 0 });
-  expect(
-    createHash('sha256')
-      .update(await readFile(join(cli.folder, 'vae/m.safetensors')))
-      .digest('hex'),
-  ).toBe(sha256);
-  const fetched = server.requests.slice(last).map(({ headers }) => {
-    const [, start, end] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? '') ?? [];
-    return Number(end) - Number(start) + 1;
-  });
-  const bytes = fetched.reduce((sum, one) => sum + one, 0);
-  expect(bytes).toBeLessThan(model.length); // the killed ones have not worked for nothing
-});
+  const { requested } = await downloadWithKills(pull, { server, bytes: model.length, kills });
+  const pulled = await readFile(join(cli.folder, 'vae/m.safetensors'));
+  expect(createHash('sha256').update(pulled).digest('hex')).toBe(sha256);
+  const piece = pieceBytes(model.length, connections);
+  expect(requested).toBeLessThanOrEqual(model.length + kills * connections * piece);
+}, 120_000); // six processes start

@@ -2,6 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readConfig, type Config } from '../../config.ts';
 import { WorkerError } from '../../errors.ts';
+import { lockPathOf, lockUnlessHeld } from '../../models/fetch/file-lock.ts';
 import { fetcherSettings, ModelFetcher } from '../../models/fetch/model-fetcher.ts';
 import { sha256OfFile } from '../../models/fetch/prefix-hash.ts';
 import { modelFiles } from '../../models/manifest/init-manifest.ts';
@@ -131,21 +132,38 @@ export interface PruneOptions extends ModelsOptions {
   readonly dryRun?: true;
 }
 
-/** Removes what broken-off downloads have left, and with `unlisted` also models that the manifest does not name. */
+/**
+ * Removes what broken-off downloads have left, and with `unlisted` also models that the manifest does not name. Downloads
+ * that are running, here or on another machine, keep their files.
+ */
 export async function pruneModels(options: PruneOptions, context: CliContext): Promise<number> {
   using screen = new Screen(options);
   const { manifestPath, modelsFolder } = placesOf(options, context);
-  const entries = await readdir(modelsFolder, { recursive: true }).catch(() => []);
-  const leftovers = entries.filter((path) => /\.part(?:\.journal|\.lock)?$/.test(path));
-  const wanted = await wantedModels(manifestPath, modelsFolder, options.unlisted && readManifest);
-  const unlisted = options.unlisted ? (await modelFiles(modelsFolder)).map(({ path }) => path) : [];
-  const doomed = [...leftovers, ...unlisted].map((path) => join(modelsFolder, path));
-  for (const path of doomed.filter((one) => !wanted.has(one))) {
+  const remove = async (path: string) => {
     if (!options.dryRun) await rm(path, { force: true });
     screen.note(`${options.dryRun ? 'would remove' : 'removed'}  ${path}`);
-  }
-  return exitCode('done');
+  };
+  return await cancellable({ screen, timeoutS: A_WEEK_S }, async (signal) => {
+    const wanted = await wantedModels(manifestPath, modelsFolder, options.unlisted && readManifest);
+    const entries = await readdir(modelsFolder, { recursive: true }).catch(() => []);
+    const leftovers = Map.groupBy(
+      entries.filter((path) => LEFTOVER.test(path)).map((path) => join(modelsFolder, path)),
+      (path) => path.replace(LEFTOVER, ''),
+    );
+    const pruned = [...leftovers].map(async ([target, paths]) => {
+      await using lock = await lockUnlessHeld(lockPathOf(target), signal);
+      if (lock) for (const path of paths) await remove(path);
+      else screen.note(`kept  ${target}.part: it is being downloaded`);
+    });
+    await Promise.all(pruned);
+    if (!options.unlisted) return exitCode('done');
+    const models = (await modelFiles(modelsFolder)).map(({ path }) => join(modelsFolder, path));
+    for (const path of models.filter((one) => !wanted.has(one))) await remove(path);
+    return exitCode('done');
+  });
 }
+
+const LEFTOVER = /\.part(?:\.journal|\.lock)?$/;
 
 /** The models of the manifest by path. */
 async function wantedModels(

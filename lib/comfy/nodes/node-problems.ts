@@ -129,6 +129,12 @@ async function notInList(problem: Problem): Promise<string> {
   return `${inputName(problem)} ${receivedValue(problem)} ${what}${available}`;
 }
 
+/** The model files that texts made here call not installed. */
+export function modelsNotInstalled(text: string): string[] {
+  const names = [...text.matchAll(/("(?:[^"\\\n]|\\.)+") is not installed/g)];
+  return [...new Set(names.map(([, name = '""']) => JSON.parse(name) as string))];
+}
+
 /** `details` is `{input} - {text}`. */
 function refusedByNode(problem: Problem): string {
   const name = inputName(problem);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { WorkerError } from '../../errors.ts';
 import type { FetchOptions, ModelFetcher } from '../fetch/model-fetcher.ts';
 import { contentKey } from '../fetch/model-request.ts';
@@ -15,18 +15,27 @@ export interface CachedModel extends Disposable {
 /**
  * Models that jobs name by URL. They are in the folder `fetched` of a model folder, each in a folder of its own that is named
  * after its URL, because many models have the same file name. Above the limit, those that were used longest ago are removed;
- * models in use and models from elsewhere are never removed.
+ * models in use, models with a file name of the manifest, and models from elsewhere are never removed.
  */
 export class ModelCache {
   readonly #fetcher: Pick<ModelFetcher, 'fetch'>;
   readonly #maxBytes: number;
+  readonly #pinned: () => Promise<ReadonlySet<string>>;
   readonly #uses = new Map<string, number>();
   /** Model folders that something was fetched into. */
   readonly #folders = new Set<string>();
 
-  constructor(fetcher: Pick<ModelFetcher, 'fetch'>, { maxBytes }: { readonly maxBytes: number }) {
+  /** @param pinned gives the file names that stay */
+  constructor(
+    fetcher: Pick<ModelFetcher, 'fetch'>,
+    {
+      maxBytes,
+      pinned,
+    }: { readonly maxBytes: number; readonly pinned: () => Promise<ReadonlySet<string>> },
+  ) {
     this.#fetcher = fetcher;
     this.#maxBytes = maxBytes;
+    this.#pinned = pinned;
   }
 
   /**
@@ -74,9 +83,11 @@ export class ModelCache {
   async #removeOldest(): Promise<void> {
     const models = (await Promise.all([...this.#folders].map(fetchedModels))).flat();
     let bytes = models.reduce((sum, { size }) => sum + size, 0);
+    if (bytes <= this.#maxBytes) return;
+    const pinned = await this.#pinned();
     for (const { path, size } of models.sort((a, b) => a.usedAt - b.usedAt)) {
       if (bytes <= this.#maxBytes) return;
-      if (this.#uses.has(path)) continue;
+      if (this.#uses.has(path) || pinned.has(basename(path))) continue;
       await rm(dirname(path), { recursive: true, force: true });
       bytes -= size;
     }

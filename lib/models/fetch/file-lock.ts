@@ -4,12 +4,26 @@ import { systemClock } from '../../clock.ts';
 import { errnoOf } from '../../errors.ts';
 import { bootId } from './part-file.ts';
 
+/** The lock of the download of a model. */
+export const lockPathOf = (target: string) => `${target}.part.lock`;
+
 /**
  * Takes a lock between processes, also on different machines with a shared disk: a file that its owner touches every few
  * seconds. Waits until it is free. A lock is abandoned if its owner was on this machine and is gone, or if it was not touched
  * for a while as this process saw it: clocks of different machines are not compared. Disposing the lock releases it.
  */
 export async function lockFile(path: string, signal: AbortSignal): Promise<AsyncDisposable> {
+  for (;;) {
+    const lock = await lockUnlessHeld(path, signal);
+    if (lock) return lock;
+  }
+}
+
+/** The same, but undefined if another process is seen to hold the lock, which takes a few seconds. */
+export async function lockUnlessHeld(
+  path: string,
+  signal: AbortSignal,
+): Promise<AsyncDisposable | undefined> {
   const own = JSON.stringify({ id: randomUUID(), pid: process.pid, home: await home() });
   let seen: { readonly mark: string; readonly since: number } | undefined;
   for (;;) {
@@ -22,9 +36,12 @@ export async function lockFile(path: string, signal: AbortSignal): Promise<Async
     );
     const mark = `${text} ${touched}`;
     const now = performance.now();
-    if (seen?.mark !== mark) seen = { mark, since: now };
-    if ((await isOwnerGone(text)) || now - seen.since > ABANDONED_MS) await remove(path, text);
-    else await systemClock.sleep(POLL_MS, signal);
+    if (seen && seen.mark !== mark) return undefined;
+    seen ??= { mark, since: now };
+    if ((await isOwnerGone(text)) || now - seen.since > ABANDONED_MS) {
+      await remove(path, text);
+      seen = undefined;
+    } else await systemClock.sleep(POLL_MS, signal);
   }
 }
 

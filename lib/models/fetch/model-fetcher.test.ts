@@ -84,7 +84,7 @@ test('a server that drips is given up after the retries', async () => {
     files: { '/m.safetensors': { content: MODEL, fault: slow } },
   });
   await using rig = await startFetchRig({
-    idleTimeoutMs: 100,
+    idleTimeoutMs: 500,
     retryPolicy: { retries: 1, firstMs: 1, maxMs: 1, jitter: false },
   });
   const { code, message } = await rig.failure(`${server.url}/m.safetensors`);
@@ -139,6 +139,33 @@ test('a download that was stopped is resumed by the next one', async () => {
     .slice(count)
     .reduce((bytes, { start, end }) => bytes + end - start, 0);
   expect(again).toBeLessThan(7 * MIB);
+});
+
+test('bytes that a machine lost when it went down are fetched again, although the journal has them', async () => {
+  await using server = await startFileServer({ files: { '/m.safetensors': { content: MODEL } } });
+  await using rig = await startFetchRig();
+  const part = join(rig.folder, 'model.safetensors.part');
+  const head = { total: MODEL.length, etag: '"one"', key: SHA256, boot: 'an earlier one' };
+  await writeFile(part, Buffer.alloc(MODEL.length));
+  await writeFile(`${part}.journal`, `${JSON.stringify(head)}\n0 ${MODEL.length}\n`);
+  const fetched = await rig.fetch(`${server.url}/m.safetensors`, { sha256: SHA256 });
+  expect(fetched).toMatchObject({ sha256: SHA256, wasHere: false });
+  expect(await rig.files()).toEqual(['model.safetensors']);
+});
+
+test('a torn line of the journal, with the next one appended to it, claims no bytes', async () => {
+  await using server = await startFileServer({ files: { '/m.safetensors': { content: MODEL } } });
+  await using rig = await startFetchRig();
+  const part = join(rig.folder, 'model.safetensors.part');
+  const head = { total: MODEL.length, etag: '"one"', key: SHA256, boot: 'an earlier one' };
+  const half = Buffer.alloc(MODEL.length);
+  MODEL.copy(half, 0, 0, MIB);
+  await writeFile(part, half);
+  const lines = `0 ${MIB}\n${MIB} ${2 * MIB} 5\n`;
+  await writeFile(`${part}.journal`, `${JSON.stringify(head)}\n${lines}`);
+  await rig.fetch(`${server.url}/m.safetensors`, { sha256: SHA256 });
+  const sum = ranges(server).reduce((bytes, { start, end }) => bytes + end - start, 0);
+  expect(sum).toBe(MODEL.length - MIB);
 });
 
 test('bytes of another version are not mixed: the download begins anew', async () => {

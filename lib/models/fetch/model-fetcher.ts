@@ -7,7 +7,7 @@ import { describeError, errnoOf, isWorkerError, WorkerError } from '../../errors
 import { createPublicAgent } from '../../http/public-address.ts';
 import { redactUrl } from '../../http/redact.ts';
 import { RETRY_POLICIES, type RetryPolicy } from '../../http/retry.ts';
-import { lockFile } from './file-lock.ts';
+import { lockFile, lockPathOf } from './file-lock.ts';
 import { HostSlots } from './host-slots.ts';
 import { HEAD_BYTES, problemOfHead, problemOfSafetensors } from './model-content.ts';
 import { PartFile } from './part-file.ts';
@@ -99,7 +99,7 @@ export class ModelFetcher implements AsyncDisposable {
       await mkdir(dirname(model.path), { recursive: true });
       const present = await maybePresent(model);
       if (present) return present;
-      await using _lock = await lockFile(`${model.path}.part.lock`, signal);
+      await using _lock = await lockFile(lockPathOf(model.path), signal);
       const here = await maybePresent(model); // another process may have fetched it
       return here ?? (await this.#download(model, signal, report));
     } catch (error) {
@@ -120,6 +120,7 @@ export class ModelFetcher implements AsyncDisposable {
     const key = contentKey(model);
     const mustSurvive = model.sha256 === undefined;
     await using part = await PartFile.open(model.path, { key, mustSurvive });
+    const resumed = part.present.bytes;
     const digest = await this.#transfer(model, { source, part, key, signal, report });
     const { bytes } = part.present;
     const filename = basename(model.path);
@@ -135,6 +136,8 @@ export class ModelFetcher implements AsyncDisposable {
       (await problemOfSafetensors((wanted) => part.head(wanted), about));
     if (problem !== undefined) {
       await part.discard();
+      // A machine that went down may have lost bytes that the journal has.
+      if (resumed > 0) return await this.#download(model, signal, report);
       throw refusedModel(source.url, problem);
     }
     await part.publish();

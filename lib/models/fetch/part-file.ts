@@ -150,10 +150,9 @@ async function readJournal(path: string) {
   try {
     const parsed = HeadSchema.parse(JSON.parse(head));
     const ranges = lines.flatMap((line): ByteRange[] => {
-      const [start, end] = line.split(' ').map(Number);
-      const isRange =
-        Number.isInteger(start) && Number.isInteger(end) && Number(end) <= parsed.total;
-      return isRange ? [{ start: Number(start), end: Number(end) }] : [];
+      // A line of any other form was torn, and the next one was appended to it.
+      const [, start, end] = /^(\d+) (\d+)$/.exec(line) ?? [];
+      return Number(end) <= parsed.total ? [{ start: Number(start), end: Number(end) }] : [];
     });
     return { ...parsed, ranges };
   } catch {

@@ -12,14 +12,19 @@ export function splitIntoPieces(
   total: number,
   connections: number,
 ): Piece[] {
-  const even = Math.ceil(total / (connections * PIECES_EACH));
-  const bytes = Math.min(Math.max(even, FIRST_BYTES), MOST_BYTES);
+  const bytes = pieceBytes(total, connections);
   return gaps.flatMap(({ start, end }) =>
     Array.from({ length: Math.ceil((end - start) / bytes) }, (_, at) => ({
       start: start + at * bytes,
       end: Math.min(end, start + (at + 1) * bytes),
     })),
   );
+}
+
+/** Bytes of the largest piece of a file of `total` bytes. */
+export function pieceBytes(total: number, connections: number): number {
+  const even = Math.ceil(total / (connections * PIECES_EACH));
+  return Math.min(Math.max(even, FIRST_BYTES), MOST_BYTES);
 }
 
 /** Enough that the last pieces end at about the same time, and few requests: sites limit those, too. */

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { z } from 'zod';
+import { shownLines } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { recognise } from '../../workflow/recognise.ts';
 import { sha256OfFile } from '../fetch/prefix-hash.ts';
@@ -17,16 +18,24 @@ import {
 export interface Draft {
   readonly manifest: Manifest;
   readonly problems: readonly string[];
+  /** Models without a URL, to be filled in by hand. */
+  readonly unknown: readonly Omit<ModelEntry, 'url'>[];
 }
+
+/** Told of what takes long. */
+type OnStep = (text: string) => void;
 
 /**
  * Makes a manifest from an installed ComfyUI (a folder), a snapshot of ComfyUI-Manager, or a workflow (JSON files).
  * @throws WorkerError `manifest.invalid` if it is none of these
  */
-export async function draftManifest(path: string, signal: AbortSignal): Promise<Draft> {
+export async function draftManifest(
+  path: string,
+  { signal, onStep }: { readonly signal: AbortSignal; readonly onStep: OnStep },
+): Promise<Draft> {
   const found = await stat(path).catch(() => undefined);
   if (!found) throw invalidManifest(path, ['there is no such file or folder']);
-  if (found.isDirectory()) return await fromFolder(path, signal);
+  if (found.isDirectory()) return await fromFolder(path, signal, onStep);
   const json = JsonText.maybeParse(await readFile(path, 'utf8'));
   if (!json) throw invalidManifest(path, ['it is not JSON']);
   const snapshot = SnapshotSchema.safeParse(json.value());
@@ -64,7 +73,8 @@ function fromSnapshot(snapshot: z.infer<typeof SnapshotSchema>): Draft {
     count(file_custom_nodes) > 0 &&
       `${count(file_custom_nodes)} nodes that are single files: copy them by hand`,
   ].filter((line) => typeof line === 'string' && line !== '');
-  return { manifest, problems: left.map((line) => `the snapshot also has ${String(line)}`) };
+  const problems = left.map((line) => `the snapshot also has ${String(line)}`);
+  return { manifest, problems, unknown: [] };
 }
 
 /** Models that a workflow of the editor lists itself (`properties.models` of its nodes). */
@@ -76,13 +86,23 @@ function fromWorkflow(json: JsonText, path: string): Draft {
     ]);
   const models = modelsInWorkflow(found.kind === 'editor' ? found.workflow : json);
   const manifest = ManifestSchema.parse({ models: { before_start: models, after_start: [] } });
-  const problems =
-    models.length > 0
-      ? []
-      : [
-          'the workflow does not say where its models come from: only files that the editor saves do',
-        ];
-  return { manifest, problems };
+  const listed = new Set(models.map(({ filename }) => filename));
+  const problems = modelNames(json)
+    .filter((name) => !listed.has(name.split(/[/\\]/).at(-1)))
+    .map((name) => `the workflow does not say where ${name} comes from; add it by hand`);
+  return { manifest, problems: shownLines(problems), unknown: [] };
+}
+
+/** All texts in a workflow that are names of model files; each once. */
+function modelNames(workflow: JsonText): string[] {
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value === 'string' && /^[^\n:]+$/.test(value) && MODEL_FILE.test(value))
+      names.add(value);
+    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(visit);
+  };
+  visit(workflow.value());
+  return [...names];
 }
 
 const MAX_MODELS = 500;
@@ -120,36 +140,57 @@ const ListedModelsSchema = z.object({
   ),
 });
 
-/** Node packs of an installed ComfyUI with their commits, and its models. Files do not say where they came from. */
-async function fromFolder(folder: string, signal: AbortSignal): Promise<Draft> {
+/** Node packs of an installed ComfyUI with their commits or versions, and its models. Files do not say where they came from. */
+async function fromFolder(folder: string, signal: AbortSignal, onStep: OnStep): Promise<Draft> {
+  const entries: string[] = await readdir(folder).catch(() => []);
+  if (!entries.includes('custom_nodes') && !entries.includes('models'))
+    throw invalidManifest(folder, [
+      'it is no folder of ComfyUI: it has neither custom_nodes nor models',
+    ]);
   const problems: string[] = [];
   const packs: NodePack[] = [];
-  const entries = await readdir(join(folder, 'custom_nodes'), { withFileTypes: true }).catch(
+  const installed = await readdir(join(folder, 'custom_nodes'), { withFileTypes: true }).catch(
     () => [],
   );
-  for (const entry of entries) {
+  for (const entry of installed) {
     if (!entry.isDirectory() || /^(?:[._]|.*\.disabled$)/.test(entry.name)) continue;
-    const at = join(folder, 'custom_nodes', entry.name);
-    const git = (words: readonly string[]) =>
-      runProgram(['git', '-C', at, ...words], { signal, onLine: () => undefined });
-    try {
-      // Without its own repository git would answer for the one around it.
-      await stat(join(at, '.git'));
-      const url = (await git(['remote', 'get-url', 'origin'])).trim();
-      packs.push({ url, ref: (await git(['rev-parse', 'HEAD'])).trim() });
-    } catch {
-      signal.throwIfAborted();
+    const pack = await maybePack(join(folder, 'custom_nodes', entry.name), signal);
+    if (pack) packs.push(pack);
+    else
       problems.push(
-        `custom_nodes/${entry.name} is no git repository with an origin; add it by hand`,
+        `custom_nodes/${entry.name} is neither a git repository with an origin nor a package of Comfy's registry; add it by hand`,
       );
-    }
   }
-  const models = await modelFiles(join(folder, 'models'));
-  for (const { path, size } of models) {
+  const unknown = [];
+  for (const { path, size } of await modelFiles(join(folder, 'models'))) {
+    onStep(`hash      models/${path}`);
     const sha256 = await sha256OfFile(join(folder, 'models', path), size);
-    problems.push(`models/${path} has no URL (size ${size}, SHA-256 ${sha256}); add it by hand`);
+    signal.throwIfAborted();
+    unknown.push({ folder: dirname(path), filename: basename(path), sha256, size });
   }
-  return { manifest: ManifestSchema.parse({ custom_nodes: packs }), problems };
+  return { manifest: ManifestSchema.parse({ custom_nodes: packs }), problems, unknown };
+}
+
+/** Where a node pack is from: its git repository, or Comfy's registry. Undefined if it does not tell. */
+async function maybePack(at: string, signal: AbortSignal): Promise<NodePack | undefined> {
+  const git = (words: readonly string[]) =>
+    runProgram(['git', '-C', at, ...words], { signal, onLine: () => undefined });
+  try {
+    // Without its own repository git would answer for the one around it.
+    await stat(join(at, '.git'));
+    const url = (await git(['remote', 'get-url', 'origin'])).trim();
+    return { url, ref: (await git(['rev-parse', 'HEAD'])).trim() };
+  } catch {
+    signal.throwIfAborted();
+  }
+  // ComfyUI-Manager leaves `.tracking` in what it installs from the registry.
+  const isTracked = await stat(join(at, '.tracking')).catch(() => undefined);
+  const project = isTracked
+    ? await readFile(join(at, 'pyproject.toml'), 'utf8').catch(() => '')
+    : '';
+  const [, name] = /^name\s*=\s*["']([\w.-]+)["']/m.exec(project) ?? [];
+  const [, version] = /^version\s*=\s*["']([\w.+-]+)["']/m.exec(project) ?? [];
+  return name !== undefined && version !== undefined ? { name, version } : undefined;
 }
 
 /** All model files below a folder, with their bytes; paths are relative to it and sorted. */

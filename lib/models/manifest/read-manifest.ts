@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { describeError, errnoOf, WorkerError } from '../../errors.ts';
 import {
+  filenameOf,
   LockSchema,
   ManifestSchema,
   parseYaml,
@@ -64,6 +65,12 @@ function withLock(manifest: Manifest, lock: Lock | undefined): Manifest {
 
 export function modelsOf({ models }: Pick<Manifest, 'models'>): readonly ModelEntry[] {
   return [...models.before_start, ...models.after_start];
+}
+
+/** The file names of its models; none if there is no manifest, or it is not usable. */
+export async function namesInManifest(path: string): Promise<ReadonlySet<string>> {
+  const manifest = await maybeManifest(path).catch(() => undefined);
+  return new Set((manifest ? modelsOf(manifest) : []).map(filenameOf));
 }
 
 /** Writes a manifest or lock file, without its empty lists. */

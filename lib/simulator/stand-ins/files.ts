@@ -15,6 +15,8 @@ interface FileRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly status: number;
+  /** The bytes of the file that the connection has taken so far; `end` exclusive. */
+  readonly sent: { readonly start: number; readonly end: number };
 }
 
 /**
@@ -72,7 +74,8 @@ class Shelf {
   async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(message.url ?? '/', 'http://files');
     const { method = '', headers } = message;
-    const request = { method, path: pathname, query: searchParams, headers, status: 0 };
+    const sent = { start: 0, end: 0 };
+    const request = { method, path: pathname, query: searchParams, headers, status: 0, sent };
     this.requests.push(request);
     response.once('close', () => {
       request.status = response.headersSent ? response.statusCode : 0;
@@ -85,7 +88,7 @@ class Shelf {
     } else await this.#send(served, request, response);
   }
 
-  async #send(file: ServedFile, request: FileRequest, response: ServerResponse): Promise<void> {
+  async #send(file: ServedFile, request: Answered, response: ServerResponse): Promise<void> {
     const fault = this.#faults.get(request.path)?.shift() ?? file.fault;
     if (fault?.kind === 'hang') return;
     if (fault?.kind === 'refuse') {
@@ -98,6 +101,10 @@ class Shelf {
         requestHeaders: request.headers,
         ...(etag === undefined ? {} : { etag }),
         ...(fault ? { fault } : {}),
+        onSent: (start, end) => {
+          const isFirst = request.sent.end === 0;
+          request.sent = { start: isFirst ? start : request.sent.start, end };
+        },
       });
     }
   }
@@ -106,6 +113,10 @@ class Shelf {
     if (etag === 'none') return undefined;
     return etag === 'stable' ? '"one"' : `"${++this.#changes}"`;
   }
+}
+
+interface Answered extends FileRequest {
+  sent: FileRequest['sent'];
 }
 
 type Served = ServedFile | { readonly redirect: Redirect };

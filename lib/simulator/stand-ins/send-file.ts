@@ -64,7 +64,14 @@ export async function sendFile(
     requestHeaders,
     etag,
     fault,
-  }: { requestHeaders: IncomingHttpHeaders; etag?: string; fault?: FileFault },
+    onSent,
+  }: {
+    requestHeaders: IncomingHttpHeaders;
+    etag?: string;
+    fault?: FileFault;
+    /** Told of each range of the file that the connection has taken. */
+    onSent: (start: number, end: number) => void;
+  },
 ): Promise<void> {
   if (file.gzip && /\bgzip\b/.test(requestHeaders['accept-encoding']?.toString() ?? '')) {
     return sendCompressed(response, file);
@@ -76,7 +83,7 @@ export async function sendFile(
     ...(file.chunked ? {} : { 'content-length': claimed }),
     ...(fault?.kind === 'claim' ? { connection: 'close' } : {}),
   });
-  await sendBody(response, file, { ...plan, fault });
+  await sendBody(response, file, { ...plan, fault, onSent });
 }
 
 async function sendCompressed(response: ServerResponse, file: ServedFile): Promise<void> {
@@ -130,27 +137,33 @@ function maybeRange(range: string | undefined) {
 async function sendBody(
   response: ServerResponse,
   { content }: ServedFile,
-  { start, end, fault }: Plan & { readonly fault: FileFault | undefined },
+  {
+    start,
+    end,
+    fault,
+    onSent,
+  }: Plan & {
+    readonly fault: FileFault | undefined;
+    readonly onSent: (start: number, end: number) => void;
+  },
 ): Promise<void> {
   const stopsAfter = fault && 'afterBytes' in fault ? fault.afterBytes : Infinity;
   const stop = Math.min(end, start + stopsAfter);
-  for (const chunk of readContent(content, start, stop)) {
-    if (fault?.kind === 'slow') await sendAtPace(response, chunk, fault.bytesPerSecond);
-    else await written(response, chunk);
+  const pace = fault?.kind === 'slow' ? fault.bytesPerSecond : Infinity;
+  const startedAt = performance.now();
+  let at = start;
+  for (const chunk of readContent(content, start, stop, pace / STEPS_PER_SECOND)) {
+    await written(response, chunk);
     if (response.destroyed) return;
+    onSent(at, at + chunk.length);
+    at += chunk.length;
+    const early = startedAt + (1000 * (at - start)) / pace - performance.now();
+    if (early > 0) await sleep(early, undefined, { ref: false });
   }
   if (fault?.kind === 'stall') return;
   if (fault?.kind === 'drop') response.socket?.resetAndDestroy();
   else if (fault?.kind === 'claim') response.socket?.end();
   else response.end();
-}
-
-async function sendAtPace(response: ServerResponse, chunk: Uint8Array, pace: number) {
-  const step = Math.max(1, Math.ceil(pace / STEPS_PER_SECOND));
-  for (let at = 0; at < chunk.length && !response.destroyed; at += step) {
-    await written(response, chunk.subarray(at, at + step));
-    await sleep(1000 / STEPS_PER_SECOND, undefined, { ref: false });
-  }
 }
 
 const STEPS_PER_SECOND = 20;
@@ -164,10 +177,15 @@ function sizeOf(content: Content): number {
   return content instanceof Uint8Array ? content.length : content.patternBytes;
 }
 
-/** The bytes from `start` to `end` (exclusive) in chunks of at most 64 KiB. */
-function* readContent(content: Content, start: number, end: number): Generator<Uint8Array> {
+/** The bytes from `start` to `end` (exclusive) in chunks of at most 64 KiB, and of about `step` bytes. */
+function* readContent(
+  content: Content,
+  start: number,
+  end: number,
+  step = Infinity,
+): Generator<Uint8Array> {
   for (let at = start; at < end;) {
-    const chunk = chunkAt(content, at, end);
+    const chunk = chunkAt(content, at, Math.min(end, at + Math.max(1, Math.ceil(step))));
     yield chunk;
     at += chunk.length;
   }
