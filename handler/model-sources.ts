@@ -40,5 +40,8 @@ export async function withModelSources(
   });
   if (sources.length === 0) return error;
   const text = `${error.message}\n\nWhere to get missing models:\n${shownLines(sources).join('\n')}`;
-  return new WorkerError(error.code, text, { cause: error, details: error.details });
+  return new WorkerError(error.code, text, {
+    cause: error,
+    ...(error.details && { details: error.details }),
+  });
 }

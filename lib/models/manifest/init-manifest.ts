@@ -142,7 +142,7 @@ const ListedModelsSchema = z.object({
 
 /** Node packs of an installed ComfyUI with their commits or versions, and its models. Files do not say where they came from. */
 async function fromFolder(folder: string, signal: AbortSignal, onStep: OnStep): Promise<Draft> {
-  const entries: string[] = await readdir(folder).catch(() => []);
+  const entries = await readdir(folder).catch((): string[] => []);
   if (!entries.includes('custom_nodes') && !entries.includes('models'))
     throw invalidManifest(folder, [
       'it is no folder of ComfyUI: it has neither custom_nodes nor models',
