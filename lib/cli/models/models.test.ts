@@ -119,6 +119,38 @@ test('a manifest is made from a workflow of the editor, with revision and hash o
   expect(await cli.runHere(init)).toMatchObject({ code: 2 }); // it is not overwritten
 });
 
+test('a snapshot of ComfyUI-Manager gives its node packs; what else it has is said', async () => {
+  await using cli = await startCliRig();
+  const snapshot = join(cli.folder, 'snapshot.json');
+  const manifest = join(cli.folder, 'm.yaml');
+  const content = {
+    comfyui: COMMIT,
+    git_custom_nodes: {
+      'https://example.org/a.git': { hash: COMMIT, disabled: false },
+      'https://example.org/off.git': { hash: COMMIT, disabled: true },
+    },
+    cnr_custom_nodes: { 'comfyui-gguf': '1.1.0' },
+    file_custom_nodes: [],
+    pips: { 'numpy==2.0.0': '' },
+  };
+  await writeFile(snapshot, JSON.stringify(content));
+  const { code, stderr } = await cli.runHere([
+    'manifest',
+    'init',
+    snapshot,
+    '--manifest',
+    manifest,
+  ]);
+  expect(code).toBe(0);
+  expect(stderr).toContain(`ComfyUI at ${COMMIT}: the one that is installed stays`);
+  expect(stderr).toContain('1 Python packages');
+  expect(stderr).not.toContain('single files');
+  const text = await readFile(manifest, 'utf8');
+  for (const part of ['example.org/a.git', COMMIT, 'comfyui-gguf', '1.1.0'])
+    expect(text).toContain(part);
+  expect(text).not.toContain('off.git');
+});
+
 test('node packs of an installed ComfyUI are taken over with their commits, and installed again', async () => {
   await using cli = await startCliRig({ VIRTUAL_ENV: '/nonexistent' });
   const origin = join(cli.folder, 'origin', 'Some-Pack');

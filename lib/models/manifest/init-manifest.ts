@@ -69,7 +69,7 @@ function fromSnapshot(snapshot: z.infer<typeof SnapshotSchema>): Draft {
   const count = (values: object | undefined) => Object.keys(values ?? {}).length;
   const left = [
     comfyui && `ComfyUI at ${comfyui}: the one that is installed stays`,
-    count(pips) > 0 && `${count(pips)} Python packages: node packs bring their own`,
+    count(pips) > 0 && `${count(pips)} Python packages: node packs install their own`,
     count(file_custom_nodes) > 0 &&
       `${count(file_custom_nodes)} nodes that are single files: copy them by hand`,
   ].filter((line) => typeof line === 'string' && line !== '');
