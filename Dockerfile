@@ -102,7 +102,8 @@ ARG COMFY_CPU=false
 ENV COMFY_CPU=${COMFY_CPU} \
     COMFY_COMMAND="python -u /comfyui/main.py --disable-auto-launch --log-stdout --verbose INFO" \
     COMFY_BEFORE_START="comfy-prepare before-start" \
-    COMFY_AFTER_START="comfy-prepare after-start"
+    COMFY_AFTER_START="comfy-prepare after-start" \
+    MANIFEST_FILE=/manifest.yaml
 # Folders that Dockerfiles on top of ours copy into. Then the smoke start: ComfyUI starts, and every node pack is imported.
 WORKDIR /comfyui
 RUN mkdir -p custom_nodes input output \

@@ -246,11 +246,14 @@ test.each([
     'before-start',
     { COMFY_CPU: 'true', MANIFEST_FILE: 'package.json' },
     0,
-    'manifest apply --manifest package.json --comfy /comfyui --phase before-start\n',
+    'manifest apply --comfy /comfyui --phase before-start\n',
   ],
 ])('comfy-prepare %s', (_, phase, env, status, output) => {
   const programs = { 'comfyui-worker': 'echo "$*"', 'gpu-preflight': 'echo no GPU; exit 1' };
-  const result = runScript('scripts/comfy-prepare', [phase], { env, programs });
+  const result = runScript('scripts/comfy-prepare', [phase], {
+    env: { MANIFEST_FILE: '/none', ...env },
+    programs,
+  });
   expect({ ...result, output: result.output.trim() }).toEqual({ status, output: output.trim() });
 });
 
