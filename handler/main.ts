@@ -86,7 +86,7 @@ class Program implements Call {
   /** Opens the log and says that the worker starts. */
   async start(): Promise<ModeStart> {
     const { flags, environment } = this;
-    const { withManifestWarmUp } = await import('./around-start.ts');
+    const { withManifestWarmUp } = await import('./modes/around-start.ts');
     const config = await withManifestWarmUp(this.config);
     const level = flags.logLevel ?? config.RUNPOD_LOG_LEVEL ?? config.RUNPOD_DEBUG_LEVEL;
     const logFormat = config.RUNPOD_ENDPOINT_ID === undefined ? 'pretty' : 'json';

@@ -10,7 +10,7 @@ import { toWireBody } from '../../lib/queues/runpod/wire.ts';
 import type { ComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import type { JobLineOptions } from '../handle-job.ts';
-import { runBesideComfy, runBeforeStart } from '../around-start.ts';
+import { runBesideComfy, runBeforeStart } from './around-start.ts';
 import {
   startJobs,
   startSupervisor,

@@ -9,7 +9,7 @@ import { reportUnhealthy, type PingSettings } from '../../lib/queues/runpod/ping
 import { createRunpodQueue } from '../../lib/queues/runpod/runpod-queue.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
-import { BEFORE_START_MS, runBesideComfy, runBeforeStart } from '../around-start.ts';
+import { BEFORE_START_MS, runBesideComfy, runBeforeStart } from './around-start.ts';
 import { startJobs, startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Takes jobs from the platform until told to stop. @returns the exit code. */

@@ -7,7 +7,7 @@ import { listenForShutdown } from '../../lib/worker/shutdown.ts';
 import { VERSION } from '../../lib/version.ts';
 import { workflowService } from './workflow-service.ts';
 import { startLocalJobs } from './local-jobs.ts';
-import { runBesideComfy, runBeforeStart } from '../around-start.ts';
+import { runBesideComfy, runBeforeStart } from './around-start.ts';
 import { startSupervisor, finishInTime, type ModeStart } from '../start-jobs.ts';
 
 /** Serves the local API until told to stop. @returns the exit code. */

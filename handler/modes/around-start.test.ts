@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
-import { isRunning } from '../lib/comfy/local/supervisor/test-supervisor.ts';
-import { startSupervised } from './test/rigs/supervised-rig.ts';
-import { pictures } from './test/rigs/test-rig.ts';
+import { isRunning } from '../../lib/comfy/local/supervisor/test-supervisor.ts';
+import { startSupervised } from '../test/rigs/supervised-rig.ts';
+import { pictures } from '../test/rigs/test-rig.ts';
 
 jest.setTimeout(90_000);
 

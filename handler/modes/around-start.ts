@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { ComfySupervisor } from '../lib/comfy/local/supervisor/supervisor.ts';
-import type { Config } from '../lib/config.ts';
-import { describeError, WorkerError } from '../lib/errors.ts';
-import { JsonText } from '../lib/json.ts';
-import { runProgram } from '../lib/models/manifest/run-program.ts';
-import { findModels, readAhead } from '../lib/volume/read-ahead.ts';
-import type { ModeStart } from './start-jobs.ts';
-import { isUrl, readSource, shownName } from './warm-up.ts';
+import type { ComfySupervisor } from '../../lib/comfy/local/supervisor/supervisor.ts';
+import type { Config } from '../../lib/config.ts';
+import { describeError, WorkerError } from '../../lib/errors.ts';
+import { JsonText } from '../../lib/json.ts';
+import { runProgram } from '../../lib/models/manifest/run-program.ts';
+import { findModels, readAhead } from '../../lib/volume/read-ahead.ts';
+import type { ModeStart } from '../start-jobs.ts';
+import { isUrl, readSource, shownName } from '../warm-up.ts';
 
 /**
  * What happens around the start of a ComfyUI that the worker starts (`COMFY_COMMAND`): `COMFY_BEFORE_START` is for what must be
@@ -18,7 +18,7 @@ import { isUrl, readSource, shownName } from './warm-up.ts';
 export async function withManifestWarmUp(config: Config): Promise<Config> {
   const { COMFY_COMMAND, MANIFEST_FILE: path, WARMUP_WORKFLOW: named } = config;
   if (COMFY_COMMAND === undefined || named.length > 0 || !existsSync(path)) return config;
-  const { readManifest } = await import('../lib/models/manifest/read-manifest.ts');
+  const { readManifest } = await import('../../lib/models/manifest/read-manifest.ts');
   const { warmup } = await readManifest(path);
   const place = (source: string) => (isUrl(source) ? source : resolve(dirname(path), source));
   return { ...config, WARMUP_WORKFLOW: warmup.map(place) };
