@@ -109,7 +109,6 @@ WORKDIR /comfyui
 RUN mkdir -p custom_nodes input output \
         models/checkpoints models/vae models/unet models/clip models/text_encoders models/diffusion_models \
         models/model_patches models/loras models/controlnet models/upscale_models \
-    && comfy-manager-set-mode offline \
     && comfyui-worker --version \
     && comfy-smoke-start
 

@@ -148,6 +148,12 @@ test('all files name the same ComfyUI and the same Node', () => {
   expect(nodes).toEqual([packageJson.devDependencies.node, packageJson.devDependencies.node]);
 });
 
+test('the lock has comfy-cli, and ComfyUI-Manager, with which it installs node packs', () => {
+  const lock = read(`images/python/comfyui-${PINNED?.[1]}.lock`);
+  for (const name of ['comfy-cli', 'comfyui-manager'])
+    expect(lock).toMatch(new RegExp(`^${name}==`, 'm'));
+});
+
 test('every model file has a size and a hash, or the reason why not', () => {
   const files = models().flatMap((model) => model.files);
   for (const { filename, size, sha256, unverified } of files)

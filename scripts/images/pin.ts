@@ -114,6 +114,7 @@ function pinPython(): void {
     .filter((name) => /^(?:torch|triton|nvidia)/.test(name));
   compile(`comfyui-${version}.lock`, [
     join(source, 'requirements.txt'),
+    join(source, 'manager_requirements.txt'),
     'images/python/tools.in',
     'images/python/torch.in',
     ...own.flatMap((name) => ['--no-emit-package', name]),
