@@ -25,7 +25,7 @@ import { ArtifactFetcher } from './outputs/fetch-artifacts.ts';
 import { groupOutputs, withoutEmpty } from './outputs/group-outputs.ts';
 import { rerunIfCacheIsStale } from './outputs/stale-cache.ts';
 import { runWithReplay, withAttempts, type Attempt } from './replay.ts';
-import { withModelSources } from './model-sources.ts';
+import { withModelSources } from './inputs/model-sources.ts';
 import { parseInput, type JobInput } from './request/job-input.ts';
 import { resolveWorkflow } from './resolve-workflow.ts';
 import { describeRun, toFailure, toResult } from './result.ts';

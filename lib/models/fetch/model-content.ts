@@ -56,7 +56,7 @@ export async function problemOfSafetensors(
 const isSafetensors = (filename: string) => /\.(?:safetensors|sft)$/i.test(filename);
 
 /** The length of the JSON that follows the first eight bytes. */
-export const safetensorsHeaderBytes = (head: Buffer) =>
+const safetensorsHeaderBytes = (head: Buffer) =>
   head.length < 8 ? 0 : Number(head.readBigUInt64LE(0));
 
 /** The limit of the format itself. */

@@ -14,7 +14,7 @@ import { DiskFailure, LEAST_BYTES, receiveBody } from './receive-body.ts';
 import type { Source } from './sites.ts';
 
 /** Limits of downloads. */
-export interface TransferSettings {
+interface TransferSettings {
   readonly agent: Dispatcher;
   readonly slots: HostSlots;
   /** Connections for one file. */

@@ -85,7 +85,7 @@ async function installPack(pack: NodePack, options: InstallOptions, run: Run): P
 }
 
 /** The folder of a node pack: the name of its repository. */
-export function packName(url: string): string {
+function packName(url: string): string {
   return basename(url.replace(/\/+$/, '')).replace(/\.git$/, '');
 }
 

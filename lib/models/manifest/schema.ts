@@ -23,7 +23,7 @@ const Sha256Schema = z
   .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256: 64 hex digits'));
 
 /** One model file. */
-export const ModelEntrySchema = z.strictObject({
+const ModelEntrySchema = z.strictObject({
   url: ModelUrlSchema,
   folder: FolderSchema,
   /** Default: the last part of the URL. */

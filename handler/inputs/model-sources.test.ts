@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startRig, type Rig } from './test/rigs/test-rig.ts';
+import { startRig, type Rig } from '../test/rigs/test-rig.ts';
 
 let folder: string;
 let rig: Rig;

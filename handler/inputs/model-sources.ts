@@ -1,11 +1,11 @@
-import { modelsNotInstalled } from '../lib/comfy/nodes/node-problems.ts';
-import { isWorkerError, shownLines, WorkerError } from '../lib/errors.ts';
-import { redactUrl } from '../lib/http/redact.ts';
-import type { JsonText } from '../lib/json.ts';
-import { modelsInWorkflow } from '../lib/models/manifest/init-manifest.ts';
-import { maybeManifest, modelsOf } from '../lib/models/manifest/read-manifest.ts';
-import { filenameOf } from '../lib/models/manifest/schema.ts';
-import { unquoted } from '../lib/workflow/recognise.ts';
+import { modelsNotInstalled } from '../../lib/comfy/nodes/node-problems.ts';
+import { isWorkerError, shownLines, WorkerError } from '../../lib/errors.ts';
+import { redactUrl } from '../../lib/http/redact.ts';
+import type { JsonText } from '../../lib/json.ts';
+import { modelsInWorkflow } from '../../lib/models/manifest/init-manifest.ts';
+import { maybeManifest, modelsOf } from '../../lib/models/manifest/read-manifest.ts';
+import { filenameOf } from '../../lib/models/manifest/schema.ts';
+import { unquoted } from '../../lib/workflow/recognise.ts';
 
 /**
  * Adds to the refusal of a workflow where its missing models can be had: the manifest of this worker may tell, and so may
