@@ -38,7 +38,11 @@ test('a job that runs out of time while its files are fetched returns them with 
 });
 
 test('two restarts of ComfyUI in the middle of a job return the images that were saved before', async () => {
-  await using rig = await startRig({ comfy: { speed: 1 }, environment: { CLEANUP: 'auto' } });
+  await using rig = await startRig({
+    comfy: { speed: 1 },
+    environment: { CLEANUP: 'auto' },
+    waitsForComfy: true,
+  });
   const jobId = rig.platform.submit({ workflow: slow(), output: { details: true } });
   await rig.comfy.waitFor({ type: 'progress' });
   await rig.comfy.faults.restart();
@@ -46,7 +50,8 @@ test('two restarts of ComfyUI in the middle of a job return the images that were
   await rig.comfy.faults.restart();
   const posted = await rig.posted(jobId);
   expect(posted.error).toBeTruthy();
-  expect(posted.output).toMatchObject({ attempts: 2, failure: { code: 'comfy.prompt_lost' } });
+  expect(posted.output).toMatchObject({ attempts: 2 });
+  expect(posted.output?.failure?.code).toMatch(/^comfy\.(prompt_lost|socket_failed)$/);
   expect(posted.output?.images).toMatchObject([{ filename: 'early_00001_.png', subfolder: '' }]);
 });
 

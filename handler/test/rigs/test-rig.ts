@@ -39,6 +39,7 @@ export interface Posted {
     readonly errors?: readonly string[];
     readonly details?: readonly string[];
     readonly status?: string;
+    readonly failure?: { readonly code: string };
   };
   readonly error?: string;
   readonly stopPod?: boolean;
@@ -54,6 +55,8 @@ interface WorkerOptions {
   /** Settings of the worker, added to those of the platform. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly platform?: RunpodSimulatorOptions;
+  /** Jobs wait for a ComfyUI that is down, as on a platform's queue. Otherwise they fail at once. */
+  readonly waitsForComfy?: boolean;
 }
 
 export interface RigOptions extends WorkerOptions {
@@ -103,7 +106,9 @@ export async function startWorkerRig(
       log,
     }),
   );
-  const jobs = parts.use(startJobs({ config, log, queue }));
+  const jobs = parts.use(
+    startJobs({ config, log, queue, waitsForComfy: options.waitsForComfy ?? false }),
+  );
 
   const posted = async (jobId: string) =>
     JSON.parse((await platform.result(jobId)).bodyText) as Posted;
