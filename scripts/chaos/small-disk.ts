@@ -57,8 +57,9 @@ export class SmallDisk implements AsyncDisposable {
 }
 
 const MEGABYTES = 8;
-/** Mounts, and unmounts when its input ends, which happens however the chaos run ends. */
+/** Mounts, and unmounts when its input ends, which happens however the chaos run ends, and however early. */
 const KEEPER = `
+trap '' PIPE
 mount -t tmpfs -o size=${MEGABYTES}m,mode=0777 tmpfs "$1" || exit
 echo mounted
 cat
