@@ -1,6 +1,6 @@
 /**
  * Loaded into the worker before everything else (`--import`). Shifts the wall clock when the chaos run says so; the
- * monotonic clock (`performance.now`) goes on undisturbed, as on a machine whose clock is set.
+ * monotonic clock (`performance.now`) goes on undisturbed, as on a machine whose clock is set. Ends the worker with the run.
  */
 let shiftMs = 0;
 const RealDate = Date;
@@ -19,6 +19,8 @@ class ShiftedDate extends RealDate {
 globalThis.Date = ShiftedDate as DateConstructor;
 process.on('message', (message: { readonly shiftMs: number }) => (shiftMs = message.shiftMs));
 // Without the chaos run there is nobody to work for. ComfyUI then ends by itself.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+const end = () => process.kill(process.pid, 'SIGKILL');
+process.on('disconnect', end);
+if (!process.connected) end();
 // The channel must not keep a worker alive that has finished.
 process.channel?.unref();
