@@ -33,6 +33,8 @@ export const RETRY_POLICIES = {
   comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
   /** A prompt that has ended is not in ComfyUI's history yet. */
   comfyHistory: { retries: Infinity, firstMs: 10, maxMs: 1000, jitter: false },
+  /** The history of a prompt that has ended could not be read. */
+  comfyHistoryFailed: { retries: 3, firstMs: 250, maxMs: 1000, jitter: false },
   /** A prompt is neither in ComfyUI's queue nor in its history, which may be about to change. */
   comfyLookup: { retries: Infinity, firstMs: 50, maxMs: 2000, jitter: false },
   /** A prompt was cancelled, but is still there. */

@@ -66,18 +66,22 @@ export async function readHistoryEntry(
   /** Begins with the first answer: only an answer without the entry says that it is absent. */
   let until: number | undefined;
   const backoff = new Backoff(RETRY_POLICIES.comfyHistory);
+  const failures = new Backoff(RETRY_POLICIES.comfyHistoryFailed);
   let failedRequests = 0;
   for (;;) {
+    let pauseMs: number;
     try {
       const historyEntry = await client.history(promptId, signal);
       if (historyEntry) return historyEntry;
       until ??= clock.now() + settings.limits.historyMs;
       if (clock.now() >= until) break;
+      pauseMs = backoff.next();
     } catch (error) {
-      if (!isWorkerError(error) || ++failedRequests >= MAX_FAILED_REQUESTS)
-        throw historyFailed(error);
+      const isLast = failedRequests++ >= RETRY_POLICIES.comfyHistoryFailed.retries;
+      if (!isWorkerError(error) || isLast) throw historyFailed(error);
+      pauseMs = failures.next();
     }
-    await clock.sleep(backoff.next(), signal);
+    await clock.sleep(pauseMs, signal);
   }
   const text = `Prompt ID ${promptId} not found in history after execution.`;
   if (failure === undefined) throw new WorkerError('comfy.prompt_lost', text);
@@ -103,5 +107,3 @@ function historyFailed(error: unknown): unknown {
       return error;
   }
 }
-
-const MAX_FAILED_REQUESTS = 3;

@@ -264,6 +264,17 @@ test.each([
   await expect(comfy.runPrompt({ workflow: tinyWorkflow }, options)).rejects.toThrow(text);
 });
 
+test('a history that answers with errors at first is read in the end', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('GET /history', () => {
+    if (scripted.count('GET /history') >= 3) scripted.unscript('GET /history');
+    return { status: 502 };
+  });
+  scripted.script('POST /prompt', ({ body }) => endAtOnce(scripted, body));
+  expect((await comfy.runPrompt({ workflow: tinyWorkflow }, options)).ending).toBe('succeeded');
+});
+
 test('a callback that throws does not stop the prompt', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
