@@ -59,7 +59,7 @@ export class DeadlyJobs {
 
   async remember(input: JsonText, jobId: string): Promise<void> {
     if (this.#ttlMs === 0) return;
-    const job = { hash: hashOf(input), jobId, killedAt: systemClock.now() };
+    const job = { hash: hashOf(input), jobId, killedAt: systemClock.wallTime() };
     const others = (await this.list()).filter(({ hash }) => hash !== job.hash);
     const jobs = [...others, job].slice(-MAX_JOBS);
     try {
@@ -80,7 +80,7 @@ export class DeadlyJobs {
   async list(): Promise<readonly DeadlyJob[]> {
     try {
       const { jobs } = FileSchema.parse(JSON.parse(await readFile(this.#file, 'utf8')));
-      const now = systemClock.now();
+      const now = systemClock.wallTime();
       // The absolute value, because the clock may have been set back since.
       return jobs.filter(({ killedAt }) => Math.abs(now - killedAt) < this.#ttlMs);
     } catch (error) {

@@ -52,7 +52,7 @@ export interface JobsOptions {
    */
   readonly waitsForComfy?: boolean;
   /** Added to the options of the job line by callers in this process: the demo, the command line, tests. */
-  readonly extra?: Pick<JobLineOptions, 'simulated' | 'onTimings'>;
+  readonly extra?: Partial<Pick<JobLineOptions, 'simulated' | 'onTimings' | 'deadlyJobs'>>;
 }
 
 /** A running worker. Disposing ends it at once; `worker.finish()` lets it finish its jobs. */

@@ -9,6 +9,7 @@ import { readTestInput } from '../test-input.ts';
 import { toWireBody } from '../../lib/queues/runpod/wire.ts';
 import type { ComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { listenForShutdown } from '../../lib/worker/shutdown.ts';
+import { DeadlyJobs } from '../deadly-jobs.ts';
 import type { JobLineOptions } from '../handle-job.ts';
 import { runBesideComfy, runBeforeStart } from './around-start.ts';
 import {
@@ -70,7 +71,12 @@ export async function startLocalJobs(
     ...(simulator && { COMFY_URL: simulator.url, COMFY_PID_FILE: join(folder, 'none') }),
   };
   const queue = new LocalQueue(capacity === undefined ? {} : { capacity });
-  const extra = { simulated: simulate, ...(onTimings && { onTimings }) };
+  const extra = {
+    simulated: simulate,
+    // In the usual folder, where `doctor` looks.
+    ...(!simulate && { deadlyJobs: new DeadlyJobs(options.config, { log }) }),
+    ...(onTimings && { onTimings }),
+  };
   const { worker, comfy } = parts.use(
     startJobs({
       ...{ config, log, queue, extra, supervisor },

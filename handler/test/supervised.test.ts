@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
 import { isRunning, startComfyPlace } from '../../lib/comfy/local/supervisor/test-supervisor.ts';
 import { GIVES_UP, startSupervised, through } from './rigs/supervised-rig.ts';
-import { pictures, sampling } from './rigs/test-rig.ts';
+import { pictures, sampling, type Posted } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with a ComfyUI that it owns. All three are real processes. */
 
@@ -107,6 +107,24 @@ test('a job that killed ComfyUI twice is refused when it is delivered again, ano
   const other = rig.platform.submit({ workflow: through('ProbeKill', { marker }) });
   expect((await rig.posted(other)).output?.images).toHaveLength(1);
   expect(rig.place.starts()).toHaveLength(3);
+});
+
+test('the local API tells the time of day of a death, and notes a deadly job where `doctor` looks', async () => {
+  const startedAt = Date.now();
+  await using rig = await startSupervised({ RUNPOD_WEBHOOK_GET_JOB: '', API_PORT: '0' });
+  await rig.logged('ComfyUI is up');
+  await rig.logged('The local API is ready');
+  const url = /http:[^" ]*(?=\/docs)/.exec(rig.log())?.[0];
+  const body = JSON.stringify({ input: { workflow: through('ProbeKill', { marker: '' }) } });
+  const answer = await fetch(`${url}/runsync?wait=60000`, { method: 'POST', body });
+  expect(((await answer.json()) as Posted).error).toMatch(/^ComfyUI died while it ran the prompt/);
+  const ready = (await (await fetch(`${url}/ready`)).json()) as { downSince: string };
+  const file = await readFile(join(rig.place.folder, 'spool', 'deadly-jobs.json'), 'utf8');
+  const { jobs } = JSON.parse(file) as { jobs: { killedAt: number }[] };
+  for (const time of [Date.parse(ready.downSince), jobs[0]?.killedAt]) {
+    expect(time).toBeGreaterThanOrEqual(startedAt);
+    expect(time).toBeLessThanOrEqual(Date.now());
+  }
 });
 
 test('a prompt that waited behind the one that killed ComfyUI is run again, without counting', async () => {

@@ -21,7 +21,7 @@ export class ComfyHealth implements BackendHealth {
   readonly #changed = new Notifier();
   readonly #listeners = new Set<() => void>();
   #status: BackendHealth['status'] = 'up';
-  #downSince: number | undefined;
+  #down: { readonly at: number; readonly wallTime: number } | undefined;
   #losses = 0;
   #lossReason = '';
 
@@ -45,7 +45,7 @@ export class ComfyHealth implements BackendHealth {
   }
 
   get downSince(): number | undefined {
-    return this.#downSince;
+    return this.#down?.wallTime;
   }
 
   get losses(): number {
@@ -100,8 +100,8 @@ export class ComfyHealth implements BackendHealth {
 
   up(): void {
     if (this.#status === 'up') return;
-    const downMs = this.#clock.now() - (this.#downSince ?? this.#clock.now());
-    this.#downSince = undefined;
+    const downMs = this.#down && Math.round(this.#clock.now() - this.#down.at);
+    this.#down = undefined;
     this.#become('up', { downMs }, 'ComfyUI is up');
   }
 
@@ -113,7 +113,7 @@ export class ComfyHealth implements BackendHealth {
     if (this.#status === 'down') return;
     if (this.#status === 'up') this.#losses++;
     this.#lossReason = reason;
-    this.#downSince ??= this.#clock.now();
+    this.#down ??= { at: this.#clock.now(), wallTime: this.#clock.wallTime() };
     this.#become('down', { reason }, 'ComfyUI is down');
   }
 
@@ -125,7 +125,7 @@ export class ComfyHealth implements BackendHealth {
   }
 
   get #restMs(): number {
-    return (this.#downSince ?? 0) + (this.#timeoutMs ?? 0) - this.#clock.now();
+    return (this.#down?.at ?? 0) + (this.#timeoutMs ?? 0) - this.#clock.now();
   }
 
   /** The only place where the status changes. */

@@ -55,6 +55,12 @@ export class ComfyOutput {
     return this.#lines;
   }
 
+  /** The texts of the last lines that are not empty, for the log. */
+  get lastTexts(): readonly string[] {
+    const texts = this.#lines.map(({ text }) => text).filter((text) => text !== '');
+    return texts.slice(-QUOTED_LINES);
+  }
+
   get failedImports(): readonly FailedImport[] {
     return [...this.#failedImports.values()];
   }
@@ -150,6 +156,7 @@ const PHASES = [
 const COLOURS = /\x1b\[[\d;]*m/g;
 const LEVEL = /^\[(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\] ?/;
 const KEPT_LINES = 500;
+const QUOTED_LINES = 20;
 const KEPT_BYTES = 100_000;
 const KEPT_IMPORTS = 100;
 const LINE_LENGTH = 4000;

@@ -5,7 +5,7 @@ import type { Clock } from '../../../clock.ts';
 import { describeError } from '../../../errors.ts';
 import { settlesWithin } from '../../../waiting.ts';
 
-/** How a process ended, in words: `exit code 1`, `signal SIGKILL`, or why it could not be started. */
+/** How a process ended, in words: `its process ended (exit code 1)`, or why it could not be started. */
 type Ending = string;
 
 interface GroupOptions {
@@ -45,9 +45,13 @@ export class ProcessGroup {
         process.off('exit', this.#killNow);
         resolve(ending);
       };
-      child.once('error', (error) => end(`it could not be started: ${describeError(error)}`));
+      child.once('error', (error) =>
+        end(`COMFY_COMMAND could not be started: ${describeError(error)}`),
+      );
       child.once('exit', (code, signal) =>
-        end(signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`),
+        end(
+          `its process ended (${signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`})`,
+        ),
       );
     });
     process.on('exit', this.#killNow);

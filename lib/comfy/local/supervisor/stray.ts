@@ -1,6 +1,6 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../../clock.ts';
-import { WorkerError } from '../../../errors.ts';
+import { describeError, WorkerError } from '../../../errors.ts';
 import type { Logger } from '../../../log.ts';
 import { signalGroup, statOf } from './process-group.ts';
 
@@ -17,8 +17,11 @@ export async function markOf(pidFile: string): Promise<string> {
   return `${process.pid}:${(await statOf(process.pid))?.startedAt ?? ''}:${pidFile}`;
 }
 
-export async function writePidFile(pidFile: string, pid: number): Promise<void> {
-  await writeFile(pidFile, `${pid}\n`);
+/** Others read the file, for example `doctor`. Nothing here depends on it but the search for a stray process. */
+export async function writePidFile(pidFile: string, pid: number, log: Logger): Promise<void> {
+  await writeFile(pidFile, `${pid}\n`).catch((error: unknown) =>
+    log.warn({ pidFile, error: describeError(error) }, 'COMFY_PID_FILE cannot be written'),
+  );
 }
 
 /** Removes the pid file unless it names another process by now. */

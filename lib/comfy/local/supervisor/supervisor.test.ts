@@ -73,6 +73,29 @@ test('a ComfyUI that exits with 0 at each start rests after COMFY_MAX_RESTARTS, 
   );
 });
 
+test('a ComfyUI whose port another program has taken since is not called up', async () => {
+  await using place = await startComfyPlace();
+  await using rig = await startSupervisor(place);
+  await rig.until('up');
+  const { hostname, port } = new URL(rig.comfy.url);
+  const [pid = 0] = place.starts();
+  const other = createServer();
+  // It gets the port as soon as ComfyUI has lost it.
+  const takePort = () => other.listen(Number(port), hostname);
+  other.on('error', () => setTimeout(takePort, 1));
+  takePort();
+  process.kill(pid, 'SIGKILL');
+  await once(other, 'listening');
+  await rig.until('down');
+  const isHeld = () =>
+    rig.lines.some(({ reason }) => String(reason).startsWith('another program holds the port'));
+  while (!isHeld()) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(place.starts()).toHaveLength(1);
+  other.close();
+  await rig.until('up');
+  expect(place.starts()).toHaveLength(2);
+});
+
 test('a command that does not exist is reported, not thrown', async () => {
   await using place = await startComfyPlace();
   await using rig = await startSupervisor(place, { COMFY_COMMAND: '/no/such/python main.py' });

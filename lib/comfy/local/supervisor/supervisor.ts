@@ -15,7 +15,7 @@ import {
 import { LeftOutPacks } from './left-out-packs.ts';
 import { measureMemory, ProcessGroup } from './process-group.ts';
 import { endStray, MARK, markOf, removePidFile, writePidFile } from './stray.ts';
-import { knock, untilDead, type SocketActivity } from './vital-signs.ts';
+import { isHeld, knock, untilDead, type SocketActivity } from './vital-signs.ts';
 
 /** How a life of the process ended. */
 interface Ending {
@@ -116,6 +116,7 @@ export class ComfySupervisor implements AsyncDisposable {
   renew(reason: string): void {
     if (this.health.status !== 'up') return;
     this.#isRenewed = true;
+    this.#options.log.info({ reason }, 'ComfyUI is restarted between jobs');
     this.health.starting();
     this.#restart.resolve(reason);
   }
@@ -156,11 +157,8 @@ export class ComfySupervisor implements AsyncDisposable {
       const startedAt = clock.now();
       const { reason, wasUp, wasRenewed } = await this.#runOnce(startedAt);
       if (this.#isStopping) return;
-      if (wasRenewed) {
-        log.info({ reason }, 'ComfyUI is restarted between jobs');
-        continue;
-      }
-      const lastLines = this.lines.slice(-QUOTED_LINES).map(({ text }) => text);
+      if (wasRenewed) continue;
+      const lastLines = this.#output?.lastTexts ?? [];
       this.#leftOut.onOutput(lastLines);
       const traceback = this.#output?.openTraceback ?? [];
       const leftOut = wasUp ? undefined : this.#leftOut.onCrash(traceback);
@@ -174,7 +172,10 @@ export class ComfySupervisor implements AsyncDisposable {
       const isTooOften = deaths.length > settings.maxRestarts;
       const restMs = (deaths[0] ?? now) + settings.restartWindowMs - now;
       const delayMs = isTooOften ? Math.max(restMs, backoff.next()) : backoff.next();
-      log.warn({ reason, delayMs, restarts: deaths.length, lastLines }, 'ComfyUI is restarted');
+      log.warn(
+        { reason, delayMs: Math.round(delayMs), restarts: deaths.length, lastLines },
+        isTooOften ? DIED_TOO_OFTEN : 'ComfyUI is restarted',
+      );
       if (!(await pause(delayMs, { clock, signal }))) return;
     }
   }
@@ -182,6 +183,11 @@ export class ComfySupervisor implements AsyncDisposable {
   /** One life of the process. Resolves to the reason of its end, when its whole group is gone. */
   async #runOnce(startedAt: number): Promise<Ending> {
     const { settings, comfy, clock, log, environment } = this.#options;
+    if (await isHeld(comfy.url, { clock, signal: this.#stopping.signal })) {
+      this.#output = undefined;
+      this.health.down(PORT_IS_HELD);
+      return { reason: PORT_IS_HELD, wasUp: false, wasRenewed: false };
+    }
     const over = new AbortController();
     const stopped = () => over.abort(new Error('the worker ends'));
     this.#stopping.signal.addEventListener('abort', stopped, { once: true });
@@ -207,9 +213,9 @@ export class ComfySupervisor implements AsyncDisposable {
     this.#processId = pid;
     let reason: string;
     try {
-      if (pid !== undefined) await this.#writePidFile(pid);
+      if (pid !== undefined) await writePidFile(comfy.pidFile, pid, log);
       reason = await Promise.race([
-        group.ended.then((ending) => `its process ended (${ending})`),
+        group.ended,
         executorDied.promise,
         this.#restart.promise,
         this.#watch(pid ?? 0, { startedAt, signal: over.signal }),
@@ -282,20 +288,11 @@ export class ComfySupervisor implements AsyncDisposable {
         break;
     }
   }
-
-  /** Others read the file, for example `doctor`. Nothing here depends on it but the search for a stray process. */
-  async #writePidFile(pid: number): Promise<void> {
-    const { comfy, log } = this.#options;
-    await writePidFile(comfy.pidFile, pid).catch((error: unknown) =>
-      log.warn(
-        { pidFile: comfy.pidFile, error: describeError(error) },
-        'COMFY_PID_FILE cannot be written',
-      ),
-    );
-  }
 }
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
-const QUOTED_LINES = 20;
+const PORT_IS_HELD = 'another program holds the port of COMFY_URL';
+const DIED_TOO_OFTEN =
+  'ComfyUI died more than COMFY_MAX_RESTARTS times in COMFY_RESTART_WINDOW_S; it is restarted after a rest';
 const PACK_IS_LEFT_OUT =
   'A node pack ended ComfyUI twice at its start; ComfyUI is started without it';

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { Clock } from '../../../clock.ts';
 import type { ComfyClient } from '../../transport/client.ts';
+import { pause } from '../../../waiting.ts';
 import { measureUse, type ProcessUse } from './process-group.ts';
 
 /** What the websocket to ComfyUI tells about it. */
@@ -41,8 +42,9 @@ export async function untilDead(options: VitalSigns): Promise<string> {
   let aliveAt = clock.now();
   let lastUse = await measureUse(processId);
   let question: Promise<void> | undefined;
+  // Not `/`, which a ComfyUI without a front end does not have.
   const ask = () =>
-    client.probe(signal).then(
+    client.getInfo('/system_stats', signal).then(
       () => void (aliveAt = clock.now()),
       () => undefined,
     );
@@ -103,5 +105,17 @@ export function knock(url: string): Promise<'open' | 'refused' | 'silent'> {
   });
 }
 
+/** Whether the port of `url` is open for longer than processes take that have just been ended. */
+export async function isHeld(
+  url: string,
+  waiting: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<boolean> {
+  for (let looks = 0; (await knock(url)) === 'open'; looks++)
+    if (looks === RELEASE_LOOKS || !(await pause(RELEASE_LOOK_MS, waiting))) return true;
+  return false;
+}
+
+const RELEASE_LOOKS = 20;
+const RELEASE_LOOK_MS = 100;
 const LOOK_MS = 1000;
 const KNOCK_MS = 1000;
