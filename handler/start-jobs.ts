@@ -120,17 +120,22 @@ const SHARED: ReadonlySet<string> = new Set(['HF_TOKEN', 'CIVITAI_TOKEN']);
  */
 export function finishInTime(
   worker: Worker,
-  { config, supervisor }: Pick<JobsOptions, 'config' | 'supervisor'>,
+  { config, log, supervisor }: Pick<JobsOptions, 'config' | 'log' | 'supervisor'>,
 ): void {
   worker.finish();
   if (!supervisor) return;
   const graceMs = config.SHUTDOWN_GRACE_S * 1000;
-  const cancel = systemClock.after(Math.max(graceMs / 2, graceMs - ENDING_MS), () => worker.kill());
+  const cancel = systemClock.after(Math.max(graceMs / 2, graceMs - ENDING_MS), () => {
+    log.warn({ held: worker.jobIds.length }, INTERRUPTED);
+    worker.kill();
+  });
   void worker.done.then(cancel);
 }
 
 /** A handler that ignores its signal keeps its slot for 5 s; then ComfyUI is ended. */
 const ENDING_MS = 10_000;
+const INTERRUPTED =
+  'Jobs that still run are interrupted without a result, so that the worker ends within SHUTDOWN_GRACE_S';
 
 /** What the lines of jobs and of the warm-up have in common. Its parts end with `parts`. */
 function lineOptions({

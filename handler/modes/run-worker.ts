@@ -54,7 +54,7 @@ export async function runWorker(start: ModeStart): Promise<number> {
       waitsForComfy: true,
     }),
   );
-  shutdown.onStop(() => finishInTime(worker, { config, supervisor }));
+  shutdown.onStop(() => finishInTime(worker, { config, log, supervisor }));
   const ended = new AbortController();
   const watching = comfy.health.untilGivenUp(ended.signal).then(async (isGivenUp) => {
     if (!isGivenUp) return 0;

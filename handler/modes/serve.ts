@@ -59,7 +59,7 @@ export async function serve(start: ModeStart): Promise<number> {
   );
   shutdown.onStop(() => {
     api.stop();
-    finishInTime(jobs.worker, { config, supervisor });
+    finishInTime(jobs.worker, { config, log, supervisor });
   });
   await jobs.worker.done;
   return 0;

@@ -27,6 +27,7 @@ test('SIGTERM during a long job: it is interrupted within SHUTDOWN_GRACE_S, and 
   rig.child.kill('SIGTERM');
   expect(await rig.ended).toBe(0);
   expect(isRunning(pid)).toBe(false);
+  expect(rig.log()).toContain('are interrupted without a result');
 });
 
 test('a second SIGTERM ends the worker and its ComfyUI at once', async () => {

@@ -85,7 +85,7 @@ test('a ComfyUI whose port another program has taken since is not called up', as
   other.on('error', () => setTimeout(takePort, 1));
   takePort();
   process.kill(pid, 'SIGKILL');
-  await once(other, 'listening');
+  await new Promise((resolve) => other.once('listening', resolve));
   await rig.until('down');
   const isHeld = () =>
     rig.lines.some(({ reason }) => String(reason).startsWith('another program holds the port'));
