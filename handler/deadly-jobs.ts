@@ -76,7 +76,7 @@ export class DeadlyJobs {
     }
   }
 
-  /** Those that are refused now, oldest first. */
+  /** Jobs that are refused now, oldest first. */
   async list(): Promise<readonly DeadlyJob[]> {
     try {
       const { jobs } = FileSchema.parse(JSON.parse(await readFile(this.#file, 'utf8')));

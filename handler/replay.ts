@@ -21,7 +21,7 @@ interface RunResult {
 interface ReplayOptions {
   readonly comfy: Pick<ComfyBackend, 'health' | 'checkHealth' | 'cure'>;
   readonly scope: JobScope;
-  /** Called when each attempt ended with the death of ComfyUI. */
+  /** Called when ComfyUI has died in all attempts. */
   readonly onDeadly: () => Promise<void>;
 }
 
@@ -42,8 +42,9 @@ export async function runWithReplay<T extends RunResult>(
   const { health } = comfy;
   const deaths: string[] = [];
   let kills = 0;
+  let notBegun = 0;
   let earlier: T | undefined;
-  for (let notBegun = 0; ;) {
+  for (;;) {
     const { losses } = health;
     scope.startAttempt(deaths.length + 1);
     const attempt: Attempt = { wasSent: false };
@@ -61,7 +62,7 @@ export async function runWithReplay<T extends RunResult>(
     }
     if (!isWorkerError(failure) || !isReplayed(failure.code))
       return conclude(result, failure, earlier);
-    await comfy.checkHealth(failure);
+    await comfy.checkHealth(failure, scope.signal);
     if (health.losses === losses) return conclude(result, failure, earlier);
 
     const isCounted = attempt.wasSent && failure.code !== 'comfy.not_begun';
@@ -73,8 +74,9 @@ export async function runWithReplay<T extends RunResult>(
       return conclude(result, withDeaths(failure, deaths), earlier);
 
     if (result && result.artifacts.length > 0) earlier = result;
-    const { code } = failure;
-    scope.log.warn({ code, attempt: deaths.length + 1 }, 'ComfyUI died; the job is run again');
+    const { code, message: reason } = failure;
+    const next = deaths.length + 1;
+    scope.log.warn({ code, reason, attempt: next }, 'ComfyUI died; the job is run again');
   }
 }
 
@@ -131,6 +133,6 @@ export function withAttempts(
 }
 
 const MAX_ATTEMPTS = 2;
-/** Not endless: ComfyUI may die for a reason that no prompt has to do with. */
+/** A limit, because ComfyUI may die for a reason that has nothing to do with prompts. */
 const MAX_NOT_BEGUN = 3;
 const FILES_LOST = 'ComfyUI died before all files of the prompt were fetched';

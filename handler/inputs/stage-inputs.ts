@@ -98,11 +98,13 @@ export async function stageInputs(
     await jobFolder.noteInputs([...use.writes.keys()]);
     const toUpload = inputs.filter((one) => 'problem' in one || !lease.present.has(one.path));
     const storedPaths = new Map(lease.present);
-    const details = await uploadInputs(toUpload, { comfy, limit, signal, storedPaths });
+    const failures: unknown[] = [];
+    const details = await uploadInputs(toUpload, { comfy, limit, signal, storedPaths, failures });
     if (details.length > 0) {
       const files =
         input.images.length > 0 ? 'upload one or more input images' : 'get one or more input files';
-      throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details });
+      const [cause] = failures;
+      throw new WorkerError('input.upload_failed', `Failed to ${files}`, { details, cause });
     }
     lease.markStored(storedPaths);
     for (const { content } of loaded) {
@@ -198,6 +200,8 @@ async function uploadInputs(
     readonly signal: AbortSignal;
     /** Gets the path under which ComfyUI has stored each file, by the requested one. */
     readonly storedPaths: Map<string, string>;
+    /** Gets the errors of uploads. */
+    readonly failures: unknown[];
   },
 ): Promise<string[]> {
   const uploads = new Map<string, { digest: () => string; problem: Promise<string | undefined> }>();
@@ -229,9 +233,10 @@ async function uploadInput(
     readonly comfy: StagingOptions['comfy'];
     readonly signal: AbortSignal;
     readonly storedPaths: Map<string, string>;
+    readonly failures: unknown[];
   },
 ): Promise<string | undefined> {
-  const { comfy, signal, storedPaths } = options;
+  const { comfy, signal, storedPaths, failures } = options;
   try {
     const { pathOrBytes, mediaType } = content;
     const isOnDisk = typeof pathOrBytes === 'string';
@@ -241,6 +246,7 @@ async function uploadInput(
     storedPaths.set(path, posix.join(stored.subfolder, stored.name));
     return undefined;
   } catch (error) {
+    failures.push(error);
     const isTimeout =
       /TIMEOUT|ETIMEDOUT/.test(errnoOf(error) ?? '') ||
       (isError(error) && error.name === 'TimeoutError');

@@ -1,9 +1,14 @@
+import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
+import sharp from 'sharp';
 import { isRunning, startComfyPlace } from '../../lib/comfy/local/supervisor/test-supervisor.ts';
+import { startComfySimulator } from '../../lib/simulator/comfy/simulator.ts';
 import { GIVES_UP, startSupervised, through } from './rigs/supervised-rig.ts';
-import { pictures, sampling, type Posted } from './rigs/test-rig.ts';
+import { loading, pictures, sampling, type Posted } from './rigs/test-rig.ts';
 
 /** The worker as a container starts it, with a ComfyUI that it owns. All three are real processes. */
 
@@ -79,6 +84,8 @@ test.each([
   const { output, error } = await rig.posted(rig.platform.submit({ workflow }));
   expect(error).toBeUndefined();
   expect(output).toMatchObject({ attempts: 2, images: [{ filename: 'T_00001_.png' }] });
+  expect(rig.count('ComfyUI died; the job is run again')).toBe(1);
+  expect(rig.count('Job failed')).toBe(0);
 });
 
 test('a job that kills ComfyUI twice fails, and the next job runs', async () => {
@@ -94,6 +101,8 @@ test('a job that kills ComfyUI twice fails, and the next job runs', async () => 
   ]);
   expect((await rig.posted(next)).output?.images).toHaveLength(1);
   expect(rig.place.starts()).toHaveLength(3);
+  expect(rig.count('ComfyUI died; the job is run again')).toBe(1);
+  expect(rig.count('Job failed')).toBe(1);
 });
 
 test('a job that killed ComfyUI twice is refused when it is delivered again, another one is not', async () => {
@@ -206,6 +215,64 @@ test('a ComfyUI that never starts: no job is taken, the platform is told, and th
   expect(rig.platform.takes).toEqual([]);
   expect(rig.platform.pings.some(({ query }) => query.status === 'unhealthy')).toBe(true);
 });
+
+test('an external ComfyUI that dies while the worker is idle costs no job', async () => {
+  const comfy = await startComfySimulator();
+  await using rig = await startSupervised({
+    ...{ COMFY_COMMAND: '', COMFY_ARGS: '', COMFY_URL: comfy.url },
+  });
+  const { output } = await rig.posted(rig.platform.submit({ workflow: pictures() }));
+  expect(output?.images).toHaveLength(1);
+  await comfy[Symbol.asyncDispose]();
+  await rig.logged('ComfyUI is down');
+  const jobIds = Array.from({ length: 5 }, () => rig.platform.submit({ workflow: pictures() }));
+  await using _again = await startComfySimulator({ port: Number(new URL(comfy.url).port) });
+  for (const jobId of jobIds) {
+    const posted = await rig.posted(jobId);
+    expect(posted.output?.images).toHaveLength(1);
+    expect(posted.output?.attempts).toBeUndefined();
+  }
+});
+
+test('a job whose upload times out on a frozen ComfyUI waits for the next ComfyUI and runs', async () => {
+  let comfyPid = 0;
+  let downloads = 0;
+  // ComfyUI freezes when the job has found it ready, and before the upload.
+  await using images = await startImageServer(() => {
+    if (++downloads === 1) process.kill(comfyPid, 'SIGSTOP');
+  });
+  await using rig = await startSupervised({
+    COMFY_UNRESPONSIVE_S: '4',
+    COMFY_REQUEST_TIMEOUT_S: '1',
+    DOWNLOAD_ALLOW_PRIVATE: new URL(images.url).host,
+  });
+  [comfyPid = 0] = await untilStarted(rig);
+  const input = { workflow: loading('a.png'), images: [{ name: 'a.png', url: images.url }] };
+  const { output, error } = await rig.posted(rig.platform.submit(input));
+  expect(error).toBeUndefined();
+  expect(output?.images).toHaveLength(1);
+  expect(output?.attempts).toBeUndefined();
+  expect(rig.count('ComfyUI died; the job is run again')).toBe(1);
+  expect(rig.count('Job failed')).toBe(0);
+});
+
+async function startImageServer(onRequest: () => void) {
+  const image = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+    .png()
+    .toBuffer();
+  const server = createServer((_, response) => {
+    onRequest();
+    response.end(image);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a.png`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
 
 test('an external ComfyUI that is down costs one job, not the queue', async () => {
   await using rig = await startSupervised({ COMFY_COMMAND: '', COMFY_ARGS: '', ...GIVES_UP });

@@ -23,9 +23,9 @@ export interface ComfyBackend extends AsyncDisposable {
 
   /**
    * Finds out whether ComfyUI is down, after something failed with `error`; afterwards {@link health} knows. Takes a few
-   * seconds at most, and does not reject.
+   * seconds. After a timeout it takes until ComfyUI answers or counts as dead, or `signal` aborts. Does not reject.
    */
-  checkHealth(error: unknown): Promise<void>;
+  checkHealth(error: unknown, signal: AbortSignal): Promise<void>;
 
   /** Whether ComfyUI answers right now. Does not reject. */
   isReachable(signal: AbortSignal): Promise<boolean>;
@@ -48,7 +48,7 @@ export interface ComfyBackend extends AsyncDisposable {
   /** Paths of the model folders (`checkpoints`, `loras`, ...) by name; empty when ComfyUI does not tell. */
   modelFolders(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
 
-  /** Whether ComfyUI has this file. */
+  /** Whether ComfyUI has this file. @throws WorkerError `comfy.request_failed` when it does not say. */
   hasFile(file: ComfyFile, signal: AbortSignal): Promise<boolean>;
 
   /**

@@ -125,6 +125,8 @@ export const LIMITS = {
   doubtMs: 3000,
   /** The same for a prompt whose post was not answered, before it is posted again. */
   unansweredMs: 1000,
+  /** Between two looks at an external ComfyUI while no prompt runs. */
+  idleLookMs: 3000,
   /** Between two looks whether an external ComfyUI that is down answers again. */
   recoveryLookMs: 1000,
   /** The supervisor notices the death of ComfyUI within this time. */

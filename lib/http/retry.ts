@@ -29,8 +29,8 @@ export const RETRY_POLICIES = {
   download: { retries: 4, firstMs: 500, maxMs: 10_000, jitter: true },
   /** A connection of a model's download failed without progress. Models are large, and sites rest for a while. */
   modelDownload: { retries: 8, firstMs: 500, maxMs: 20_000, jitter: true },
-  /** The kept-alive connection to ComfyUI broke under a request that may be sent twice. */
-  comfyReconnect: { retries: 2, firstMs: 20, maxMs: 100, jitter: false },
+  /** A request to ComfyUI that may be sent twice was answered 5xx, or its connection broke. Uploads are such requests. */
+  comfyRequest: { retries: 6, firstMs: 20, maxMs: 1000, jitter: false },
   /** A prompt that has ended is not in ComfyUI's history yet. */
   comfyHistory: { retries: Infinity, firstMs: 10, maxMs: 1000, jitter: false },
   /** The history of a prompt that has ended could not be read. */

@@ -43,6 +43,8 @@ export async function startSupervised(
     ended,
     /** The log of the worker. */
     log: () => output,
+    /** How often the log of the worker has this text. */
+    count: (text: string) => output.split(text).length - 1,
     /** Waits until the log of the worker has this text. */
     logged: async (text: string) => {
       while (!output.includes(text)) await once(child.stdout, 'data');

@@ -10,7 +10,8 @@ async function startEcho(
   bodyLimit: number,
   { share = new LoopShare(), mostBytes = 1000 }: Partial<IntakeLimits> = {},
 ) {
-  const app = fastify({ bodyLimit });
+  // As the worker's API stops: a connection whose body was still arriving with the answer does not count as idle.
+  const app = fastify({ bodyLimit, forceCloseConnections: true });
   keepBodiesAsText(app, { mostBytes, share });
   app.post('/', (request) => bodyText(request));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

@@ -1,15 +1,17 @@
 import type { Clock } from '../../clock.ts';
 import { describeError, isWorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import { pause, settlesWithin } from '../../waiting.ts';
+import { Notifier, settlesWithin } from '../../waiting.ts';
 import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import { isNotConnected } from '../transport/request-failure.ts';
+import type { ComfySocket } from '../transport/socket.ts';
 import type { ComfyHealth } from './health.ts';
 import { expectProcess } from './readiness.ts';
 
 interface WatchParts {
   readonly client: ComfyClient;
+  readonly socket: Pick<ComfySocket, 'isBusy' | 'lastMessageAt'>;
   readonly settings: ComfySettings;
   readonly clock: Clock;
   readonly log: Logger;
@@ -20,48 +22,52 @@ interface WatchParts {
 
 /**
  * Notices when a ComfyUI that somebody else starts is down, and when it is back. Down means: the process of the pid file
- * has ended, or its port refuses connections. It is looked at only after a job has failed, and then until it answers.
+ * has ended, its port refuses connections, or it gave no answer for `unresponsiveMs` while this worker ran no prompt.
+ *
+ * It is looked at when its websocket was lost and when a job has failed; every `limits.recoveryLookMs` while it is down;
+ * and, in a worker whose jobs wait for it, every `limits.idleLookMs` while no prompt runs. Before its first answer a port
+ * that refuses says nothing: ComfyUI may be starting, and the first job waits for it.
  */
 export class ExternalWatch implements AsyncDisposable {
   readonly #parts: WatchParts;
   readonly #ended = new AbortController();
-  #recovery: Promise<void> | undefined;
+  readonly #wakeUp = new Notifier();
+  #watching: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
+  /** When it answered a look last, or was at work. */
+  #answeredAt = -Infinity;
 
   constructor(parts: WatchParts) {
-    this.#parts = parts;
-    if (!parts.warmUp) return;
-    parts.health.starting();
-    this.#recovery = this.#begin(parts.warmUp).finally(() => (this.#recovery = undefined));
+    // A look would log each time that the process is gone.
+    this.#parts = { ...parts, log: parts.log.child({}, { level: 'silent' }) };
+    if (parts.warmUp) {
+      parts.health.starting();
+      this.#watching = this.#begin(parts.warmUp).then(() => this.#watch());
+    } else if (parts.settings.downTimeoutMs !== undefined) {
+      this.#watching = this.#watch();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort();
-    await this.#recovery;
+    this.#wakeUp.notify();
+    await this.#watching;
+    await this.#looking;
+  }
+
+  /** Looks at ComfyUI now; all callers share one look. Does not reject. */
+  look(): Promise<void> {
+    if (this.#ended.signal.aborted) return Promise.resolve();
+    this.#looking ??= this.#lookOnce().finally(() => (this.#looking = undefined));
+    return this.#looking;
   }
 
   /** Finds out whether ComfyUI is down after something failed. Takes at most `limits.quickPingMs`. */
   async onFailure(error: unknown): Promise<void> {
-    if (isWorkerError(error, 'comfy.unreachable')) {
-      this.#goDown(error);
-      return;
-    }
     const { clock, settings } = this.#parts;
-    const looking = this.#look().catch((reason: unknown) => {
-      if (isNotConnected(reason) || isWorkerError(reason, 'comfy.unreachable'))
-        this.#goDown(reason);
-    });
-    await settlesWithin(looking, { ms: settings.limits.quickPingMs, clock });
-  }
-
-  async #look(): Promise<void> {
-    await expectProcess(this.#parts);
-    await this.#parts.client.probe(this.#ended.signal);
-  }
-
-  #goDown(reason: unknown): void {
-    if (this.#ended.signal.aborted) return;
-    this.#parts.health.down(describeError(reason));
-    this.#recovery ??= this.#recover().finally(() => (this.#recovery = undefined));
+    if (this.#lastSign === -Infinity) this.#answeredAt = clock.now(); // it was waited for
+    if (isWorkerError(error, 'comfy.unreachable')) this.#goDown(describeError(error));
+    else await settlesWithin(this.look(), { ms: settings.limits.quickPingMs, clock });
   }
 
   /** The first warm-up. If it need not succeed, the first job finds out whether ComfyUI is there. */
@@ -71,28 +77,58 @@ export class ExternalWatch implements AsyncDisposable {
       await warmUp(this.#ended.signal);
       health.up();
     } catch (error) {
-      if (this.#ended.signal.aborted) return;
-      health.down(describeError(error));
-      await this.#recover();
+      this.#goDown(describeError(error));
     }
   }
 
-  async #recover(): Promise<void> {
-    const { clock, settings, health, log } = this.#parts;
+  async #watch(): Promise<void> {
+    const { socket, settings, clock, health } = this.#parts;
+    const { idleLookMs, recoveryLookMs } = settings.limits;
     const { signal } = this.#ended;
-    // The look would log each time that the process is gone.
-    const quiet = log.child({}, { level: 'silent' });
-    const ms = settings.limits.recoveryLookMs;
-    while (await pause(ms, { clock, signal })) {
-      try {
-        await expectProcess({ ...this.#parts, log: quiet });
-        await this.#parts.client.probe(signal);
-        await this.#parts.warmUp?.(signal);
-        health.up();
-        return;
-      } catch {
-        // Still down.
-      }
+    while (!signal.aborted) {
+      const ms = health.status === 'up' ? idleLookMs : recoveryLookMs;
+      await settlesWithin(this.#wakeUp.notified(), { ms, clock });
+      // A prompt has a watch of its own.
+      if (health.status === 'up' && socket.isBusy) this.#answeredAt = clock.now();
+      else await this.look();
     }
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { client, clock, health, warmUp } = this.#parts;
+    const { signal } = this.#ended;
+    if (health.status === 'starting') return; // the first warm-up decides
+    try {
+      await expectProcess(this.#parts);
+      await client.probe(signal);
+      this.#answeredAt = clock.now();
+      if (health.status === 'up') return;
+      await warmUp?.(signal);
+      health.up();
+    } catch (error) {
+      if (isWorkerError(error, 'comfy.unreachable')) this.#goDown(describeError(error));
+      if (this.#lastSign === -Infinity) return;
+      if (isNotConnected(error)) this.#goDown(describeError(error));
+      else this.#judgeSilence();
+    }
+  }
+
+  /** When it last answered, sent a message or was at work. */
+  get #lastSign(): number {
+    return Math.max(this.#answeredAt, this.#parts.socket.lastMessageAt ?? -Infinity);
+  }
+
+  #judgeSilence(): void {
+    const { socket, clock, settings } = this.#parts;
+    const silentMs = clock.now() - this.#lastSign;
+    if (socket.isBusy || silentMs <= settings.unresponsiveMs) return;
+    this.#goDown(`it gave no answer for ${Math.round(silentMs / 1000)} s (COMFY_UNRESPONSIVE_S)`);
+  }
+
+  #goDown(reason: string): void {
+    if (this.#ended.signal.aborted) return;
+    this.#parts.health.down(reason);
+    this.#watching ??= this.#watch();
+    this.#wakeUp.notify(); // from now on it is looked at more often
   }
 }

@@ -21,7 +21,8 @@ export class ComfyHealth implements BackendHealth {
   readonly #changed = new Notifier();
   readonly #listeners = new Set<() => void>();
   #status: BackendHealth['status'] = 'up';
-  #down: { readonly at: number; readonly wallTime: number } | undefined;
+  /** When it went down, for people and by the clock that measures ages. */
+  #downSince: { readonly wallTime: number; readonly at: number } | undefined;
   #losses = 0;
   #lossReason = '';
 
@@ -45,7 +46,7 @@ export class ComfyHealth implements BackendHealth {
   }
 
   get downSince(): number | undefined {
-    return this.#down?.wallTime;
+    return this.#downSince?.wallTime;
   }
 
   get losses(): number {
@@ -93,15 +94,28 @@ export class ComfyHealth implements BackendHealth {
     return false;
   }
 
-  /** Waits until the status changes, at most `ms`. */
-  async changesWithin(ms: number): Promise<void> {
-    await settlesWithin(this.#changed.notified(), { ms, clock: this.#clock });
+  /**
+   * Waits for the verdict about a ComfyUI that is up and may be dead: until its status changes, it `answers`, `ms` are
+   * over, or `signal` aborts. Does not reject.
+   */
+  async untilVerdict(
+    answers: () => Promise<boolean>,
+    { ms, signal }: { readonly ms: number; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const until = this.#clock.now() + ms;
+    for (;;) {
+      const changed = this.#changed.notified();
+      if (await answers()) return;
+      const isDecided = this.#status !== 'up' || signal.aborted || this.#clock.now() >= until;
+      if (isDecided) return;
+      await settlesWithin(changed, { ms: VERDICT_LOOK_MS, clock: this.#clock });
+    }
   }
 
   up(): void {
     if (this.#status === 'up') return;
-    const downMs = this.#down && Math.round(this.#clock.now() - this.#down.at);
-    this.#down = undefined;
+    const downMs = this.#downSince && Math.round(this.#clock.now() - this.#downSince.at);
+    this.#downSince = undefined;
     this.#become('up', { downMs }, 'ComfyUI is up');
   }
 
@@ -113,7 +127,7 @@ export class ComfyHealth implements BackendHealth {
     if (this.#status === 'down') return;
     if (this.#status === 'up') this.#losses++;
     this.#lossReason = reason;
-    this.#down ??= { at: this.#clock.now(), wallTime: this.#clock.wallTime() };
+    this.#downSince ??= { wallTime: this.#clock.wallTime(), at: this.#clock.now() };
     this.#become('down', { reason }, 'ComfyUI is down');
   }
 
@@ -125,7 +139,7 @@ export class ComfyHealth implements BackendHealth {
   }
 
   get #restMs(): number {
-    return (this.#down?.at ?? 0) + (this.#timeoutMs ?? 0) - this.#clock.now();
+    return (this.#downSince?.at ?? 0) + (this.#timeoutMs ?? 0) - this.#clock.now();
   }
 
   /** The only place where the status changes. */
@@ -136,3 +150,6 @@ export class ComfyHealth implements BackendHealth {
     for (const listener of this.#listeners) listener();
   }
 }
+
+/** Between two questions whether ComfyUI answers. */
+const VERDICT_LOOK_MS = 500;

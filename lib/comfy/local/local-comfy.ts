@@ -22,6 +22,7 @@ import { LingeringPrompts } from '../prompt/cancel-prompt.ts';
 import type { PromptStanding } from '../prompt/prompt-watch.ts';
 import { runPrompt } from '../prompt/run-prompt.ts';
 import { ComfyClient } from '../transport/client.ts';
+import { isTimeout } from '../transport/request-failure.ts';
 import { ComfySocket } from '../transport/socket.ts';
 import { cureDevice } from './cure-device.ts';
 import { diagnose, readVersion } from './diagnosis.ts';
@@ -68,32 +69,28 @@ export class LocalComfy implements ComfyBackend {
     { log, clock = systemClock, supervisor, warmUp }: LocalComfyOptions,
   ) {
     const client = new ComfyClient(settings, clock);
-    const socket = new ComfySocket({ client, settings, clock, log });
+    const onIdleLoss = () => void this.#watch?.look();
+    const socket = new ComfySocket({ client, settings, clock, log, onIdleLoss });
     this.capabilities = { ...LOCAL_CAPABILITIES, pathPrefix: client.pathPrefix };
     this.#settings = settings;
     this.#clock = clock;
     this.#log = log;
     this.#client = client;
     this.#socket = socket;
-    const { inputDir, outputDir } = settings;
+    const { inputDir, outputDir, downTimeoutMs } = settings;
     this.#inputFolder = new SharedFolder(client, { type: 'input', configured: inputDir, socket });
-    this.#outputFolder = new SharedFolder(client, {
-      type: 'output',
-      configured: outputDir,
-      socket,
-    });
+    const output = { type: 'output', configured: outputDir, socket } as const;
+    this.#outputFolder = new SharedFolder(client, output);
     this.#catalogue = new NodeCatalogue({ client, settings, clock, log, socket });
-    const { downTimeoutMs } = settings;
     this.health = supervisor?.health ?? new ComfyHealth({ clock, log, downTimeoutMs });
     this.#prompts = new MortalPrompts(this.health);
     this.#supervisor = supervisor;
     const parts = { client, settings, clock, log };
-    this.#lingering = new LingeringPrompts(
-      parts,
-      supervisor && ((reason) => supervisor.restart(reason)),
-    );
+    const restart = supervisor && ((reason: string) => supervisor.restart(reason));
+    this.#lingering = new LingeringPrompts(parts, restart);
     supervisor?.watchSocket(() => socket);
-    if (!supervisor) this.#watch = new ExternalWatch({ ...parts, health: this.health, warmUp });
+    if (!supervisor)
+      this.#watch = new ExternalWatch({ ...parts, socket, health: this.health, warmUp });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -238,7 +235,7 @@ export class LocalComfy implements ComfyBackend {
       // The prompt is gone together with the connection: ComfyUI was restarted before anybody could find it down.
       if (isWorkerError(error, 'comfy.prompt_lost') && this.#socket.clientId !== clientId)
         this.health.restarted();
-      await this.checkHealth(error);
+      await this.checkHealth(error, options.signal);
       // Clients match on the texts of failed connections, so those of an external ComfyUI stay.
       const { reason } = prompt.signal as { readonly reason: unknown };
       const isKnown = this.#supervisor !== undefined || isWorkerError(reason, 'comfy.not_begun');
@@ -260,12 +257,18 @@ export class LocalComfy implements ComfyBackend {
     });
   }
 
-  async checkHealth(error: unknown): Promise<void> {
+  /** A request may find ComfyUI dead before the supervisor or the watch does. If frozen, it still accepts connections. */
+  async checkHealth(error: unknown, signal: AbortSignal): Promise<void> {
     if (this.health.status !== 'up' || !isWorkerError(error) || !isReplayed(error.code)) return;
-    if (this.#watch) return this.#watch.onFailure(error);
-    // A request may find ComfyUI dead a moment before the supervisor does.
-    if ((await knock(this.#settings.url)) === 'open') return;
-    await this.health.changesWithin(this.#settings.limits.lossNoticeMs);
+    await this.#watch?.onFailure(error);
+    const { url, unresponsiveMs, downTimeoutMs, limits } = this.#settings;
+    if (isTimeout(error) && downTimeoutMs !== undefined) {
+      const ms = unresponsiveMs + limits.lossNoticeMs;
+      await this.health.untilVerdict(() => this.isReachable(signal), { ms, signal });
+    } else if (this.#supervisor) {
+      const isOpen = async () => (await knock(url)) === 'open';
+      await this.health.untilVerdict(isOpen, { ms: limits.lossNoticeMs, signal });
+    }
   }
 
   #explain<E>(error: E): Promise<E | WorkerError> {

@@ -6,7 +6,7 @@ import type { ComfySettings } from '../settings.ts';
 import { nodeProblems } from '../nodes/node-problems.ts';
 import { rejectionText } from '../nodes/rejection.ts';
 import { readJson, type Answer, type ComfyClient } from '../transport/client.ts';
-import { isNotConnected, statusError, withGracePeriod } from '../transport/request-failure.ts';
+import { isNotConnected, StatusError, withGracePeriod } from '../transport/request-failure.ts';
 import { findPrompt } from './prompt-lookup.ts';
 
 export interface Submission {
@@ -111,7 +111,7 @@ async function readAnswer(
   if (answer.status === 400)
     throw new WorkerError('comfy.rejected', await rejectionText(answer.text, context));
   if (answer.status >= 400) {
-    const error = queueFailed(statusError(answer));
+    const error = queueFailed(new StatusError(answer));
     if (answer.status < 500) throw error;
     return { kind: 'unclear', error, wasAnswered: true };
   }

@@ -3,10 +3,14 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { systemClock } from '../../clock.ts';
 import { isWorkerError } from '../../errors.ts';
+import { RETRY_POLICIES } from '../../http/retry.ts';
 import { startEndlessServer } from '../../http/test-endless.ts';
+import { ComfyClient } from './client.ts';
 import { isTimeout } from './request-failure.ts';
 import { ScriptedComfy } from '../scripted-comfy.ts';
+import { LIMITS } from '../settings.ts';
 import { never, openComfy } from '../test-comfy.ts';
 
 const content = new Blob([new Uint8Array([1, 2, 3])]);
@@ -43,6 +47,65 @@ test('an upload is sent again when its connection breaks', async () => {
     return undefined;
   });
   expect((await comfy.storeInput(image, never)).name).toBe('x');
+});
+
+test.each([500, 502, 503])('an upload that is answered %d once is sent again', async (status) => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('POST /upload', () => {
+    scripted.script('POST /upload', () => ({ body: '{"name":"x"}' }));
+    return { status };
+  });
+  expect((await comfy.storeInput(image, never)).name).toBe('x');
+  expect(scripted.count('POST /upload')).toBe(2);
+});
+
+test.each([
+  ['GET /history', (client: ComfyClient) => client.history('p', never)],
+  ['GET /queue', (client: ComfyClient) => client.queue(never)],
+  ['GET /object_info', (client: ComfyClient) => client.nodeClassNames(never)],
+  ['HEAD /view', (client: ComfyClient) => client.hasFile(file, never)],
+  ['GET /view', (client: ComfyClient) => client.fetchFile(file, here)],
+])('%s is asked again after one answer of 503', async (route, ask) => {
+  await using scripted = await ScriptedComfy.start();
+  const settings = { url: scripted.url, requestTimeoutMs: 5000, limits: LIMITS };
+  await using client = new ComfyClient(settings, systemClock);
+  scripted.script(route, () => {
+    if (route.endsWith('/view')) scripted.script(route, () => ({ body: 'bytes' }));
+    else scripted.unscript(route);
+    return { status: 503 };
+  });
+  await ask(client);
+  expect(scripted.count(route)).toBe(2);
+});
+
+test('a prompt that is answered 503 is not posted again', async () => {
+  await using scripted = await ScriptedComfy.start();
+  const settings = { url: scripted.url, requestTimeoutMs: 5000, limits: LIMITS };
+  await using client = new ComfyClient(settings, systemClock);
+  scripted.script('POST /prompt', () => ({ status: 503 }));
+  expect((await client.postPrompt('{}', never)).status).toBe(503);
+  expect(scripted.count('POST /prompt')).toBe(1);
+});
+
+test('an upload that is always answered 500 fails with that answer, or at once when the job ends', async () => {
+  await using scripted = await ScriptedComfy.start();
+  await using comfy = openComfy(scripted.url);
+  scripted.script('POST /upload', () => ({ status: 500 }));
+  await expect(comfy.storeInput(image, never)).rejects.toMatchObject({
+    code: 'comfy.request_failed',
+    message: `500 Server Error: Internal Server Error for url: ${scripted.url}/upload/image`,
+  });
+  const before = scripted.count('POST /upload');
+  expect(before).toBeGreaterThan(2);
+  const job = new AbortController();
+  const reason = new Error('the job has ended');
+  scripted.script('POST /upload', () => {
+    job.abort(reason);
+    return { status: 500 };
+  });
+  await expect(comfy.storeInput(image, job.signal)).rejects.toBe(reason);
+  expect(scripted.count('POST /upload')).toBe(before + 1);
 });
 
 test('a refused upload fails with the text that clients match on', async () => {
@@ -110,7 +173,7 @@ test('a large file is written to disk, and a truncated one is removed', async ()
   expect(await readdir(folder)).toEqual(files);
 });
 
-test('a truncated file is fetched three times and then fails', async () => {
+test('a truncated file is fetched as often as the retries allow, and then fails', async () => {
   await using scripted = await ScriptedComfy.start();
   await using comfy = openComfy(scripted.url);
   scripted.script('GET /view', (_, message) => {
@@ -120,7 +183,7 @@ test('a truncated file is fetched three times and then fails', async () => {
   await expect(comfy.fetchFile(file, here)).rejects.toMatchObject({
     code: 'comfy.request_failed',
   });
-  expect(scripted.count('GET /view')).toBe(3);
+  expect(scripted.count('GET /view')).toBe(1 + RETRY_POLICIES.comfyRequest.retries);
 });
 
 test.each([

@@ -11,7 +11,7 @@ import type { ComfySettings, Limits } from '../settings.ts';
 import { USER_AGENT } from '../../version.ts';
 import { againWhenHalfOpen } from './half-open.ts';
 import { encodeForm, receiveBody, type Form } from './bodies.ts';
-import { connectionError, statusError, withTimeout } from './request-failure.ts';
+import { connectionError, StatusError, withTimeout } from './request-failure.ts';
 
 /** A response whose body was read to its end, whatever its status. */
 export interface Answer {
@@ -25,7 +25,7 @@ interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
   readonly body?: string | Form;
-  /** Sent again when its connection breaks. */
+  /** Sent again when its connection breaks or is half-open, and when ComfyUI answers 5xx. */
   readonly isIdempotent?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -74,7 +74,7 @@ export class ComfyClient implements AsyncDisposable {
     const answer = await withTimeout({ ...limit, clock: this.#clock, signal }, (inTime) =>
       this.#send({ method: 'GET', path: '/', signal: inTime }),
     );
-    if (answer.status !== 200) throw statusError(answer);
+    if (answer.status !== 200) throw new StatusError(answer);
   }
 
   /** Posts a prompt once. The caller decides what the answer means. */
@@ -118,7 +118,7 @@ export class ComfyClient implements AsyncDisposable {
     const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
     const answer = await this.#send({ method: 'POST', path, signal });
     if (answer.status === 404 || answer.status === 405) return false;
-    if (answer.status >= 400) throw statusError(answer);
+    if (answer.status >= 400) throw new StatusError(answer);
     return true;
   }
 
@@ -149,7 +149,7 @@ export class ComfyClient implements AsyncDisposable {
     );
   }
 
-  /** Whether ComfyUI has this file. */
+  /** Whether ComfyUI has this file. An answer of 5xx says neither, and is thrown. */
   async hasFile(file: ComfyFile, signal?: AbortSignal): Promise<boolean> {
     const path = viewPath(file);
     const answer = await this.#send({ method: 'HEAD', path, isIdempotent: true, signal });
@@ -194,7 +194,7 @@ export class ComfyClient implements AsyncDisposable {
     const path = viewPath(file);
     const receive = async (response: Dispatcher.ResponseData, url: string) => {
       if (response.statusCode >= 400)
-        throw statusError(await toAnswer(response, url, this.#limits.answerBytes));
+        throw new StatusError(await toAnswer(response, url, this.#limits.answerBytes));
       return await receiveBody(response, options);
     };
     const request: Request = { method: 'GET', path, isIdempotent: true, signal };
@@ -209,9 +209,8 @@ export class ComfyClient implements AsyncDisposable {
   }
 
   async #postJson(path: string, body: object, signal?: AbortSignal): Promise<void> {
-    const request: Request = { method: 'POST', path, body: JSON.stringify(body), signal };
-    const answer = await this.#send(request);
-    if (answer.status >= 400) throw statusError(answer);
+    const answer = await this.#send({ method: 'POST', path, body: JSON.stringify(body), signal });
+    if (answer.status >= 400) throw new StatusError(answer);
   }
 
   #send(request: Request): Promise<Answer> {
@@ -235,6 +234,8 @@ export class ComfyClient implements AsyncDisposable {
           headers: { 'user-agent': USER_AGENT, ...sent.headers },
           ...(signal && { signal }),
         });
+        if (isIdempotent && response.statusCode >= 500)
+          throw new StatusError(await toAnswer(response, url, this.#limits.answerBytes));
         return await read(response, url);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
@@ -255,12 +256,8 @@ function toHttp(body: string | Form | undefined, onProgress: () => void) {
 /** An answer that is something else says nothing, and must not be taken for one that is empty. */
 function expectKind(kind: JsonKind, answer: JsonText | undefined, what: string): JsonText {
   if (answer?.kind === kind) return answer;
-  throw unexpected(answer, what);
-}
-
-function unexpected(answer: JsonText | undefined, what: string): WorkerError {
   const got = answer ? answer.text.slice(0, 60) : 'nothing';
-  return new WorkerError('comfy.protocol', `${what} is not what ComfyUI answers: ${got}`);
+  throw new WorkerError('comfy.protocol', `${what} is not what ComfyUI answers: ${got}`);
 }
 
 function viewPath({ filename, subfolder, type }: ComfyFile): string {
@@ -286,7 +283,7 @@ async function toAnswer(
  * with its beginning.
  */
 export function readJson(answer: Answer): JsonText {
-  if (answer.status >= 400) throw statusError(answer);
+  if (answer.status >= 400) throw new StatusError(answer);
   const { text, url } = answer;
   try {
     return JsonText.parse(text);

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { resendWhenBroken } from './request-failure.ts';
+import { retryRequest } from './request-failure.ts';
 
 interface HalfOpenOptions {
   /** Asks ComfyUI for a sign of life, over a connection that is not stuck. */
@@ -11,7 +11,7 @@ interface HalfOpenOptions {
 }
 
 /**
- * Sends an idempotent request; again when its connection breaks, and once more when its connection is half-open: the peer
+ * Sends an idempotent request, with the retries of {@link retryRequest}, and once more when its connection is half-open: the peer
  * is gone, but nobody told this side. No progress alone is no proof, because a ComfyUI at work answers late. So another
  * connection is tried: if ComfyUI answers there, the request is stuck, or takes long for a good reason. The second one may
  * take any time.
@@ -40,7 +40,11 @@ export async function againWhenHalfOpen<T>(
   const watching = watch().catch(() => undefined);
   try {
     const either = signal ? AbortSignal.any([signal, stuck.signal]) : stuck.signal;
-    return await resendWhenBroken(() => send(either, onProgress), { clock, signal: either });
+    const sendNow = () => {
+      onProgress();
+      return send(either, onProgress);
+    };
+    return await retryRequest(sendNow, { clock, signal: either });
   } catch (error) {
     if (!stuck.signal.aborted) throw error;
     signal?.throwIfAborted();
@@ -48,7 +52,7 @@ export async function againWhenHalfOpen<T>(
     over.abort();
     await watching;
   }
-  return await resendWhenBroken(() => send(signal, () => undefined), { clock, signal });
+  return await retryRequest(() => send(signal, () => undefined), { clock, signal });
 }
 
 const MIN_SLEEP_MS = 10;

@@ -9,21 +9,23 @@ import { retry, RETRY_POLICIES } from '../../http/retry.ts';
  * failed requests; their shapes come from Python's `requests` library.
  */
 
-/** The error for an answer with a status of 400 or more. */
-export function statusError({
-  status,
-  reason,
-  url,
-}: {
+/** An answer with a status of 400 or more. */
+export class StatusError extends WorkerError {
   readonly status: number;
-  readonly reason: string;
-  readonly url: string;
-}): WorkerError {
-  const side = status < 500 ? 'Client' : 'Server';
-  return new WorkerError(
-    'comfy.request_failed',
-    `${status} ${side} Error: ${reason} for url: ${url}`,
-  );
+
+  constructor({
+    status,
+    reason,
+    url,
+  }: {
+    readonly status: number;
+    readonly reason: string;
+    readonly url: string;
+  }) {
+    const side = status < 500 ? 'Client' : 'Server';
+    super('comfy.request_failed', `${status} ${side} Error: ${reason} for url: ${url}`);
+    this.status = status;
+  }
 }
 
 /** The error for a missing or incomplete answer. Its cause is the error of the socket; see {@link isTimeout}. */
@@ -47,7 +49,10 @@ export function describeConnectionError(error: unknown): string {
 /** Whether this error, or one of its causes, is a timeout. */
 export function isTimeout(error: unknown): boolean {
   if (TIMEOUTS.has(errnoOf(error) ?? '')) return true;
-  return isError(error) && (error.name === 'TimeoutError' || isTimeout(error.cause));
+  // Not `isError`: the one of `withTimeout` is a DOMException.
+  if (typeof error !== 'object' || error === null) return false;
+  const { name, cause } = error as { readonly name?: unknown; readonly cause?: unknown };
+  return name === 'TimeoutError' || isTimeout(cause);
 }
 
 /** Whether no connection was made, so that the request has certainly not arrived. */
@@ -65,16 +70,18 @@ const TIMEOUTS = new Set([
 
 const BROKEN_CONNECTION = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
-/** Sends an idempotent request again when its connection breaks. */
-export function resendWhenBroken<T>(
+/** Sends an idempotent request again when its connection breaks, or when `send` throws the {@link StatusError} of a 5xx. */
+export function retryRequest<T>(
   send: () => Promise<T>,
   { clock, signal }: { readonly clock: Clock; readonly signal?: AbortSignal | undefined },
 ): Promise<T> {
   return retry(send, {
-    policy: RETRY_POLICIES.comfyReconnect,
+    policy: RETRY_POLICIES.comfyRequest,
     clock,
     signal,
-    isTransient: (error) => BROKEN_CONNECTION.has(errnoOf(error) ?? ''),
+    isTransient: (error) =>
+      (error instanceof StatusError && error.status >= 500) ||
+      BROKEN_CONNECTION.has(errnoOf(error) ?? ''),
   });
 }
 

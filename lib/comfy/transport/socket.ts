@@ -5,7 +5,7 @@ import type { ComfySettings } from '../settings.ts';
 import type { ComfyClient } from './client.ts';
 import { Connection } from './connection.ts';
 import { parseMessage, type PromptEvent } from './messages.ts';
-import { describeConnectionError, isTimeout, resendWhenBroken } from './request-failure.ts';
+import { describeConnectionError, isTimeout, retryRequest } from './request-failure.ts';
 
 /** Receives what the socket reports about one prompt. Called while the socket is read: it must be quick. */
 export interface PromptListener {
@@ -25,6 +25,8 @@ interface SocketParts {
   readonly settings: ComfySettings;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Called when an open connection was lost while no prompt was followed. */
+  readonly onIdleLoss?: () => void;
 }
 
 /**
@@ -52,7 +54,7 @@ export class ComfySocket implements AsyncDisposable {
     const { clock } = parts;
     this.#parts = parts;
     this.#connecting = new SharedTask((signal) =>
-      resendWhenBroken(() => this.#open(signal), { clock, signal }),
+      retryRequest(() => this.#open(signal), { clock, signal }),
     );
     this.#reconnecting = new SharedTask((signal) => this.#reopen(signal));
   }
@@ -134,6 +136,7 @@ export class ComfySocket implements AsyncDisposable {
       const facts = { clientId: lost.clientId, reason, prompts };
       log[prompts > 0 ? 'warn' : 'debug'](facts, 'Lost the websocket to ComfyUI');
       for (const listener of this.#listeners.values()) listener.onDisconnect(lost.clientId);
+      if (prompts === 0) this.#parts.onIdleLoss?.();
     };
     const connection = await Connection.open(
       { url, settings, clock, log, onFrame: this.#dispatch, onLost },

@@ -75,7 +75,7 @@ export class ComfySupervisor implements AsyncDisposable {
     this.health = new ComfyHealth({ clock, log, downTimeoutMs: comfy.downTimeoutMs });
     this.#client = new ComfyClient(comfy, clock);
     this.health.starting();
-    this.#done = this.#live();
+    this.#done = this.#keepRunning();
   }
 
   /**
@@ -146,7 +146,8 @@ export class ComfySupervisor implements AsyncDisposable {
     return this.#stopping.signal.aborted;
   }
 
-  async #live(): Promise<void> {
+  /** Starts ComfyUI again and again, with a delay that grows, until the supervisor is disposed. */
+  async #keepRunning(): Promise<void> {
     const { clock, log, settings } = this.#options;
     const { signal } = this.#stopping;
     const backoff = new Backoff(RETRY_POLICIES.comfyRestart);
@@ -188,21 +189,12 @@ export class ComfySupervisor implements AsyncDisposable {
       this.health.down(PORT_IS_HELD);
       return { reason: PORT_IS_HELD, wasUp: false, wasRenewed: false };
     }
-    const over = new AbortController();
-    const stopped = () => over.abort(new Error('the worker ends'));
-    this.#stopping.signal.addEventListener('abort', stopped, { once: true });
+    const ended = new AbortController();
+    const stop = () => ended.abort(new Error('the worker ends'));
+    this.#stopping.signal.addEventListener('abort', stop, { once: true });
     const executorDied = Promise.withResolvers<string>();
     this.#restart = Promise.withResolvers();
-    const output = new ComfyOutput({
-      startedAt,
-      now: () => clock.now(),
-      onLine: ({ text }) => {
-        if (settings.logLevel !== 'silent' && text !== '')
-          log[settings.logLevel]({ source: 'comfyui' }, text);
-      },
-      onEvent: (event) => this.#onEvent(event, executorDied.resolve),
-    });
-    this.#output = output;
+    const output = this.#readOutput(startedAt, executorDied.resolve);
     const group = new ProcessGroup({
       command: [...settings.command, ...(await this.#leftOut.argumentsFor(settings.command))],
       environment: { ...environment, PYTHONUNBUFFERED: '1', [MARK]: await markOf(comfy.pidFile) },
@@ -218,7 +210,7 @@ export class ComfySupervisor implements AsyncDisposable {
         group.ended,
         executorDied.promise,
         this.#restart.promise,
-        this.#watch(pid ?? 0, { startedAt, signal: over.signal }),
+        this.#watch(pid ?? 0, { startedAt, signal: ended.signal }),
       ]);
     } catch (error) {
       reason = describeError(error);
@@ -226,16 +218,16 @@ export class ComfySupervisor implements AsyncDisposable {
     const isExpected = this.#isStopping || this.#isRenewed;
     const wasUp = this.health.status === 'up' || this.#isRenewed;
     if (!isExpected) this.health.down(reason);
-    over.abort();
-    this.#stopping.signal.removeEventListener('abort', stopped);
-    // One that is stuck does not react to SIGTERM, and its jobs wait.
+    ended.abort();
+    this.#stopping.signal.removeEventListener('abort', stop);
+    // A ComfyUI that is stuck does not react to SIGTERM, and jobs wait for the next one.
     await group.end(isExpected ? settings.endGraceMs : 0);
     this.#processId = undefined;
     if (pid !== undefined) await removePidFile(comfy.pidFile, pid);
     return { reason, wasUp, wasRenewed: this.#isRenewed };
   }
 
-  /** @returns the reason why it is dead although its process runs. */
+  /** Waits until ComfyUI is up, and then until it is dead although its process runs. @returns why it counts as dead. */
   async #watch(
     processId: number,
     { startedAt, signal }: { readonly startedAt: number; readonly signal: AbortSignal },
@@ -275,18 +267,25 @@ export class ComfySupervisor implements AsyncDisposable {
     });
   }
 
-  #onEvent(event: OutputEvent, die: (reason: string) => void): void {
-    switch (event.type) {
-      case 'executor died':
-        die(`its executor died (${event.text})`);
-        break;
-      case 'first prompt':
-        this.#options.log.info(
-          { seconds: event.seconds },
-          'First prompt after the start of ComfyUI',
-        );
-        break;
-    }
+  /** Forwards the output to the log. `die` is called with the reason when the output says that the executor has died. */
+  #readOutput(startedAt: number, die: (reason: string) => void): ComfyOutput {
+    const { settings, clock, log } = this.#options;
+    const onEvent = (event: OutputEvent) => {
+      switch (event.type) {
+        case 'executor died':
+          die(`its executor died (${event.text})`);
+          break;
+        case 'first prompt':
+          log.info({ seconds: event.seconds }, 'First prompt after the start of ComfyUI');
+          break;
+      }
+    };
+    const onLine = ({ text }: OutputLine) => {
+      if (settings.logLevel !== 'silent' && text !== '')
+        log[settings.logLevel]({ source: 'comfyui' }, text);
+    };
+    const now = () => clock.now();
+    return (this.#output = new ComfyOutput({ startedAt, now, onLine, onEvent }));
   }
 }
 
