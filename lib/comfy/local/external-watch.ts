@@ -66,7 +66,9 @@ export class ExternalWatch implements AsyncDisposable {
   async onFailure(error: unknown): Promise<void> {
     const { clock, settings } = this.#parts;
     if (this.#lastSign === -Infinity) this.#answeredAt = clock.now(); // it was waited for
-    if (isWorkerError(error, 'comfy.unreachable')) this.#goDown(describeError(error));
+    // A port that refused a moment ago has lost its prompts, also if it answers again by now.
+    if (isWorkerError(error, 'comfy.unreachable') || isNotConnected(error))
+      this.#goDown(describeError(error));
     else await settlesWithin(this.look(), { ms: settings.limits.quickPingMs, clock });
   }
 
