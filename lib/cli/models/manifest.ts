@@ -133,7 +133,7 @@ function unknownModels(models: readonly Omit<ModelEntry, 'url'>[]): string {
     { lineWidth: 0 },
   );
   const lines = entries.trimEnd().split('\n');
-  return `\n# Models that are here, without a URL. Move them up to models.before_start, each with its URL.\n${lines.map((line) => `#   ${line}\n`).join('')}`;
+  return `\n# Models without a URL. Move them up to models.before_start (in place of a []), and replace each "?".\n${lines.map((line) => `#   ${line}\n`).join('')}`;
 }
 
 function disposable(agent: Agent): AsyncDisposable & { readonly agent: Agent } {

@@ -189,7 +189,7 @@ test('node packs of an installed ComfyUI are taken over with their commits, and 
   expect(await readdir(join(other, 'custom_nodes/Some-Pack'))).toContain('__init__.py');
 });
 
-test('models that nobody tells the URL of are named: as comments in the manifest, or one by one', async () => {
+test('models that nobody tells the URL of are comments in the manifest', async () => {
   await using cli = await startCliRig();
   const manifest = join(cli.folder, 'm.yaml');
   const init = (from: string, ...more: string[]) =>
@@ -222,6 +222,38 @@ test('models that nobody tells the URL of are named: as comments in the manifest
   const workflow = { '4': { class_type: 'UNETLoader', inputs: { unet_name: 'sub/b.gguf' } } };
   await writeFile(join(cli.folder, 'api.json'), JSON.stringify(workflow));
   expect((await init('api.json', '--force')).stderr).toContain('where sub/b.gguf comes from');
+  expect(await readFile(manifest, 'utf8')).toContain(
+    '#   - url: "?"\n#     folder: ?/sub\n#     filename: b.gguf\n',
+  );
+});
+
+test('a workflow of the editor gives its node packs: packages of the registry, and repositories at their commits', async () => {
+  await using cli = await startCliRig();
+  const properties = [
+    { cnr_id: 'comfy-core', ver: '0.3.40' },
+    { cnr_id: 'comfyui-kjnodes', ver: '1.0.5' },
+    { cnr_id: 'comfyui-kjnodes', ver: '1.0.5' },
+    { cnr_id: 'nightly-pack', ver: COMMIT },
+    { aux_id: 'me/Some-Pack', ver: COMMIT },
+    { aux_id: 'me/unknown-commit' },
+  ];
+  const nodes = properties.map((one, id) => ({ id, type: 'A', properties: one }));
+  const workflow = join(cli.folder, 'w.json');
+  const manifest = join(cli.folder, 'm.yaml');
+  await writeFile(workflow, JSON.stringify({ nodes, links: [] }));
+  await cli.runHere(['manifest', 'init', workflow, '--manifest', manifest]);
+  expect((await readManifest(manifest)).custom_nodes).toEqual([
+    { name: 'comfyui-kjnodes', version: '1.0.5' },
+    { name: 'nightly-pack' },
+    { url: 'https://github.com/me/Some-Pack', ref: COMMIT },
+  ]);
+});
+
+test('a list without models says where it looked', async () => {
+  await using cli = await startCliRig();
+  const { code, stdout, stderr } = await cli.runHere(['models', 'list', '--models', cli.folder]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+  expect(stderr).toContain(`No models in ${cli.folder}`);
 });
 
 test('a manifest with mistakes is refused with all of them', async () => {

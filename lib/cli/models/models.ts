@@ -101,6 +101,10 @@ export async function listModels(options: ModelsOptions, context: CliContext): P
     screen.data(`${gigabytes(size).padStart(10)}  ${isListed ? 'manifest' : '-       '}  ${path}`);
   }
   for (const path of wanted.keys()) screen.data(`${'missing'.padStart(10)}  manifest  ${path}`);
+  if (present.length + wanted.size === 0)
+    screen.note(
+      `No models in ${modelsFolder} (--models), and none in ${manifestPath} (--manifest)`,
+    );
   return exitCode('done');
 }
 

@@ -77,21 +77,59 @@ function fromSnapshot(snapshot: z.infer<typeof SnapshotSchema>): Draft {
   return { manifest, problems, unknown: [] };
 }
 
-/** Models that a workflow of the editor lists itself (`properties.models` of its nodes). */
+/** Node packs and models that a workflow of the editor lists itself (`properties` of its nodes), and all other names of models. */
 function fromWorkflow(json: JsonText, path: string): Draft {
   const found = recognise(json);
   if (found.kind === 'other' || found.kind === 'name')
     throw invalidManifest(path, [
       `it is ${found.what}; expected a workflow or a snapshot of ComfyUI-Manager`,
     ]);
-  const models = modelsInWorkflow(found.kind === 'editor' ? found.workflow : json);
-  const manifest = ManifestSchema.parse({ models: { before_start: models, after_start: [] } });
+  const workflow = found.kind === 'editor' ? found.workflow : json;
+  const models = modelsInWorkflow(workflow);
+  const manifest = ManifestSchema.parse({
+    custom_nodes: packsInWorkflow(workflow),
+    models: { before_start: models, after_start: [] },
+  });
   const listed = new Set(models.map(({ filename }) => filename));
-  const problems = modelNames(json)
-    .filter((name) => !listed.has(name.split(/[/\\]/).at(-1)))
-    .map((name) => `the workflow does not say where ${name} comes from; add it by hand`);
-  return { manifest, problems: shownLines(problems), unknown: [] };
+  const names = modelNames(json).filter((name) => !listed.has(name.split(/[/\\]/).at(-1)));
+  const problems = names.map((name) => `the workflow does not say where ${name} comes from`);
+  // A loader names a model by its path below the folder of its type, which the file does not tell.
+  const unknown = names.slice(0, MAX_MODELS).map((name) => {
+    const path = name.split(/[/\\]/);
+    return { folder: ['?', ...path.slice(0, -1)].join('/'), filename: path.at(-1) };
+  });
+  return { manifest, problems: shownLines(problems), unknown };
 }
+
+const MAX_PACKS = 500;
+
+/** The node packs that the nodes of an editor file name, in its subgraphs as well; each once. */
+function packsInWorkflow(workflow: JsonText): NodePack[] {
+  const packs = new Map<string, NodePack>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null || packs.size >= MAX_PACKS) return;
+    const pack = PackOfNodeSchema.safeParse(value).data;
+    if (pack) packs.set('name' in pack ? pack.name : pack.url, pack);
+    Object.values(value).forEach(visit);
+  };
+  visit(workflow.value());
+  return [...packs.values()];
+}
+
+/** `properties` of a node: a package of Comfy's registry (`cnr_id`), or a repository at GitHub (`aux_id`), and its version or commit. */
+const PackOfNodeSchema = z.union([
+  z
+    .object({ cnr_id: z.string().regex(/^(?!comfy-core$)[\w.-]+$/), ver: z.string().optional() })
+    .transform(({ cnr_id: name, ver }): NodePack => {
+      return ver !== undefined && /^\d+(?:\.\d+)+$/.test(ver) ? { name, version: ver } : { name };
+    }),
+  z
+    .object({
+      aux_id: z.string().regex(/^[\w.-]+\/[\w.-]+$/),
+      ver: z.string().regex(/^[0-9a-f]{40}$/),
+    })
+    .transform(({ aux_id, ver }): NodePack => ({ url: `https://github.com/${aux_id}`, ref: ver })),
+]);
 
 /** All texts in a workflow that are names of model files; each once. */
 function modelNames(workflow: JsonText): string[] {
