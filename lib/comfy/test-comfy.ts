@@ -4,6 +4,7 @@ import { readConfig } from '../config.ts';
 import { JsonText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { LocalComfy } from './local/local-comfy.ts';
+import type { ComfySupervisor } from './local/supervisor/supervisor.ts';
 import { comfySettings, LIMITS, type ComfySettings, type Limits } from './settings.ts';
 
 export const silentLog: Logger = pino({ level: 'silent' });
@@ -12,6 +13,7 @@ export interface TestSettings extends Partial<Omit<ComfySettings, 'limits' | 'ur
   readonly limits?: Partial<Limits>;
   readonly clock?: Clock;
   readonly log?: Logger;
+  readonly supervisor?: ComfySupervisor;
 }
 
 /** The worker's defaults, without a pid file and with short pauses between attempts. */
@@ -28,9 +30,12 @@ function testSettings(url: string, { limits, ...settings }: TestSettings = {}): 
 
 export function openComfy(
   url: string,
-  { clock, log = silentLog, ...settings }: TestSettings = {},
+  { clock, log = silentLog, supervisor, ...settings }: TestSettings = {},
 ): LocalComfy {
-  return new LocalComfy(testSettings(url, settings), { log, ...(clock ? { clock } : {}) });
+  return new LocalComfy(testSettings(url, settings), {
+    ...{ log, supervisor },
+    ...(clock ? { clock } : {}),
+  });
 }
 
 /** A signal that is never aborted. */

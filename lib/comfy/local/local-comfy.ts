@@ -232,9 +232,9 @@ export class LocalComfy implements ComfyBackend {
       });
     } catch (error) {
       options.signal.throwIfAborted();
-      // The prompt is gone together with the connection: ComfyUI was restarted before anybody could find it down.
-      if (isWorkerError(error, 'comfy.prompt_lost') && this.#socket.clientId !== clientId)
-        this.health.restarted();
+      // The prompt is gone together with the connection: ComfyUI was restarted unnoticed. A supervisor notices it.
+      const isUnnoticed = !this.#supervisor && this.#socket.clientId !== clientId;
+      if (isUnnoticed && isWorkerError(error, 'comfy.prompt_lost')) this.health.restarted();
       await this.checkHealth(error, options.signal);
       // Clients match on the texts of failed connections, so those of an external ComfyUI stay.
       const { reason } = prompt.signal as { readonly reason: unknown };
