@@ -9,7 +9,7 @@ import type { NodeFailure } from './node-failure.ts';
  * | `restart`       | ComfyUI is restarted, and the job runs once more                                    |
  * | `fresh machine` | the job fails, and its result asks the platform to replace this machine             |
  */
-export type Remedy = 'free memory' | 'restart' | 'fresh machine';
+type Remedy = 'free memory' | 'restart' | 'fresh machine';
 
 export interface DeviceError {
   /** For logs. */

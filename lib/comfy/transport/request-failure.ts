@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { Cancel, Clock } from '../../clock.ts';
-import { describeError, errnoOf, isError, WorkerError } from '../../errors.ts';
+import { describeError, errnoOf, WorkerError } from '../../errors.ts';
 import { NEVER_CONNECTED } from '../../http/failure.ts';
 import { retry, RETRY_POLICIES } from '../../http/retry.ts';
 
