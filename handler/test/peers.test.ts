@@ -173,7 +173,7 @@ const KINDS = [
   /^comfy upgrade \/ws/,
   /^comfy POST \/prompt/,
   /^comfy POST \/upload\/image/,
-  /^comfy GET \/view/,
+  /^comfy (?:GET|HEAD) \/view/,
   /^comfy GET \/system_stats/,
   /^platform GET .*\/job-take\//,
   /^platform GET .*\/job-stop\//,
