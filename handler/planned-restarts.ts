@@ -69,7 +69,7 @@ export class PlannedRestarts implements Gate {
 
   async #reasonToRestart(): Promise<string | undefined> {
     const { supervisor, maxMemoryBytes, afterJobs = Infinity } = this.#options;
-    if (this.#jobsRun >= afterJobs) return `it has run ${this.#jobsRun} jobs`;
+    if (this.#jobsRun >= afterJobs) return `it has run its jobs (${this.#jobsRun})`;
     if (maxMemoryBytes === undefined) return undefined;
     const bytes = (await supervisor.memoryBytes()) ?? 0;
     if (bytes <= maxMemoryBytes) return undefined;

@@ -234,7 +234,7 @@ test('jobs that killed ComfyUI are listed, until they are forgotten', async () =
     JSON.stringify({ version: 1, jobs: [old, job] }),
   );
   const { stdout } = await cli.run(['doctor']);
-  expect(stdout).toContain('1 jobs are refused because they killed ComfyUI: job-1 (');
+  expect(stdout).toContain('jobs that are refused because they killed ComfyUI (1): job-1 (');
   const { stdout: after } = await cli.run(['doctor', '--forget-deadly-jobs']);
   expect(after).toContain('no job is refused for killing ComfyUI');
 });

@@ -118,7 +118,7 @@ export const deadlyJobsCheck: Check = {
       ({ jobId, killedAt }) => `${jobId} (${new Date(killedAt).toISOString()})`,
     );
     return found.warning(
-      `${jobs.length} jobs are refused because they killed ComfyUI: ${shownLines(named).join(', ')}`,
+      `jobs that are refused because they killed ComfyUI (${jobs.length}): ${shownLines(named).join(', ')}`,
       'look at their workflows and images; doctor --forget-deadly-jobs lets them run again',
     ).all;
   },

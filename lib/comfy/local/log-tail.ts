@@ -53,7 +53,7 @@ export async function logTail(
 function shown(texts: readonly string[], request: TailRequest): string[] {
   if (!mayShow(request)) return [];
   const lines = texts
-    .filter((text) => text.trim() !== '' && !isArrival(text))
+    .filter((text) => text.trim() !== '' && !isArrival(text) && !isCancel(text))
     .slice(-request.limit);
   const redacted = lines.map((line) => redactLine(line.slice(0, LINE_LENGTH), request.secrets));
   let bytes = 0;
@@ -68,6 +68,10 @@ function mayShow({ standing, limit }: TailRequest): boolean {
 
 /** ComfyUI writes this when a prompt arrives (`server.py`, `post_prompt`). */
 const isArrival = (text: string) => text.startsWith('got prompt');
+
+/** ComfyUI writes this for each attempt of the worker to end a prompt (`server.py`); it says nothing about the failure. */
+const isCancel = (text: string) =>
+  /^(?:Cancelling running prompt|Interrupting prompt|Global interrupt)/.test(text);
 
 /**
  * Whether a prompt that was posted at `at` may have arrived at `time`. ComfyUI's times have no zone, and zones differ by
