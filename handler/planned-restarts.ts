@@ -14,8 +14,9 @@ interface RestartOptions {
 /**
  * Restarts ComfyUI between jobs: when it has grown too large, or has run enough of them.
  *
- * When a restart is due, no more jobs are taken. Those in hand, also those that were prefetched, run to their end. Then
- * ComfyUI is restarted, and jobs are taken again when it is up.
+ * When a restart is due, no more polls for jobs begin. Jobs in hand, also those that were prefetched, run to their end. Then
+ * ComfyUI is restarted. A poll that is open meanwhile stays open, because a job that is on its way would be lost; its job
+ * waits for ComfyUI.
  */
 export class PlannedRestarts implements Gate {
   readonly #options: RestartOptions;
@@ -40,6 +41,10 @@ export class PlannedRestarts implements Gate {
 
   isOpen(): boolean {
     return this.#due === undefined && this.#options.supervisor.health.status === 'up';
+  }
+
+  endsPoll(): boolean {
+    return this.#options.supervisor.health.status === 'down';
   }
 
   onChange(listener: () => void): () => void {

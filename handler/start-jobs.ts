@@ -229,6 +229,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
 function gateOf(health: BackendHealth): Gate {
   return {
     isOpen: () => health.status === 'up',
+    endsPoll: () => health.status === 'down',
     onChange: (listener) => health.onChange(listener),
   };
 }

@@ -27,7 +27,7 @@ export interface WorkerOptions {
   readonly tooLargeHint?: string;
   readonly posting: PostingSettings;
   readonly refresh?: RefreshPolicy;
-  /** While it is closed no jobs are taken, and an open poll is ended. Always open when left out. */
+  /** While it is closed no poll begins. Always open when left out. */
   readonly gate?: Gate;
   /** Called with the ids of all jobs held whenever they change; the heartbeat sends them. */
   readonly onJobsChange?: (jobIds: readonly string[]) => void;
@@ -36,6 +36,8 @@ export interface WorkerOptions {
 /** Whether jobs could be run now. */
 export interface Gate {
   isOpen(): boolean;
+  /** Whether the open poll is ended too. A job that comes in that moment is lost until the platform hands it out again. */
+  endsPoll(): boolean;
   /** @returns a function that ends this. */
   onChange(listener: () => void): () => void;
 }
@@ -214,10 +216,10 @@ export class Worker implements AsyncDisposable {
   #watchGate(onClosed: () => void): Disposable {
     const { gate } = this.#options;
     const endPoll = () => {
-      if (!gate?.isOpen()) onClosed();
+      if (gate?.endsPoll()) onClosed();
     };
     const stop = gate?.onChange(() => {
-      if (!gate.isOpen()) this.#clock.after(LAST_POLL_MS, endPoll);
+      if (gate.endsPoll()) this.#clock.after(LAST_POLL_MS, endPoll);
       this.#changed.notify();
     });
     return { [Symbol.dispose]: () => stop?.() };
@@ -293,7 +295,7 @@ export class Worker implements AsyncDisposable {
   }
 }
 
-/** How long a poll that is open when `finish` is called, or when the gate closes, may still bring a job. */
+/** How long a poll that is open when `finish` is called, or when the gate ends it, may still bring a job. */
 const LAST_POLL_MS = 300;
 /** The platform kept a poll that took this long open on purpose, and expects the next one at once. */
 const LONG_POLL_MS = 250;
