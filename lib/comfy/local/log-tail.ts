@@ -83,7 +83,7 @@ function isJustAfter(time: number, at: number): boolean {
 }
 
 const QUARTER_MS = 15 * 60_000;
-const CLOCK_ERROR_MS = 20;
+const CLOCK_ERROR_MS = 5;
 const ARRIVAL_MS = 2000;
 const LINE_LENGTH = 1000;
 const MAX_BYTES = 4096;
