@@ -1,3 +1,5 @@
+import { isMainThread } from 'node:worker_threads';
+
 /**
  * Loaded into the worker before everything else (`--import`). Shifts the wall clock when the chaos run says so; the
  * monotonic clock (`performance.now`) goes on undisturbed, as on a machine whose clock is set. Ends the worker with the run.
@@ -21,6 +23,7 @@ process.on('message', (message: { readonly shiftMs: number }) => (shiftMs = mess
 // Without the chaos run there is nobody to work for. ComfyUI then ends by itself.
 const end = () => process.kill(process.pid, 'SIGKILL');
 process.on('disconnect', end);
-if (!process.connected) end();
+// Threads of the worker load this file too; they have no channel.
+if (isMainThread && !process.connected) end();
 // The channel must not keep a worker alive that has finished.
 process.channel?.unref();
