@@ -27,7 +27,7 @@ const sampling = JsonText.of({
   3: { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 's' } },
 });
 
-/** Runs a prompt and gives it up at its first progress. */
+/** Runs a prompt and gives it up when its second node is at work, which is a moment after its first event. */
 async function giveUp(comfy: ComfyBackend, workflow: JsonText): Promise<void> {
   const job = new AbortController();
   const outcome = comfy.runPrompt(
@@ -35,7 +35,7 @@ async function giveUp(comfy: ComfyBackend, workflow: JsonText): Promise<void> {
     {
       signal: job.signal,
       log: silentLog,
-      onProgress: ({ node }) => node === '2' && job.abort(tooLate),
+      onProgress: ({ node }) => node === '2' && setTimeout(() => job.abort(tooLate), 100),
     },
   );
   await expect(outcome).rejects.toBe(tooLate);
