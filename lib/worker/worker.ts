@@ -215,9 +215,7 @@ export class Worker implements AsyncDisposable {
   /** Not at once: a job that is already on its way would be lost with its poll. */
   #watchGate(onClosed: () => void): Disposable {
     const { gate } = this.#options;
-    const endPoll = () => {
-      if (gate?.endsPoll()) onClosed();
-    };
+    const endPoll = () => (gate?.endsPoll() ? onClosed() : undefined);
     const stop = gate?.onChange(() => {
       if (gate.endsPoll()) this.#clock.after(LAST_POLL_MS, endPoll);
       this.#changed.notify();
