@@ -29,6 +29,7 @@ async function play(script: readonly Script[]) {
   await using scope = new JobScope({ jobId: 'j', signal, log: silentLog, timeoutMs: 10_000 });
   let deadly = 0;
   let runs = 0;
+  let looks = 0;
   const run = async (attempt: Attempt) => {
     const step = script[runs++];
     if (!step) throw new Error('No more attempts were expected');
@@ -57,7 +58,10 @@ async function play(script: readonly Script[]) {
   const cures: unknown[] = [];
   const comfy = {
     health,
-    checkHealth: () => Promise.resolve(),
+    checkHealth: () => {
+      looks++;
+      return Promise.resolve();
+    },
     cure: ({ remedy }: DeviceError) => {
       cures.push(remedy);
       return Promise.resolve(remedy !== 'fresh machine');
@@ -75,7 +79,7 @@ async function play(script: readonly Script[]) {
   );
   const { attempts, needsFreshMachine, promptFailure } = scope;
   const failedNode = promptFailure?.nodeId;
-  return { ...ended, runs, attempts, deadly, cures, needsFreshMachine, failedNode };
+  return { ...ended, runs, looks, attempts, deadly, cures, needsFreshMachine, failedNode };
 }
 
 const reportOn = (nodeId: string): PromptFailure => ({
@@ -88,6 +92,13 @@ const reportOn = (nodeId: string): PromptFailure => ({
 
 test('a run that succeeds is not repeated, although ComfyUI died during it', async () => {
   expect(await play([{ files: ['a'] }])).toMatchObject({ files: ['a'], runs: 1, attempts: 1 });
+});
+
+test('ComfyUI is looked at after a failure, unless its death is known already', async () => {
+  expect(await play([{ error: 'comfy.prompt_lost' }, { files: ['b'] }])).toMatchObject({
+    looks: 0,
+  });
+  expect(await play([{ error: 'comfy.prompt_lost', lives: true }])).toMatchObject({ looks: 1 });
 });
 
 test('the files of the last attempt are returned, and none of the first', async () => {

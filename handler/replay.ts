@@ -62,7 +62,8 @@ export async function runWithReplay<T extends RunResult>(
     }
     if (!isWorkerError(failure) || !isReplayed(failure.code))
       return conclude(result, failure, earlier);
-    await comfy.checkHealth(failure, scope.signal);
+    // Once is enough: a second look could take the same refusal for another death.
+    if (health.losses === losses) await comfy.checkHealth(failure, scope.signal);
     if (health.losses === losses) return conclude(result, failure, earlier);
 
     const isCounted = attempt.wasSent && failure.code !== 'comfy.not_begun';
