@@ -4,10 +4,11 @@ import tseslint from 'typescript-eslint';
 const FOLDERS = {
   api: ['http', 'queues'],
   cli: ['download', 'http', 'models', 'queues', 'storage', 'workflow'],
-  comfy: ['http'],
+  comfy: ['http', 'processes'],
   download: ['http'],
   http: [],
-  models: ['download', 'http', 'workflow'],
+  models: ['download', 'http', 'processes', 'workflow'],
+  processes: [],
   queues: ['http'],
   simulator: [],
   storage: ['http'],

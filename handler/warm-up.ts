@@ -6,6 +6,7 @@ import { redactUrl } from '../lib/http/redact.ts';
 import { JsonText } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Handler } from '../lib/queues/queue.ts';
+import { USER_AGENT } from '../lib/version.ts';
 import { recognise } from '../lib/workflow/recognise.ts';
 
 interface WarmUpOptions {
@@ -68,8 +69,11 @@ async function runWarmUp(
 
 /** Reads a workflow of `WARMUP_WORKFLOW`. */
 export async function readSource(source: string, signal: AbortSignal): Promise<string> {
-  if (!isUrl(source)) return await readFile(source, 'utf8');
-  const response = limitedResponse(await fetch(source, { signal }), { maxBytes: MAX_BYTES });
+  if (!isHttpUrl(source)) return await readFile(source, 'utf8');
+  const response = limitedResponse(
+    await fetch(source, { signal, headers: { 'user-agent': USER_AGENT } }),
+    { maxBytes: MAX_BYTES },
+  );
   if (!response.ok) throw new TypeError(`it was answered ${response.status}`);
   return await response.text();
 }
@@ -80,6 +84,6 @@ function detailsOf(output: unknown): string[] {
   return details?.slice(0, 1) ?? [];
 }
 
-export const isUrl = (source: string) => /^https?:\/\//i.test(source);
-export const shownName = (source: string) => (isUrl(source) ? redactUrl(source) : source);
+export const isHttpUrl = (source: string) => /^https?:\/\//i.test(source);
+export const shownName = (source: string) => (isHttpUrl(source) ? redactUrl(source) : source);
 const MAX_BYTES = 64 * 1024 * 1024;

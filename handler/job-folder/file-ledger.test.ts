@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { statOf } from '../../lib/comfy/local/supervisor/process-group.ts';
+import { statOf } from '../../lib/processes/process-stat.ts';
 import { silentLog } from '../../lib/comfy/test-comfy.ts';
 import { FileLedger } from './file-ledger.ts';
 

@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { systemClock } from '../../lib/clock.ts';
-import { statOf } from '../../lib/comfy/local/supervisor/process-group.ts';
 import { describeError, errnoOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
+import { isZombie, processExists, statOf } from '../../lib/processes/process-stat.ts';
 import { settlesWithin } from '../../lib/waiting.ts';
 import { removeWithin } from './removal.ts';
 
@@ -222,11 +222,6 @@ async function isKilled(id: string): Promise<boolean> {
   const [host, pid = '', startedAt] = id.split('~');
   if (host !== HOST || !/^[1-9]\d*$/.test(pid)) return false;
   const stat = await statOf(pid);
-  if (stat) return stat.startedAt !== startedAt || /^[ZX]/.test(stat.state);
-  try {
-    process.kill(Number(pid), 0);
-    return startedAt !== ''; // it had a `/proc`, and is not there
-  } catch (error) {
-    return errnoOf(error) === 'ESRCH';
-  }
+  if (stat) return stat.startedAt !== startedAt || isZombie(stat);
+  return !processExists(Number(pid));
 }

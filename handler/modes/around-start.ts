@@ -4,14 +4,14 @@ import type { ComfySupervisor } from '../../lib/comfy/local/supervisor/superviso
 import type { Config } from '../../lib/config.ts';
 import { describeError, WorkerError } from '../../lib/errors.ts';
 import { JsonText } from '../../lib/json.ts';
-import { runProgram } from '../../lib/models/manifest/run-program.ts';
+import { runProgram } from '../../lib/processes/run-program.ts';
 import { findModels, readAhead } from '../../lib/volume/read-ahead.ts';
 import type { ModeStart } from '../start-jobs.ts';
-import { isUrl, readSource, shownName } from '../warm-up.ts';
+import { isHttpUrl, readSource, shownName } from '../warm-up.ts';
 
 /**
- * What happens around the start of a ComfyUI that the worker starts (`COMFY_COMMAND`): `COMFY_BEFORE_START` is for what must be
- * there, such as a GPU and models, `COMFY_AFTER_START` for what may arrive later.
+ * Commands around the start of a ComfyUI that the worker starts (`COMFY_COMMAND`). `COMFY_BEFORE_START` checks and fetches
+ * things that ComfyUI needs, such as a GPU and models. `COMFY_AFTER_START` fetches things that may arrive later.
  */
 
 /** The settings with the warm-up workflows of the manifest, unless `WARMUP_WORKFLOW` names others. */
@@ -20,7 +20,7 @@ export async function withManifestWarmUp(config: Config): Promise<Config> {
   if (COMFY_COMMAND === undefined || named.length > 0 || !existsSync(path)) return config;
   const { readManifest } = await import('../../lib/models/manifest/read-manifest.ts');
   const { warmup } = await readManifest(path);
-  const place = (source: string) => (isUrl(source) ? source : resolve(dirname(path), source));
+  const place = (source: string) => (isHttpUrl(source) ? source : resolve(dirname(path), source));
   return { ...config, WARMUP_WORKFLOW: warmup.map(place) };
 }
 
@@ -52,8 +52,8 @@ export async function runBeforeStart({ config, log }: Start, stop: AbortSignal):
 export const BEFORE_START_MS = 3_600_000;
 
 /**
- * What runs beside ComfyUI: the models of the warm-up are read ahead while it starts, and `COMFY_AFTER_START` runs once it is
- * up. Disposing ends both.
+ * Reads the models of the warm-up ahead while ComfyUI starts, and runs `COMFY_AFTER_START` once it is up. Disposing ends
+ * both.
  */
 export function runBesideComfy(
   { config, log }: Start,
@@ -82,7 +82,7 @@ async function readModelsAhead({ config, log }: Start, signal: AbortSignal): Pro
     config.MODELS_DIR ?? '/comfyui/models',
     ...(config.NETWORK_VOLUME_DIR === '' ? [] : [join(config.NETWORK_VOLUME_DIR, 'models')]),
   ];
-  // What is read must not push out what ComfyUI needs meanwhile.
+  // Half of the memory stays free for ComfyUI.
   let maxBytes = process.availableMemory() / 2;
   for (const source of config.WARMUP_WORKFLOW) {
     try {

@@ -3,8 +3,8 @@ import {
   startRunpodSimulator,
   type RunpodSimulator,
 } from '../../lib/simulator/stand-ins/runpod.ts';
+import { freePort } from '../../lib/http/test-free-port.ts';
 import {
-  freePort,
   longestTurnMs,
   runClients,
   untilReady,

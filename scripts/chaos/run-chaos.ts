@@ -1,6 +1,7 @@
 import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processExists } from '../../lib/processes/process-stat.ts';
 import { epochMs } from '../../lib/simulator/comfy/event-log.ts';
 import type { JobStatus } from '../../lib/simulator/stand-ins/runpod/jobs.ts';
 import { FAULTS } from './faults.ts';
@@ -128,7 +129,7 @@ class ChaosRun {
 }
 
 async function leftoversIn(world: World): Promise<string[]> {
-  const running = world.comfy.pids.filter(isRunning).map((pid) => `ComfyUI ${pid} still runs`);
+  const running = world.comfy.pids.filter(processExists).map((pid) => `ComfyUI ${pid} still runs`);
   const listening = (await world.isListening()) ? ['ComfyUI still listens on its port'] : [];
   const files: string[] = [];
   for (const folder of world.folders) {
@@ -139,15 +140,6 @@ async function leftoversIn(world: World): Promise<string[]> {
   const { violations } = world.platform;
   const unknown = violations.filter(({ jobId }) => !world.platform.job(jobId));
   return [...running, ...listening, ...files, ...unknown.map(({ kind }) => kind)];
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Defects that a log shows although all jobs end well. */

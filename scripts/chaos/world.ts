@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../lib/http/test-free-port.ts';
 import {
   startRunpodSimulator,
   type RunpodSimulator,
@@ -142,14 +142,6 @@ function throughProxy({ env, url }: RunpodSimulator, port: number): Record<strin
 }
 
 const portOf = (url: string) => Number(new URL(url).port);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -2,11 +2,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
+import { freePort } from '../../lib/http/test-free-port.ts';
 import { DOCUMENTS, type Fence } from './documents.ts';
 
 const runnable = DOCUMENTS.map((document) => ({
@@ -113,15 +113,6 @@ async function addPrograms(folder: string): Promise<void> {
     await writeFile(path, `#!/bin/sh\n${line}\n`);
     await chmod(path, 0o755);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Whether the URL answers 200 before the program ends, within a minute. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../clock.ts';
 import { describeError, WorkerError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import { isZombie, processExists, statOf } from '../../processes/process-stat.ts';
 import type { ComfyClient } from '../transport/client.ts';
 import type { ComfySettings } from '../settings.ts';
 
@@ -67,17 +68,10 @@ export function isLocalUrl(url: string): boolean {
   return LOCAL_HOSTS.test(new URL(url).hostname);
 }
 
-/** A process that has ended but was not yet reaped by its parent (a zombie) is not alive. */
 async function isAlive(pid: number): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: the process exists, but belongs to somebody else.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  // Linux only. The state follows the name of the command, which is in parentheses and may hold anything.
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  if (!processExists(pid)) return false;
+  const stat = await statOf(pid);
+  return stat === undefined || !isZombie(stat);
 }
 
 /** The error for a ComfyUI that does not answer; `facts` go to the log. */

@@ -1,7 +1,7 @@
 import type { NodeFailure } from './node-failure.ts';
 
 /**
- * What the worker does about an error of the device that a node's computation ran into.
+ * Remedy of the worker for an error of the device that a node's computation ran into.
  *
  * | remedy          | action                                                                              |
  * | --------------- | ----------------------------------------------------------------------------------- |

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { open, readFile, readlink, rename, rm, stat, utimes } from 'node:fs/promises';
 import { systemClock } from '../../clock.ts';
 import { errnoOf } from '../../errors.ts';
+import { processExists } from '../../processes/process-stat.ts';
 import { bootId } from './part-file.ts';
 
 /** The lock of the download of a model. */
@@ -91,12 +92,7 @@ async function remove(path: string, text: string): Promise<void> {
 async function isOwnerGone(text: string): Promise<boolean> {
   const [, pid] = /"pid":(\d+)/.exec(text) ?? [];
   if (pid === undefined || !text.includes(JSON.stringify(await home()))) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return errnoOf(error) === 'ESRCH';
-  }
+  return !processExists(Number(pid));
 }
 
 /** The place where process ids mean something: this start of this machine, and the container on it. */

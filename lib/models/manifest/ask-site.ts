@@ -3,7 +3,7 @@ import { discard, openHttp } from '../../download/open-http.ts';
 import { findSource, type SiteFacts, type SiteSettings } from '../fetch/sites.ts';
 import { filenameOf, type Lock, type Manifest, type ModelEntry } from './schema.ts';
 import { modelsOf } from './read-manifest.ts';
-import { runProgram } from './run-program.ts';
+import { runProgram } from '../../processes/run-program.ts';
 
 interface AskOptions {
   readonly sites: SiteSettings;

@@ -5,7 +5,7 @@ import { shownLines } from '../../errors.ts';
 import { JsonText } from '../../json.ts';
 import { recognise } from '../../workflow/recognise.ts';
 import { sha256OfFile } from '../fetch/prefix-hash.ts';
-import { runProgram } from './run-program.ts';
+import { runProgram } from '../../processes/run-program.ts';
 import {
   invalidManifest,
   ManifestSchema,

@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { runProgram } from './run-program.ts';
+import { runProgram } from '../../processes/run-program.ts';
 import type { Manifest, NodePack } from './schema.ts';
 
 export interface InstallOptions {

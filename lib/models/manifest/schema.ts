@@ -73,7 +73,7 @@ export const ManifestSchema = z.strictObject({
 
 export type Manifest = z.infer<typeof ManifestSchema>;
 
-/** What the sites said about the models of a manifest, and the commits of its node packs. */
+/** The lock file: answers of the sites about the models of a manifest, and the commits of its node packs. */
 export const LockSchema = z.strictObject({
   version: z.literal(1),
   models: list(

@@ -1,8 +1,7 @@
-import { createServer } from 'node:net';
-import { once } from 'node:events';
-import type { AddressInfo, LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { Agent, request } from 'undici';
+import { freePort } from '../../http/test-free-port.ts';
 import { ManualClock, systemClock } from '../../clock.ts';
 import { readConfig } from '../../config.ts';
 import { isWorkerError } from '../../errors.ts';
@@ -234,7 +233,7 @@ test.each([
 
 test('the error of a store that cannot be reached has the URL of the object', async () => {
   await using sim = await startS3Simulator({ buckets: [BUCKET] });
-  const endpoint = `http://127.0.0.1:${await unusedPort()}`;
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
   await using storage = storageAt(sim, { BUCKET_ENDPOINT_URL: endpoint });
   expect(await uploadError(storage)).toMatch(
     /^Could not connect to the endpoint URL: "http:\/\/127\.0\.0\.1:\d+\/pictures\/job-1-u1\/[0-9a-f]{8}\.png"$/,
@@ -377,13 +376,4 @@ test('a machine whose clock is wrong by an hour can store files, and its links w
 function thisMonth(): string {
   const now = new Date();
   return `${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getFullYear()).slice(2)}`;
-}
-
-async function unusedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

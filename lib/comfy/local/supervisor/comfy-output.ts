@@ -18,7 +18,7 @@ export interface FailedImport {
   readonly traceback: readonly string[];
 }
 
-/** What a line of the output tells beside its text. */
+/** An event that a line of the output reports. */
 export type OutputEvent =
   | { readonly type: 'executor died'; readonly text: string }
   | { readonly type: 'first prompt'; readonly seconds: string };

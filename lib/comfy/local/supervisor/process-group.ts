@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../../clock.ts';
 import { describeError } from '../../../errors.ts';
+import { statOf } from '../../../processes/process-stat.ts';
 import { settlesWithin } from '../../../waiting.ts';
 
 /** How a process ended, in words: `its process ended (exit code 1)`, or why it could not be started. */
@@ -105,7 +106,7 @@ function readLines(stream: Readable | null, onLine: (line: string) => void): voi
   stream?.on('error', () => undefined);
 }
 
-/** What the processes of a group have used since they started. */
+/** Processor time and disk reads of a group's processes since they started. */
 export interface ProcessUse {
   /** Hundredths of a second of processor time. */
   readonly ticks: number;
@@ -152,32 +153,6 @@ async function useOf(pid: string, groupId: number): Promise<ProcessUse | undefin
   const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
   const bytes = Number(/^read_bytes: (\d+)/m.exec(io)?.[1] ?? 0);
   return { ticks: fields.ticks, reads: bytes + fields.pageFaults };
-}
-
-interface ProcessStat {
-  readonly state: string;
-  readonly group: number;
-  /** Memory that had to be read from a disk. */
-  readonly pageFaults: number;
-  /** User and system time. */
-  readonly ticks: number;
-  /** Ticks since the machine started; with the pid it names one process. */
-  readonly startedAt: string;
-}
-
-/** `/proc/<pid>/stat`; undefined when there is no such process, or no `/proc`. */
-export async function statOf(pid: number | string): Promise<ProcessStat | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  if (text === '') return undefined;
-  // The name of the command, in parentheses, may hold anything. Fields are numbered in `man 5 proc`; the first here is 3.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return {
-    state: fields[0] ?? '',
-    group: Number(fields[2]),
-    pageFaults: Number(fields[9]),
-    ticks: Number(fields[11]) + Number(fields[12]),
-    startedAt: fields[19] ?? '',
-  };
 }
 
 const LONGEST_LINE = 16_384;

@@ -2,7 +2,8 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../../clock.ts';
 import { describeError, WorkerError } from '../../../errors.ts';
 import type { Logger } from '../../../log.ts';
-import { signalGroup, statOf } from './process-group.ts';
+import { isZombie, statOf } from '../../../processes/process-stat.ts';
+import { signalGroup } from './process-group.ts';
 
 /*
  * A worker that is killed with SIGKILL leaves its ComfyUI behind. The next worker ends it, but only when it is certainly
@@ -67,7 +68,7 @@ async function isThere(pid: number): Promise<boolean> {
   const stat = await statOf(pid);
   if (stat === undefined) return false;
   const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-  return !/[ZX]/.test(stat.state) || threads.length > 1;
+  return !isZombie(stat) || threads.length > 1;
 }
 
 const GONE_MS = 5000;

@@ -1,24 +1,16 @@
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../../../clock.ts';
 import { readConfig } from '../../../config.ts';
+import { freePort } from '../../../http/test-free-port.ts';
+import { processExists } from '../../../processes/process-stat.ts';
 import { createLog } from '../../../log.ts';
 import { comfySettings, supervisorSettings } from '../../settings.ts';
 import { ComfySupervisor } from './supervisor.ts';
 
 /** Shared by tests with a ComfyUI in a process of its own, which can be killed and stopped. */
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 /** A folder, a port, and the variables for a ComfyUI that the worker starts there. */
 export async function startComfyPlace() {
@@ -91,11 +83,4 @@ export async function startSupervisor(
   };
 }
 
-export function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const isRunning = processExists;

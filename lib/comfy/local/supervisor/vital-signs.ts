@@ -4,7 +4,7 @@ import type { ComfyClient } from '../../transport/client.ts';
 import { pause } from '../../../waiting.ts';
 import { measureUse, type ProcessUse } from './process-group.ts';
 
-/** What the websocket to ComfyUI tells about it. */
+/** Signs of life that the websocket to ComfyUI gives. */
 export interface SocketActivity {
   /** When the last message came, by the clock; undefined before the first one. */
   readonly lastMessageAt: number | undefined;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { describeError, WorkerError } from '../../errors.ts';
+import { describeError, WorkerError } from '../errors.ts';
 
 interface RunOptions {
   readonly cwd?: string;
