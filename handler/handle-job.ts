@@ -55,7 +55,7 @@ export interface JobLineOptions {
   readonly cleanupMode: Config['CLEANUP'];
   /** Its models are named to callers who lack them. */
   readonly manifestFile: string;
-  /** What jobs have on disk, for the worker after a killed one. */
+  /** Record of the files that jobs have on disk. If this worker is killed, the next one removes them. */
   readonly ledger: FileLedger;
   /** Folder of the workflows that may be called by name. */
   readonly workflowsDir?: string;

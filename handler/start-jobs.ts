@@ -137,7 +137,7 @@ const ENDING_MS = 10_000;
 const INTERRUPTED =
   'Jobs that still run are interrupted without a result, so that the worker ends within SHUTDOWN_GRACE_S';
 
-/** What the lines of jobs and of the warm-up have in common. Its parts end with `parts`. */
+/** Options that the job line and the line of the warm-up share. Resources that they need are added to `parts`. */
 function lineOptions({
   config,
   log,

@@ -69,7 +69,7 @@ test.each([
   for (const length of [1000, 10_000, 100_000]) {
     expect(stepsFor(length)).toBeLessThan(3 * (MAX_WILDCARDS + 1) * length + 3 * pattern.length);
   }
-  // What the pattern itself costs is the same for all texts, and is taken off.
+  // The cost of the pattern itself is the same for all texts, and is subtracted.
   const own = stepsFor(0);
   expect(stepsFor(100_000) - own).toBeLessThan(11 * Math.max(100, stepsFor(10_000) - own));
 });

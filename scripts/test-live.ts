@@ -39,7 +39,7 @@ interface Folders {
   readonly output: string;
 }
 
-/** What jest writes with `--json`. */
+/** The report of jest with `--json`. */
 interface Results {
   readonly success: boolean;
   readonly testResults: readonly {

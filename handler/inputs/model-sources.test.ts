@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What clients match on; new text comes behind it. */
+/** Clients match on this text. New text comes after it. */
 const KNOWN_TEXT =
   /^Workflow validation failed:\n• Node 4 \(CheckpointLoaderSimple\): .*\n\nAvailable checkpoint models: sdxl\.safetensors/s;
 

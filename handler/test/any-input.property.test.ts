@@ -67,7 +67,7 @@ test('every input gets one valid result: an output, or an error in words, and th
     } else {
       expect(typeof error).toBe('string');
       expect(error).not.toBe('');
-      // What a defect is reported as.
+      // The text of a defect of the worker.
       expect(error).not.toMatch(/is not a function|of undefined|of null|call stack|error_type/);
     }
   };

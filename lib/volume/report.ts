@@ -3,7 +3,7 @@ import { extname, join, relative } from 'node:path';
 import { nearest } from '../choices.ts';
 import { MODEL_FOLDERS } from './model-folders.ts';
 
-/** What ComfyUI finds on a network volume, and what it does not find although it was probably meant to. */
+/** The files that ComfyUI finds on a network volume, and those that are probably misplaced. */
 export interface VolumeReport {
   /** Folders with models: `loras: 3 files, 1.2 GB`. */
   readonly found: readonly string[];

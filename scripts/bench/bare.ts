@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { usageOf, type Usage } from './process-usage.ts';
 
-/** What `bare-client.ts` is sent for each job. */
+/** The message to `bare-client.ts` for each job. */
 export interface BareJob {
   readonly workflow: unknown;
   readonly images: readonly { readonly name: string; readonly image: string }[];

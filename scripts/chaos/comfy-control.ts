@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { AnswerFault } from '../../lib/simulator/comfy/faults.ts';
 
-/** What a ComfyUI of the chaos run is told to do. */
+/** An order to a ComfyUI of the chaos run. */
 export type ComfyOrder =
   | { readonly do: 'drop' | 'endExecutor' }
   | { readonly do: 'halfOpen' | 'lateHistory'; readonly ms: number }

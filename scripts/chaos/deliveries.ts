@@ -4,7 +4,7 @@ import { epochMs } from '../../lib/simulator/comfy/event-log.ts';
 import type { ChaosJob } from './chaos-jobs.ts';
 import type { Redelivery } from './stories.ts';
 
-/** What the run did with one job. */
+/** The history of one job in the run. */
 export interface Delivered extends ChaosJob {
   readonly redeliveries: Redelivery[];
   cancelledAt?: number;

@@ -40,7 +40,7 @@ export interface InjectedFault {
   readonly at: number;
 }
 
-/** What a run leaves to be judged. */
+/** The record of a run, for the judge. */
 export interface RunStory {
   readonly jobs: readonly JobStory[];
   readonly faults: readonly InjectedFault[];

@@ -17,8 +17,7 @@ import { spawnSync } from 'node:child_process';
 import { parse } from 'yaml';
 import { ManifestSchema } from '../../lib/models/manifest/schema.ts';
 import type { Fence } from './documents.ts';
-import { imageSuffixes } from './images.ts';
-import { isKnownVariable } from './names.ts';
+import { imageSuffixes, isKnownVariable } from './names.ts';
 import { problemsOf } from './programs.ts';
 import { commandsOf } from './shell.ts';
 

@@ -1,6 +1,7 @@
-/** Names of variables that documents may use. */
+/** Names that documents may use: variables, bake targets, tags of images. */
 import { globSync, readFileSync } from 'node:fs';
 import { VARIABLES } from '../../lib/config.ts';
+import { models } from '../images/model-data.ts';
 
 /** Environment variables that `lib/config.ts` does not have, and who reads them. */
 const OTHER_VARIABLES: Readonly<Record<string, string>> = {
@@ -57,4 +58,17 @@ export function unknownVariablesIn(text: string): string[] {
   return names
     .map(([name]) => name)
     .filter((name) => !isKnownVariable(name) && !NO_VARIABLES.has(name));
+}
+
+const modelNames = () => models().map(({ name }) => name);
+const bakeNames = (pattern: RegExp) =>
+  [...read('docker-bake.hcl').matchAll(pattern)].map(([, name = '']) => name);
+
+export function bakeTargets(): ReadonlySet<string> {
+  return new Set([...bakeNames(/^(?:target|group) "([^"_]+)"/gm), ...modelNames()]);
+}
+
+/** The last parts of the tags of images. */
+export function imageSuffixes(): string[] {
+  return [...bakeNames(/tag\("([^"]+)"\)/g), ...modelNames()];
 }

@@ -2,8 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import packageJson from '../../package.json' with { type: 'json' };
-import { isKnownVariable } from './names.ts';
-import { bakeTargets, imageSuffixes } from './images.ts';
+import { bakeTargets, imageSuffixes, isKnownVariable } from './names.ts';
 
 /** Checks the words after the name of a program. @returns the problems. */
 type Check = (args: readonly string[]) => readonly string[];

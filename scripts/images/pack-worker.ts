@@ -13,7 +13,7 @@ const root = process.cwd();
 /** Packages with native code, and those that modules in `WORKFLOWS_DIR` may import. They are copied, not bundled. */
 const COPIED = ['sharp', 'zod'];
 
-/** What bundled packages read from their folders. */
+/** Files that bundled packages read from their folders. */
 const READ_AT_RUN_TIME = ['node_modules/@fastify/swagger-ui/static'];
 
 /** A bundled file believes that it is still at its old place, because it finds its data, threads and pages from there. */

@@ -49,7 +49,7 @@ export function siteSettings(
 const issuesOf = ({ issues }: z.ZodError) =>
   issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 
-/** What a site tells about a file. Fields it does not tell are undefined. */
+/** Facts of a site about a file. Unknown ones are undefined. */
 export interface SiteFacts {
   sha256?: string | undefined;
   size?: number | undefined;
